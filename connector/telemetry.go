@@ -1,0 +1,59 @@
+package connector
+
+import "time"
+
+// Telemetry is told what happens. Its methods must not block, may be called from
+// many goroutines, and take only what may be shown to anybody: no key, no
+// address, no e-mail. organization is an Organization's Name, scope
+// "organization" or "tenant".
+type Telemetry interface {
+	// Requested: an API request ended with the HTTP status code; 0 if no answer
+	// came.
+	Requested(organization string, code int, took time.Duration)
+	// RateLimited: requests waited for the API's limit.
+	RateLimited(organization string, waited time.Duration)
+	// Committed: a transaction ended. result is "ok", "unconfirmed" or "fenced".
+	Committed(organization, result string, took time.Duration)
+	// Written: events were committed.
+	Written(organization string, events Written)
+	// Skipped: duplicates were left out, inside a walk or across scopes.
+	Skipped(organization string, duplicates int)
+	// Positions: how far an organization is; called after each change.
+	Positions(organization string, p Positions)
+	// Ready: the organization is ready, or is not for the reason, which names
+	// cause and remedy. reason is empty when ready.
+	Ready(organization, reason string)
+	// Leading: this instance writes for the organization, or does not.
+	Leading(organization string, leads bool)
+}
+
+// Written is what one commit added to the topics.
+type Written struct {
+	Scope       string
+	Events      int
+	Late        int            // found behind the newest event already written
+	Unknown     int            // of a type not known to this release
+	DeadLetters map[string]int // by reason
+	// Delays are commit time less effective_at of events found at the head.
+	Delays []time.Duration
+	Newest time.Time // effective_at of the newest; zero if none
+	// Latest are the newest events, for the status page, only shown on request.
+	Latest []LatestEvent
+}
+
+// LatestEvent is one event as the status page may show it. It is personal data.
+type LatestEvent struct {
+	Time                       time.Time
+	ID, Type, Actor, IP, Scope string
+}
+
+// Positions says how far an organization is. Zero times are not known yet.
+type Positions struct {
+	Live           map[string]time.Time // by scope: last complete walk of the head
+	Deep           map[string]time.Time // by scope: last complete walk of the deep past
+	LastSuccess    time.Time            // last successful sweep of the head
+	BackfillTo     time.Time            // history is read up to here
+	BackfillTarget time.Time            // and wanted up to here
+	SeenIDs        int
+	ScopeStates    map[string]string // on, off, refused
+}

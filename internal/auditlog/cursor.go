@@ -1,0 +1,191 @@
+package auditlog
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// CursorVersion is the version of the cursor that this release writes. It reads
+// this one and all before it, and refuses a later one.
+const CursorVersion = 1
+
+// The ways in which a stored cursor cannot be used. Neither is ever taken for a
+// missing one: that would start anew in silence.
+var (
+	ErrUnreadableCursor = errors.New("the cursor cannot be read")
+	ErrNewerCursor      = errors.New("the cursor was written by a newer version")
+)
+
+// Cursor says exactly what of an organization's log is in the topic. It is
+// stored as JSON under CursorKey, in the transaction that wrote the events.
+type Cursor struct {
+	Version int `json:"version"`
+	// Organization is the name from the settings, which is in the records.
+	Organization string `json:"organization"`
+	// APIOrganization is the API's own name of it, from the response header
+	// openai-organization; empty if the API never sent one.
+	APIOrganization string `json:"api_organization,omitempty"`
+	// StartAnew marks a cursor that was reset on purpose: the next run is a
+	// first run, and it emits again.
+	StartAnew bool `json:"start_anew,omitempty"`
+	// Start is the earliest time that was ever asked for.
+	Start Second `json:"start"`
+	// Floor never falls. Below it only ranges of History are read; every id
+	// written at or above it is remembered.
+	Floor Second `json:"floor"`
+	// Scopes has one entry a scope.
+	Scopes map[Scope]Position `json:"scopes"`
+	// Framing is how the values in the topic are framed: "single-object" or
+	// "confluent".
+	Framing string `json:"framing,omitempty"`
+	// Topics are the ids of the topics written to, by name. A topic whose id
+	// the broker did not tell is not in it.
+	Topics map[string]string `json:"topics,omitempty"`
+	// WrittenAt is the local time of the write.
+	WrittenAt Second `json:"written_at"`
+	// Openers are the last instances that opened the organization, the latest
+	// last. See OpenerLimit.
+	Openers []Opener `json:"openers,omitempty"`
+}
+
+// OpenerLimit is how many openers a cursor remembers.
+const OpenerLimit = 4
+
+// Opener is an instance that opened an organization for writing.
+type Opener struct {
+	Host string `json:"host"`
+	At   Second `json:"at"`
+	// Closed says that it left of its own accord.
+	Closed bool `json:"closed,omitempty"`
+}
+
+// State says whether a scope is read.
+type State string
+
+// The states of a scope.
+const (
+	StateOn      State = "on"
+	StateOff     State = "off"
+	StateRefused State = "refused"
+)
+
+// Position says how far one scope was read.
+type Position struct {
+	State State `json:"state"`
+	// Since is when the API began to refuse the scope; zero unless refused.
+	Since Second `json:"since,omitzero"`
+	// Frozen says that the scope does not hold the floor: it is off, or was
+	// refused for too long, or never allowed. When it comes back, what it missed
+	// becomes history.
+	Frozen bool `json:"frozen,omitempty"`
+	// Live is the server time at which the last complete walk of the head began;
+	// zero if there was none yet.
+	Live Second `json:"live_position,omitzero"`
+	// Deep is the same for the last complete walk of the deep past.
+	Deep Second `json:"deep_position,omitzero"`
+	// History is what is still to be read, oldest first, without overlap.
+	History []Range `json:"history,omitempty"`
+}
+
+// Range is the time from From to before To, still to be read. It shrinks from
+// its old end as its windows are committed.
+type Range struct {
+	From Second `json:"from"`
+	To   Second `json:"to"`
+	// HoldsFloor says that the range began at or above the floor, and so the
+	// floor may not pass its From: its ids are remembered until it is read. A
+	// range without it lies below the floor altogether.
+	HoldsFloor bool `json:"holds_floor,omitempty"`
+}
+
+// CursorKey is the key of the organization's cursor in the offsets topic.
+func CursorKey(organization string) string { return "cursor/" + organization }
+
+// Encode returns the cursor as it is stored.
+func (c Cursor) Encode() ([]byte, error) { return json.Marshal(c) }
+
+// DecodeCursor reads a stored cursor. The error wraps ErrNewerCursor or
+// ErrUnreadableCursor.
+func DecodeCursor(value []byte) (Cursor, error) {
+	var c Cursor
+	var head struct {
+		Version int `json:"version"`
+	}
+	if err := json.Unmarshal(value, &head); err != nil {
+		return c, fmt.Errorf("%w: %w", ErrUnreadableCursor, err)
+	}
+	if head.Version > CursorVersion {
+		return c, fmt.Errorf("%w: it has version %d, this release reads up to %d", ErrNewerCursor, head.Version, CursorVersion)
+	}
+	if err := json.Unmarshal(value, &c); err != nil {
+		return c, fmt.Errorf("%w: %w", ErrUnreadableCursor, err)
+	}
+	if err := c.Validate(); err != nil {
+		return c, fmt.Errorf("%w: %w", ErrUnreadableCursor, err)
+	}
+	return c, nil
+}
+
+// Validate reports the first thing in the cursor that can not be so.
+func (c Cursor) Validate() error {
+	switch {
+	case c.Version < 1:
+		return fmt.Errorf("version %d", c.Version)
+	case c.Organization == "":
+		return errors.New("no organization")
+	case c.StartAnew:
+		return nil
+	case c.Start > c.Floor:
+		return fmt.Errorf("start %v lies after floor %v", c.Start, c.Floor)
+	case len(c.Scopes) != len(Scopes()):
+		return fmt.Errorf("%d scopes, not %d", len(c.Scopes), len(Scopes()))
+	}
+	for _, scope := range Scopes() {
+		p, ok := c.Scopes[scope]
+		if !ok {
+			return fmt.Errorf("scope %s is missing", scope)
+		}
+		if err := p.validate(c.Floor); err != nil {
+			return fmt.Errorf("scope %s: %w", scope, err)
+		}
+	}
+	return nil
+}
+
+func (p Position) validate(floor Second) error {
+	switch p.State {
+	case StateOn, StateOff, StateRefused:
+	default:
+		return fmt.Errorf("state %q", p.State)
+	}
+	if p.State == StateOn && p.Frozen {
+		return errors.New("on, but frozen")
+	}
+	last := MinSecond
+	for _, r := range p.History {
+		switch {
+		case r.From >= r.To:
+			return fmt.Errorf("history range from %v to %v", r.From, r.To)
+		case r.From < last:
+			return fmt.Errorf("history range from %v overlaps the one before", r.From)
+		case !r.HoldsFloor && r.To > floor:
+			return fmt.Errorf("history range to %v reaches above the floor %v and does not hold it", r.To, floor)
+		}
+		last = r.To
+	}
+	return nil
+}
+
+// Clone returns a cursor that shares nothing with c.
+func (c Cursor) Clone() Cursor {
+	scopes := make(map[Scope]Position, len(c.Scopes))
+	for s, p := range c.Scopes {
+		p.History = slices.Clone(p.History)
+		scopes[s] = p
+	}
+	c.Scopes, c.Topics, c.Openers = scopes, maps.Clone(c.Topics), slices.Clone(c.Openers)
+	return c
+}

@@ -1,0 +1,75 @@
+package auditlog
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+)
+
+// Event is one record of the audit log, with its bytes exactly as received.
+type Event struct {
+	// ID is the record's id. Empty when there is no string id, an empty one, or
+	// one that is not valid UTF-8.
+	ID string
+	// Type is the record's type as sent, for example "login.succeeded". Empty
+	// when there is no string type.
+	Type string
+	// EffectiveAt is the record's effective_at. Meaningless unless Timed.
+	EffectiveAt Second
+	// Timed says that effective_at was an integer that is a usable Second.
+	Timed bool
+	// Neighbour is the second under which an event without a time is
+	// remembered: that of the next newer event of its walk, so that it is
+	// forgotten no sooner than the API stops listing it above the floor.
+	Neighbour Second
+	// Scope is the list that showed the event.
+	Scope Scope
+	// Raw is the JSON object byte for byte as the API sent it.
+	Raw []byte
+}
+
+// Identity is what makes two events the same one, in 16 bytes: a hash of the id,
+// or, for an event without an id, of its bytes. The scope is no part of it.
+type Identity [16]byte
+
+// Identity returns the event's identity.
+func (e Event) Identity() Identity { return IdentityOf(e.Name()) }
+
+// Name is the text by which an event is remembered among the ids written: its
+// id, or "sha256:" and the hash of its bytes where it has none.
+func (e Event) Name() string {
+	if e.ID != "" {
+		return e.ID
+	}
+	sum := sha256.Sum256(e.Raw)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// IdentityOf returns the identity of the event remembered as name.
+func IdentityOf(name string) Identity {
+	sum := sha256.Sum256([]byte(name))
+	return Identity(sum[:16])
+}
+
+// Second is the time under which the event is sorted and remembered: its
+// effective_at, or its neighbour's where it has none.
+func (e Event) Second() Second {
+	if e.Timed {
+		return e.EffectiveAt
+	}
+	return e.Neighbour
+}
+
+// SortEvents sorts oldest first, by time, then id, then bytes: the order in
+// which events are written inside one read of the API.
+func SortEvents(events []Event) {
+	slices.SortStableFunc(events, func(a, b Event) int {
+		return cmp.Or(
+			cmp.Compare(a.Second(), b.Second()),
+			cmp.Compare(a.ID, b.ID),
+			bytes.Compare(a.Raw, b.Raw),
+		)
+	})
+}
