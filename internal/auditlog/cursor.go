@@ -75,7 +75,8 @@ const (
 // Position says how far one scope was read.
 type Position struct {
 	State State `json:"state"`
-	// Since is when the API began to refuse the scope; zero unless refused.
+	// Since is when the scope was last switched off, or first refused; zero when
+	// on.
 	Since Second `json:"since,omitzero"`
 	// Frozen says that the scope does not hold the floor: it is off, or was
 	// refused for too long, or never allowed. When it comes back, what it missed
@@ -98,7 +99,12 @@ type Range struct {
 	// HoldsFloor says that the range began at or above the floor, and so the
 	// floor may not pass its From: its ids are remembered until it is read. A
 	// range without it lies below the floor altogether.
+//
+// Remembered says that the head may have written some of the range before its
+// scope was frozen. The ids of that time are kept, below the floor too, until
+// the range has passed them.
 	HoldsFloor bool `json:"holds_floor,omitempty"`
+	Remembered bool `json:"remembered,omitempty"`
 }
 
 // CursorKey is the key of the organization's cursor in the offsets topic.

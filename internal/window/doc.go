@@ -1,0 +1,21 @@
+// Package window decides what to read next and what a read proves: pure
+// functions from state and time, with no clock, no I/O and no logger.
+//
+// A State is the Cursor of an organization and the Memory of ids written. Reads
+// of the API come back as a Batch; State.Stage says what of it to write and what
+// the state is after that, and State.Advance makes it so once the transaction is
+// known to be committed. Whatever fails in between, the state stays what the
+// topic says.
+//
+// Three kinds of reads cover an organization's time. They never overlap below
+// the floor, and above it the memory tells what was written:
+//
+//   - the head of each scope, from its live position less the lookback, open
+//     upward, at every poll;
+//   - the deep past of each scope, from the floor, once in fifty minutes;
+//   - history, in windows of whole seconds that a Plan cuts to size.
+//
+// The randomized model in model_test.go runs these functions, the very ones that
+// run in production, through crashes, unknown outcomes, late events and weeks of
+// downtime, and counts what is lost or doubled.
+package window

@@ -1,0 +1,154 @@
+package window
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+)
+
+// Memory is the set of ids written, by minute, as the offsets topic holds it. An
+// id costs 16 bytes in its minute and about 30 in the index.
+//
+// A minute is written in parts that are never written again: each transaction
+// adds one, so that it writes what is new and no more. A whole minute is
+// forgotten at once.
+type Memory struct {
+	index   map[auditlog.Identity]struct{}
+	minutes map[auditlog.Second]*minute
+}
+
+type minute struct {
+	parts []int // as stored, ascending
+	ids   []auditlog.Identity
+}
+
+// idsPerPart bounds one record of seen ids to some 40 kB.
+const idsPerPart = 1000
+
+// NewMemory returns an empty memory.
+func NewMemory() *Memory {
+	return &Memory{
+		index:   map[auditlog.Identity]struct{}{},
+		minutes: map[auditlog.Second]*minute{},
+	}
+}
+
+// Len returns how many ids are remembered.
+func (m *Memory) Len() int { return len(m.index) }
+
+// Has reports whether the event was written.
+func (m *Memory) Has(id auditlog.Identity) bool {
+	_, ok := m.index[id]
+	return ok
+}
+
+// Load adds a stored part.
+func (m *Memory) Load(b auditlog.Bucket, names []string) {
+	at := m.minutes[b.Minute]
+	if at == nil {
+		at = &minute{}
+		m.minutes[b.Minute] = at
+	}
+	at.parts = append(at.parts, b.Part)
+	slices.Sort(at.parts)
+	for _, name := range names {
+		id := auditlog.IdentityOf(name)
+		if !m.Has(id) {
+			m.index[id] = struct{}{}
+			at.ids = append(at.ids, id)
+		}
+	}
+}
+
+// Forget drops a stored part. The ids go with the last part of their minute.
+func (m *Memory) Forget(b auditlog.Bucket) {
+	at := m.minutes[b.Minute]
+	if at == nil {
+		return
+	}
+	at.parts = slices.DeleteFunc(at.parts, func(p int) bool { return p == b.Part })
+	if len(at.parts) > 0 {
+		return
+	}
+	for _, id := range at.ids {
+		delete(m.index, id)
+	}
+	delete(m.minutes, b.Minute)
+}
+
+// nextPart returns the bucket for the next part of a minute, after skip more.
+func (m *Memory) nextPart(of auditlog.Second, skip int) auditlog.Bucket {
+	next := skip
+	if at := m.minutes[of]; at != nil {
+		next += at.parts[len(at.parts)-1] + 1
+	}
+	return auditlog.Bucket{Minute: of, Part: next}
+}
+
+// SeenPart is one record of seen ids to store.
+type SeenPart struct {
+	Bucket auditlog.Bucket
+	Names  []string
+}
+
+// parts returns the records that remember the events, each under the minute of
+// its time, or of the floor where it has none of its own: an event without a
+// time must not be forgotten by being thought old.
+func (m *Memory) parts(events []auditlog.Event, floor auditlog.Second) []SeenPart {
+	byMinute := map[auditlog.Second][]string{}
+	for _, ev := range events {
+		at := ev.Second()
+		if !ev.Timed {
+			at = max(at, floor)
+		}
+		byMinute[at.Minute()] = append(byMinute[at.Minute()], ev.Name())
+	}
+	var out []SeenPart
+	for of, names := range byMinute {
+		n := 0
+		for chunk := range slices.Chunk(names, idsPerPart) {
+			out = append(out, SeenPart{Bucket: m.nextPart(of, n), Names: chunk})
+			n++
+		}
+	}
+	slices.SortFunc(out, func(a, b SeenPart) int { return compareBuckets(a.Bucket, b.Bucket) })
+	return out
+}
+
+// forgettable returns the stored parts that no read will need again under the
+// cursor.
+func (m *Memory) forgettable(c auditlog.Cursor) []auditlog.Bucket {
+	var out []auditlog.Bucket
+	for of, at := range m.minutes {
+		if of+60 > c.Floor || needed(c, of) {
+			continue
+		}
+		for _, part := range at.parts {
+			out = append(out, auditlog.Bucket{Minute: of, Part: part})
+		}
+	}
+	slices.SortFunc(out, compareBuckets)
+	return out
+}
+
+// needed reports whether a minute below the floor may still be read: a range
+// stands in it (a second too dense for one transaction is written in parts), or a
+// range will come to what the head wrote. A frozen scope's range may lie below the
+// floor though it once held it.
+func needed(c auditlog.Cursor, of auditlog.Second) bool {
+	for _, pos := range c.Scopes {
+		for _, r := range pos.History {
+			standsIn := of <= r.From && r.From < of+60
+			willRead := (r.Remembered || r.HoldsFloor) && r.From < of+60 && of < r.To
+			if standsIn || willRead {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func compareBuckets(a, b auditlog.Bucket) int {
+	return cmp.Or(cmp.Compare(a.Minute, b.Minute), cmp.Compare(a.Part, b.Part))
+}

@@ -1,0 +1,700 @@
+package window_test
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
+)
+
+var (
+	modelSeeds = flag.Int("model.seeds", 60, "how many seeds TestModel runs")
+	modelSeed  = flag.Uint64("model.seed", 0, "run TestModel with this seed only")
+)
+
+// TestModel runs the rules of this package, as production does, in a world of
+// late events, crashes and unknown outcomes at every commit, downtime of weeks,
+// starts moved earlier, scopes refused and allowed again, ids listed in both
+// scopes and clocks that are wrong. The topic must hold each event once, and all
+// that was promised.
+func TestModel(t *testing.T) {
+	if *modelSeed != 0 {
+		runModel(t, *modelSeed)
+		return
+	}
+	var total modelStats
+	for seed := range uint64(*modelSeeds) {
+		total.add(runModel(t, seed+1))
+		if t.Failed() {
+			t.Fatalf("seed %d failed; run it alone with -model.seed=%d", seed+1, seed+1)
+		}
+	}
+	t.Logf("%+v", total)
+	// A model that never met what it is about proves nothing.
+	for name, n := range map[string]int{
+		"crashes": total.crashes, "unknown outcomes": total.unknown, "late events": total.late,
+		"caught up": total.caughtUp, "discarded": total.discarded, "thaws": total.thaws,
+		"moved starts": total.movedStarts, "dense seconds": total.dense, "repeats": total.known,
+	} {
+		if n == 0 {
+			t.Errorf("no seed had any %s", name)
+		}
+	}
+}
+
+type modelStats struct {
+	events, commits, crashes, unknown, late, caughtUp, discarded, thaws, movedStarts, dense, known int
+}
+
+func (s *modelStats) add(o modelStats) {
+	s.events += o.events
+	s.commits += o.commits
+	s.crashes += o.crashes
+	s.unknown += o.unknown
+	s.late += o.late
+	s.caughtUp += o.caughtUp
+	s.discarded += o.discarded
+	s.thaws += o.thaws
+	s.movedStarts += o.movedStarts
+	s.dense += o.dense
+	s.known += o.known
+}
+
+// happening is one event of the world, the truth.
+type happening struct {
+	id        string
+	at        auditlog.Second // effective_at
+	visible   auditlog.Second // when the API begins to list it
+	scopes    []auditlog.Scope
+	unpromise bool // nothing is promised about it; it must still not be doubled
+}
+
+const (
+	modelPage   = 5 // events a page
+	modelBudget = 3 // pages a poll
+	modelTxn    = 8 // events a transaction
+)
+
+type model struct {
+	t      *testing.T
+	rng    *rand.Rand
+	policy window.Policy
+	stats  modelStats
+	// promised is how late an event may show up and still be found.
+	promised time.Duration
+	restless bool // the lookbacks change from start to start
+
+	// The world.
+	now     auditlog.Second // true time, and the API's Date
+	local   time.Duration   // local clock less the true time
+	events  []happening
+	refused bool // the tenant scope
+	serial  int
+
+	// The topic, which survives crashes.
+	cursor  []byte
+	parts   map[auditlog.Bucket][]string
+	written map[string]int
+	labels  map[string]auditlog.Scope
+
+	// The process; nil when it is down.
+	state     *window.State
+	polls     []window.Batch
+	sweeps    map[auditlog.Scope]*modelSweep
+	ahead     []window.Batch // history read ahead, in order
+	aheadFrom auditlog.Second
+	fullWalk  map[auditlog.Scope]auditlog.Second
+	start     auditlog.Second // the setting
+	hasStart  bool
+	tenantOff bool
+}
+
+type modelSweep struct {
+	scope   auditlog.Scope
+	from    auditlog.Second // of the whole sweep
+	next    auditlog.Second // of the next window
+	began   auditlog.Second
+	batches []window.Batch
+}
+
+func runModel(t *testing.T, seed uint64) modelStats {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	m := &model{
+		t: t, rng: rng,
+		policy:  window.Policy{Lookback: 60 * time.Second, DeepLookback: time.Hour},
+		now:     1_700_000_000,
+		parts:   map[auditlog.Bucket][]string{},
+		written: map[string]int{},
+		labels:  map[string]auditlog.Scope{},
+	}
+	if rng.IntN(4) == 0 {
+		m.policy.DeepLookback = 0
+	}
+	m.promised = max(m.policy.Lookback, m.policy.DeepLookback)
+	if m.restless = rng.IntN(4) == 0; m.restless {
+		m.promised = 30 * time.Second
+	}
+	if rng.IntN(3) == 0 {
+		m.local = time.Duration(rng.IntN(600)-100) * time.Second
+	}
+	// A past before the connector was ever started.
+	for range rng.IntN(120) {
+		m.happen(m.now-auditlog.Second(1+rng.IntN(20_000)), 0)
+	}
+	if m.hasStart = rng.IntN(3) > 0; m.hasStart {
+		m.start = m.now - auditlog.Second(rng.IntN(20_000))
+	}
+	began := m.now
+	for range 250 {
+		m.worldStep()
+		m.processStep()
+		if t.Failed() {
+			return m.stats
+		}
+	}
+	m.settle()
+	m.judge(began)
+	return m.stats
+}
+
+// happen adds an event that took effect at a time and shows up late seconds
+// after it.
+func (m *model) happen(at auditlog.Second, late int) {
+	m.serial++
+	ev := happening{id: fmt.Sprintf("audit_log-%d", m.serial), at: at, visible: max(at, at+auditlog.Second(late))}
+	switch m.rng.IntN(6) {
+	case 0, 1:
+		ev.scopes = []auditlog.Scope{auditlog.ScopeTenant}
+	case 2:
+		ev.scopes = auditlog.Scopes()
+	default:
+		ev.scopes = []auditlog.Scope{auditlog.ScopeOrganization}
+	}
+	m.events = append(m.events, ev)
+	m.stats.events++
+	if late > 0 {
+		m.stats.late++
+	}
+}
+
+func (m *model) worldStep() {
+	step := 1 + m.rng.IntN(25)
+	switch m.rng.IntN(60) {
+	case 0:
+		step = 600 + m.rng.IntN(20_000) // an outage, with the process up or down
+	case 1:
+		m.kill()
+		step = 86_400 * (1 + m.rng.IntN(20)) // weeks of downtime
+	}
+	before := m.now
+	n := m.rng.IntN(4)
+	if m.rng.IntN(20) == 0 {
+		n = m.rng.IntN(60) // a burst
+	}
+	burst := before + 1 + auditlog.Second(m.rng.IntN(step))
+	oneSecond := m.rng.IntN(3) == 0
+	for range n {
+		at := before + 1 + auditlog.Second(m.rng.IntN(step))
+		if oneSecond {
+			at = burst
+		}
+		late := 0
+		switch m.rng.IntN(8) {
+		case 0:
+			late = m.rng.IntN(int(m.policy.Lookback.Seconds()) + 1)
+		case 1:
+			late = m.rng.IntN(int(max(m.policy.Lookback, m.policy.DeepLookback).Seconds()) + 1)
+		}
+		m.happen(at, late)
+	}
+	m.now += auditlog.Second(step)
+	if m.rng.IntN(40) == 0 {
+		m.refused = !m.refused
+		if m.refused || m.tenantOff {
+			m.excuseLateTenantEvents()
+		}
+	}
+}
+
+// excuseLateTenantEvents: what shows up late around the time at which the tenant
+// scope goes away is not promised (design §2); it must not be doubled though.
+func (m *model) excuseLateTenantEvents() {
+	for i := range m.events {
+		ev := &m.events[i]
+		if !slices.Contains(ev.scopes, auditlog.ScopeOrganization) && ev.visible > ev.at {
+			ev.unpromise = true
+		}
+	}
+}
+
+// clock is what production takes for now: the earlier of two clocks.
+func (m *model) clock() auditlog.Second { return min(m.now, m.now.Add(m.local)) }
+
+func (m *model) kill() {
+	m.state, m.polls, m.sweeps, m.ahead, m.aheadFrom = nil, nil, nil, nil, 0
+}
+
+func (m *model) processStep() {
+	if m.rng.IntN(25) == 0 {
+		m.stats.crashes++
+		m.kill()
+	}
+	if m.state == nil {
+		m.open()
+		return
+	}
+	for range 1 + m.rng.IntN(6) {
+		if m.state == nil {
+			return
+		}
+		switch m.rng.IntN(7) {
+		case 0, 1:
+			m.poll(auditlog.Scopes()[m.rng.IntN(2)])
+		case 2:
+			m.sweepStep(auditlog.Scopes()[m.rng.IntN(2)])
+		case 3:
+			m.readAhead()
+		case 4:
+			m.commitAhead()
+		default:
+			if len(m.polls) > 0 {
+				b := m.polls[0]
+				m.polls = m.polls[1:]
+				m.commit(b)
+			}
+		}
+	}
+}
+
+// open is a start: settings may have changed, the state is what the topic says.
+func (m *model) open() {
+	if m.rng.IntN(6) == 0 && m.hasStart {
+		m.start -= auditlog.Second(m.rng.IntN(5_000))
+		m.stats.movedStarts++
+	}
+	if m.rng.IntN(12) == 0 {
+		m.tenantOff = !m.tenantOff
+		if m.tenantOff {
+			m.excuseLateTenantEvents()
+		}
+	}
+	if m.restless {
+		m.policy.Lookback = []time.Duration{30 * time.Second, time.Minute, 5 * time.Minute}[m.rng.IntN(3)]
+		m.policy.DeepLookback = []time.Duration{0, 20 * time.Minute, time.Hour, 3 * time.Hour}[m.rng.IntN(4)]
+	}
+	m.sweeps = map[auditlog.Scope]*modelSweep{}
+	m.fullWalk = map[auditlog.Scope]auditlog.Second{}
+	now := m.clock()
+	if m.cursor == nil {
+		start := now
+		if m.hasStart {
+			start = m.start
+		}
+		on := map[auditlog.Scope]bool{
+			auditlog.ScopeOrganization: true,
+			auditlog.ScopeTenant:       !m.refused && !m.tenantOff,
+		}
+		m.state = &window.State{Cursor: window.FirstRun("acme", start, now, on, m.policy), Memory: window.NewMemory()}
+		m.commit(window.Batch{From: m.state.Cursor.Floor, Effect: func(c auditlog.Cursor) auditlog.Cursor { return c }})
+		return
+	}
+	c, err := auditlog.DecodeCursor(m.cursor)
+	if err != nil {
+		m.t.Fatalf("the stored cursor: %v\n%s", err, m.cursor)
+	}
+	m.state = &window.State{Cursor: c, Memory: window.NewMemory()}
+	for b, names := range m.parts {
+		m.state.Memory.Load(b, names)
+	}
+	if m.hasStart {
+		if m.start < c.Start {
+			m.excuseMovedStart(m.start, c.Start)
+		}
+		m.effect(window.MoveStart(m.start))
+	}
+	if m.tenantOff {
+		m.effect(window.SwitchedOff(auditlog.ScopeTenant, now, m.policy))
+	}
+}
+
+// excuseMovedStart: an event that shows up only after its newly added history was
+// read lies below the floor, where only verify looks.
+func (m *model) excuseMovedStart(from, to auditlog.Second) {
+	for i := range m.events {
+		if ev := &m.events[i]; ev.at >= from && ev.at < to && ev.visible > m.now {
+			ev.unpromise = true
+		}
+	}
+}
+
+// effect applies what needs no events; it is stored with the next commit.
+func (m *model) effect(e window.Effect) { m.state.Cursor = e(m.state.Cursor) }
+
+// list is the API at this moment, newest first.
+func (m *model) list(s auditlog.Scope, from, to auditlog.Second) []auditlog.Event {
+	var out []auditlog.Event
+	for _, ev := range m.events {
+		if ev.visible <= m.now && ev.at >= from && ev.at <= to && slices.Contains(ev.scopes, s) {
+			out = append(out, auditlog.Event{ID: ev.id, EffectiveAt: ev.at, Timed: true, Scope: s, Raw: []byte(ev.id)})
+		}
+	}
+	slices.SortFunc(out, func(a, b auditlog.Event) int {
+		return cmp.Or(cmp.Compare(b.EffectiveAt, a.EffectiveAt), cmp.Compare(a.ID, b.ID))
+	})
+	return out
+}
+
+// may reports whether the scope answers, and tells the cursor.
+func (m *model) may(s auditlog.Scope) bool {
+	if s == auditlog.ScopeTenant && m.tenantOff {
+		return false
+	}
+	pos := m.state.Cursor.Scopes[s]
+	if s == auditlog.ScopeTenant && m.refused {
+		if pos.State == auditlog.StateOn || pos.State == auditlog.StateRefused {
+			m.effect(window.Refused(s, m.clock(), m.policy))
+			m.replan()
+		}
+		return false
+	}
+	if pos.State != auditlog.StateOn {
+		if pos.Frozen {
+			m.stats.thaws++
+		}
+		m.effect(window.Allowed(s, m.clock(), m.policy))
+		m.replan()
+	}
+	return true
+}
+
+// replan drops what was read ahead under another plan.
+func (m *model) replan() { m.ahead, m.aheadFrom = nil, 0 }
+
+// poll reads the head, a few pages at most, as the connector does.
+func (m *model) poll(s auditlog.Scope) {
+	if !m.may(s) || m.sweeps[s] != nil && m.rng.IntN(2) == 0 {
+		return
+	}
+	began := m.clock()
+	c := m.state.Cursor
+	from := window.HeadFrom(c, s, m.policy)
+	full := began-m.fullWalk[s] >= 45
+	var found []auditlog.Event
+	reached, stopped := true, false
+	for i, page := range slices.Collect(slices.Chunk(m.list(s, from, auditlog.MaxSecond), modelPage)) {
+		if i == modelBudget {
+			reached = false
+			break
+		}
+		found = append(found, page...)
+		if !full && window.KnownPage(m.state.Memory, page, c.Scopes[s].Live) {
+			reached, stopped = false, true
+			break
+		}
+	}
+	b := window.Batch{Events: found, From: from}
+	switch {
+	case reached:
+		b.Effect = window.Walked(s, from, began, m.policy)
+		m.fullWalk[s] = began
+	case !stopped:
+		// Too far behind for one walk.
+		if window.Behind(c, s, began, m.policy) {
+			b.Effect = window.CatchUp(s, began, m.policy)
+			m.stats.caughtUp++
+		} else if m.sweeps[s] == nil {
+			m.sweeps[s] = &modelSweep{scope: s, from: from, next: from, began: began}
+		}
+	}
+	m.polls = append(m.polls, b)
+}
+
+// sweepStep reads or commits one window of a long walk of the head or the deep
+// past.
+func (m *model) sweepStep(s auditlog.Scope) {
+	if !m.may(s) {
+		delete(m.sweeps, s)
+		return
+	}
+	sw := m.sweeps[s]
+	if sw == nil {
+		if window.DeepDue(m.state.Cursor, s, m.clock(), m.policy) {
+			from := window.DeepFrom(m.state.Cursor, s)
+			m.sweeps[s] = &modelSweep{scope: s, from: from, next: from, began: m.clock()}
+		}
+		return
+	}
+	if len(sw.batches) > 0 && m.rng.IntN(2) == 0 {
+		b := sw.batches[0]
+		sw.batches = sw.batches[1:]
+		last := b.Effect != nil
+		discarded := m.commit(b)
+		if last || discarded {
+			delete(m.sweeps, s)
+		}
+		return
+	}
+	if sw.next == auditlog.MaxSecond {
+		return
+	}
+	sw.began = min(sw.began, m.clock())
+	from, to := sw.next, sw.next+auditlog.Second(50+m.rng.IntN(900))
+	if to >= m.clock() || m.rng.IntN(5) == 0 {
+		to = auditlog.MaxSecond
+	}
+	b := window.Batch{Events: m.list(s, from, to), From: from}
+	sw.next = to + 1
+	if to == auditlog.MaxSecond {
+		sw.next = to
+		b.Effect = window.Walked(s, sw.from, sw.began, m.policy)
+	}
+	sw.batches = append(sw.batches, b)
+}
+
+// readAhead fetches the next window of history; several may wait for their
+// commit.
+func (m *model) readAhead() {
+	g, ok := window.NextHistory(m.state.Cursor)
+	if !ok || len(m.ahead) > 3 {
+		return
+	}
+	from := max(g.From, m.aheadFrom)
+	if from >= g.To {
+		return
+	}
+	w := window.Window{From: from, To: min(g.To-1, from+auditlog.Second(m.rng.IntN(2_000)))}
+	listed := map[auditlog.Scope][]auditlog.Event{}
+	for _, s := range g.Scopes {
+		if s == auditlog.ScopeTenant && m.refused {
+			return
+		}
+		listed[s] = m.list(s, w.From, w.To)
+	}
+	var beside []auditlog.Event
+	if g.Beside != "" {
+		if g.Beside == auditlog.ScopeTenant && m.refused {
+			return
+		}
+		beside = m.list(g.Beside, w.From, w.To)
+	}
+	events, _ := window.Merge(listed, beside)
+	seg := g
+	seg.From, seg.To = w.From, w.To+1
+	if w.Seconds() == 1 && len(events) > modelTxn {
+		m.stats.dense++
+		auditlog.SortEvents(events)
+		for part := range slices.Chunk(events[:len(events)-1], modelTxn) {
+			m.ahead = append(m.ahead, window.Batch{Events: part, From: w.From, History: &seg, Partial: true})
+		}
+		events = events[len(events)-1:]
+	} else if len(events) > 4*modelTxn && w.Seconds() > 1 {
+		// Too dense: take the first second alone, so that parts are met often.
+		m.aheadFrom = from
+		one := auditlog.Second(0)
+		for _, ev := range events {
+			if one == 0 || ev.EffectiveAt < one {
+				one = ev.EffectiveAt
+			}
+		}
+		if one == w.From {
+			m.readSecond(g, one)
+			return
+		}
+		events = nil
+		w.To = one - 1
+		seg.To = one
+	}
+	m.aheadFrom = w.To + 1
+	m.ahead = append(m.ahead, window.Batch{
+		Events: events, From: w.From, History: &seg,
+		Effect: window.HistoryRead(g.Scopes, w.To+1, m.policy),
+	})
+}
+
+func (m *model) readSecond(g window.Segment, at auditlog.Second) {
+	listed := map[auditlog.Scope][]auditlog.Event{}
+	for _, s := range g.Scopes {
+		listed[s] = m.list(s, at, at)
+	}
+	var beside []auditlog.Event
+	if g.Beside != "" {
+		beside = m.list(g.Beside, at, at)
+	}
+	events, _ := window.Merge(listed, beside)
+	auditlog.SortEvents(events)
+	seg := g
+	seg.From, seg.To = at, at+1
+	for part := range slices.Chunk(events, modelTxn) {
+		m.stats.dense++
+		m.ahead = append(m.ahead, window.Batch{Events: part, From: at, History: &seg, Partial: true})
+	}
+	m.aheadFrom = at + 1
+	m.ahead = append(m.ahead, window.Batch{From: at, History: &seg, Effect: window.HistoryRead(g.Scopes, at+1, m.policy)})
+}
+
+func (m *model) commitAhead() {
+	if len(m.ahead) == 0 {
+		return
+	}
+	b := m.ahead[0]
+	m.ahead = m.ahead[1:]
+	if m.commit(b) {
+		m.replan()
+	}
+}
+
+// commit is the protocol's one transaction, with each of its outcomes.
+func (m *model) commit(b window.Batch) (discarded bool) {
+	step := m.state.Stage(b)
+	if step.Discard {
+		m.stats.discarded++
+		return true
+	}
+	m.stats.known += step.Known
+	m.trace(b, step)
+	if err := step.Cursor.Validate(); err != nil {
+		m.t.Errorf("staged cursor: %v\n%+v", err, step.Cursor)
+	}
+	if step.Cursor.Floor < m.state.Cursor.Floor {
+		m.t.Errorf("the floor fell from %v to %v", m.state.Cursor.Floor, step.Cursor.Floor)
+	}
+	if !step.Writes() && m.rng.IntN(3) > 0 && m.cursor != nil {
+		step.Forget = nil // a quiet log writes nothing: the floor in the topic stays
+		m.state.Advance(step)
+		return false
+	}
+	switch m.rng.IntN(20) {
+	case 0: // failed and not applied
+		m.stats.unknown++
+		m.kill()
+	case 1: // applied and not answered
+		m.stats.unknown++
+		m.apply(step)
+		m.kill()
+	default:
+		m.apply(step)
+		m.state.Advance(step)
+	}
+	return false
+}
+
+// trace tells the story of one seed: times are seconds since the beginning.
+func (m *model) trace(b window.Batch, step window.Step) {
+	if *modelSeed == 0 {
+		return
+	}
+	const zero = 1_700_000_000
+	fmt.Printf("%d from=%d history=%v write=", m.now-zero, b.From-zero, b.History != nil)
+	for _, ev := range step.Write {
+		fmt.Printf(" %s@%d", ev.ID[10:], ev.EffectiveAt-zero)
+	}
+	fmt.Printf("\n   F=%d", step.Cursor.Floor-zero)
+	for _, s := range auditlog.Scopes() {
+		pos := step.Cursor.Scopes[s]
+		fmt.Printf(" %s(%s frozen=%v since=%d W=%d D=%d", s, pos.State, pos.Frozen, pos.Since-zero, pos.Live-zero, pos.Deep-zero)
+		for _, r := range pos.History {
+			fmt.Printf(" [%d,%d %v %v]", r.From-zero, r.To-zero, r.HoldsFloor, r.Remembered)
+		}
+		fmt.Print(")")
+	}
+	fmt.Println()
+}
+
+func (m *model) apply(step window.Step) {
+	m.stats.commits++
+	for _, ev := range step.Write {
+		m.written[ev.ID]++
+		m.labels[ev.ID] = ev.Scope
+	}
+	value, err := step.Cursor.Encode()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.cursor = value
+	for _, part := range step.Seen {
+		if _, there := m.parts[part.Bucket]; there {
+			m.t.Errorf("part %+v is written a second time", part.Bucket)
+		}
+		m.parts[part.Bucket] = part.Names
+	}
+	for _, b := range step.Forget {
+		delete(m.parts, b)
+	}
+}
+
+// settle lets everything be read: the scopes allowed, no more failures that keep
+// it from ending, and time enough for the deep walks.
+func (m *model) settle() {
+	m.refused, m.tenantOff, m.restless = false, false, false
+	for range 20_000 {
+		if m.state == nil {
+			m.open()
+			continue
+		}
+		m.tenantOff = false
+		m.now += 2
+		for _, s := range auditlog.Scopes() {
+			if m.state != nil {
+				m.poll(s)
+			}
+			if m.state != nil {
+				m.sweepStep(s)
+			}
+		}
+		for len(m.polls) > 0 && m.state != nil {
+			b := m.polls[0]
+			m.polls = m.polls[1:]
+			m.commit(b)
+		}
+		if m.state != nil {
+			m.readAhead()
+			if m.state != nil {
+				m.commitAhead()
+			}
+		}
+		if m.state != nil && m.settled() {
+			return
+		}
+	}
+	m.t.Errorf("nothing settles: %+v", m.state)
+}
+
+func (m *model) settled() bool {
+	if _, left := window.NextHistory(m.state.Cursor); left {
+		return false
+	}
+	last := auditlog.Second(0)
+	for _, ev := range m.events {
+		last = max(last, ev.visible)
+	}
+	for _, pos := range m.state.Cursor.Scopes {
+		if pos.State != auditlog.StateOn || pos.Live <= last {
+			return false
+		}
+		if m.policy.DeepLookback > 0 && pos.Deep <= last {
+			return false
+		}
+	}
+	return m.state.Cursor.Floor > last.Add(-time.Hour)
+}
+
+func (m *model) judge(began auditlog.Second) {
+	start := m.state.Cursor.Start
+	for _, ev := range m.events {
+		n := m.written[ev.id]
+		late := ev.visible - ev.at
+		promised := !ev.unpromise && ev.at >= start && late <= auditlog.Second(m.promised.Seconds())
+		switch {
+		case n > 1:
+			m.t.Errorf("%s of %v (late by %ds, %v) is there %d times", ev.id, ev.at, late, ev.scopes, n)
+		case n == 0 && promised:
+			m.t.Errorf("%s of %v (late by %ds, %v) is lost; first start %v", ev.id, ev.at, late, ev.scopes, began)
+		}
+	}
+}

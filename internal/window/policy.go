@@ -1,0 +1,82 @@
+package window
+
+import (
+	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+)
+
+// Policy is how far back reads reach. It comes from the settings and may change
+// from start to start.
+type Policy struct {
+	// Lookback is how far the head is walked behind the last complete walk.
+	Lookback time.Duration
+	// DeepLookback is the same for the deep past; 0 turns that off.
+	DeepLookback time.Duration
+}
+
+// memory is how long an id stays remembered at least: the longer lookback.
+func (p Policy) memory() time.Duration { return max(p.Lookback, p.DeepLookback) }
+
+// How often the whole of a lookback is walked. Both leave room inside what is
+// promised (a minute, an hour) for the walk itself.
+const (
+	FullWalkEvery = 45 * time.Second
+	DeepWalkEvery = 50 * time.Minute
+)
+
+// DeepDue reports whether the deep past of the scope should be walked at now. It
+// waits for history that holds the floor: a walk beside it would have to leave
+// that time out, and could then not vouch for what showed up late in it.
+func DeepDue(c auditlog.Cursor, s auditlog.Scope, now auditlog.Second, p Policy) bool {
+	pos := c.Scopes[s]
+	return p.DeepLookback > 0 && pos.State == auditlog.StateOn &&
+		!holdsFloor(pos) && now.Sub(pos.Deep) >= DeepWalkEvery
+}
+
+// HeadFrom returns where a walk of the scope's head begins. It needs no upper
+// bound.
+func HeadFrom(c auditlog.Cursor, s auditlog.Scope, p Policy) auditlog.Second {
+	return max(c.Floor, c.Scopes[s].Live.Add(-p.Lookback), historyEnd(c.Scopes[s]))
+}
+
+// DeepFrom returns where a walk of the scope's deep past begins.
+func DeepFrom(c auditlog.Cursor, s auditlog.Scope) auditlog.Second {
+	return max(c.Floor, historyEnd(c.Scopes[s]))
+}
+
+// historyEnd is the end of the scope's history. The head never reads below it:
+// one second of one scope has one reader, so that nothing depends on which of
+// two remembers it longer.
+func historyEnd(pos auditlog.Position) auditlog.Second {
+	if n := len(pos.History); n > 0 {
+		return pos.History[n-1].To
+	}
+	return auditlog.MinSecond
+}
+
+func holdsFloor(pos auditlog.Position) bool {
+	for _, r := range pos.History {
+		if r.HoldsFloor {
+			return true
+		}
+	}
+	return false
+}
+
+// KnownPage reports whether a page of the head needs no older one: all of it was
+// written, and it reaches below the live position, above which lies all that is
+// new. What shows up late behind it is for the full walk.
+func KnownPage(m *Memory, page []auditlog.Event, live auditlog.Second) bool {
+	if len(page) == 0 {
+		return false
+	}
+	below := false
+	for _, ev := range page {
+		if !m.Has(ev.Identity()) {
+			return false
+		}
+		below = below || ev.Second() < live
+	}
+	return below
+}
