@@ -1,6 +1,9 @@
 package connector
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // The errors with which Run can end, for errors.Is.
 var (
@@ -9,3 +12,17 @@ var (
 	// ErrRefused: going on needs a decision; the error says which.
 	ErrRefused = errors.New("refused")
 )
+
+// refuse returns an error that ends an organization: what is the matter, and what
+// a person can do about it.
+func refuse(remedy, format string, args ...any) error {
+	return &refusal{what: fmt.Errorf(format, args...), remedy: remedy}
+}
+
+type refusal struct {
+	what   error
+	remedy string
+}
+
+func (r *refusal) Error() string   { return r.what.Error() + ": " + r.remedy }
+func (r *refusal) Unwrap() []error { return []error{ErrRefused, r.what} }

@@ -57,3 +57,15 @@ type Positions struct {
 	SeenIDs        int
 	ScopeStates    map[string]string // on, off, refused
 }
+
+// noTelemetry measures nothing.
+type noTelemetry struct{}
+
+func (noTelemetry) Requested(string, int, time.Duration)    {}
+func (noTelemetry) RateLimited(string, time.Duration)       {}
+func (noTelemetry) Committed(string, string, time.Duration) {}
+func (noTelemetry) Written(string, Written)                 {}
+func (noTelemetry) Skipped(string, int)                     {}
+func (noTelemetry) Positions(string, Positions)             {}
+func (noTelemetry) Ready(string, string)                    {}
+func (noTelemetry) Leading(string, bool)                    {}

@@ -41,14 +41,21 @@ type Cursor struct {
 	// Framing is how the values in the topic are framed: "single-object" or
 	// "confluent".
 	Framing string `json:"framing,omitempty"`
-	// Topics are the ids of the topics written to, by name. A topic whose id
-	// the broker did not tell is not in it.
-	Topics map[string]string `json:"topics,omitempty"`
+	// Topics are the topics written to, by what they are for.
+	Topics map[string]Topic `json:"topics,omitempty"`
 	// WrittenAt is the local time of the write.
 	WrittenAt Second `json:"written_at"`
 	// Openers are the last instances that opened the organization, the latest
 	// last. See OpenerLimit.
 	Openers []Opener `json:"openers,omitempty"`
+}
+
+// Topic is a topic as it was when the cursor was written.
+type Topic struct {
+	Name string `json:"name"`
+	// ID is Kafka's, which changes when a topic is made anew; empty if the broker
+	// did not tell, which means unknown and not changed.
+	ID string `json:"id,omitempty"`
 }
 
 // OpenerLimit is how many openers a cursor remembers.

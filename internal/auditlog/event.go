@@ -38,13 +38,25 @@ type Identity [16]byte
 func (e Event) Identity() Identity { return IdentityOf(e.Name()) }
 
 // Name is the text by which an event is remembered among the ids written: its
-// id, or "sha256:" and the hash of its bytes where it has none.
+// id, or a hash where it has none, or one so long that a thousand of them would
+// not fit into a record.
 func (e Event) Name() string {
-	if e.ID != "" {
-		return e.ID
+	switch {
+	case e.ID == "":
+		return hashName("sha256:", e.Raw)
+	case len(e.ID) > longestName:
+		return hashName("id-sha256:", []byte(e.ID))
 	}
-	sum := sha256.Sum256(e.Raw)
-	return "sha256:" + hex.EncodeToString(sum[:])
+	return e.ID
+}
+
+// longestName is far above any id that was seen, and a thousand of them are far
+// below what a topic takes.
+const longestName = 256
+
+func hashName(prefix string, of []byte) string {
+	sum := sha256.Sum256(of)
+	return prefix + hex.EncodeToString(sum[:])
 }
 
 // IdentityOf returns the identity of the event remembered as name.

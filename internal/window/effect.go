@@ -166,9 +166,11 @@ func CatchUp(s auditlog.Scope, now auditlog.Second, p Policy) Effect {
 	})
 }
 
-// Behind reports whether CatchUp would hand time over to history.
+// Behind reports whether the scope's head is behind by more than a busy log
+// explains, so that what lies before the lookback should be history's: after
+// downtime, that is. Half as much is what CatchUp itself leaves.
 func Behind(c auditlog.Cursor, s auditlog.Scope, now auditlog.Second, p Policy) bool {
-	return HeadFrom(c, s, p) < now.Add(-p.Lookback)
+	return now.Sub(c.Scopes[s].Live) > 2*p.Lookback
 }
 
 // Walked returns the effect of a walk of the scope from a time to the end of the

@@ -69,6 +69,12 @@ func NextHistory(c auditlog.Cursor) (g Segment, ok bool) {
 	return g, true
 }
 
+// HasHistory reports whether there is history that can be read now.
+func HasHistory(c auditlog.Cursor) bool {
+	_, ok := NextHistory(c)
+	return ok
+}
+
 // HistoryLeft returns how far history is read and up to where it is wanted. Both
 // are zero if there is none.
 func HistoryLeft(c auditlog.Cursor) (from, to auditlog.Second) {

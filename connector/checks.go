@@ -1,0 +1,98 @@
+package connector
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
+)
+
+// checkFirstRun makes sure that there is nothing to go on from. To take a lost
+// state for a first run would emit everything again, in silence. meant says that
+// a cursor reset asked for it.
+func (s *session) checkFirstRun(ctx context.Context, meant bool) error {
+	cursors, err := s.cursors(ctx)
+	if err != nil {
+		return err
+	}
+	for partition, c := range cursors {
+		if _, elsewhere := c[auditlog.CursorKey(s.Name)]; elsewhere && partition != int(s.partition) {
+			return refuse("somebody added partitions: restore their number from before (make the topic anew and copy it), or `cursor reset` starts anew and emits again",
+				"the cursor of %s is in partition %d of %s, and belongs into %d now", s.Name, partition, s.cfg.Kafka.OffsetsTopic, s.partition)
+		}
+	}
+	if meant {
+		return nil
+	}
+	topic := s.topics[roleEvents]
+	found, err := txlog.Holds(ctx, s.conn, topic.Name, topic.Partitions, txlog.Header{
+		Key: "ce_source", Value: []byte("/openai/organizations/" + s.Name),
+	})
+	if err != nil {
+		return err
+	}
+	if found {
+		return refuse("if the offsets topic was lost, restore it, or give the connector a new events topic; `cursor reset` says that writing everything again is meant",
+			"there is no cursor of %s in %s, and %s holds its events", s.Name, s.cfg.Kafka.OffsetsTopic, topic.Name)
+	}
+	return nil
+}
+
+// checkSame refuses a cursor that speaks of other topics, or of values framed in
+// another way: consumers could not read on.
+func (s *session) checkSame(c auditlog.Cursor) error {
+	if err := s.topics.sameTopics(c); err != nil {
+		return err
+	}
+	if framing := s.values.framing.Name(); c.Framing != "" && c.Framing != framing {
+		return refuse("set SCHEMA_REGISTRY_URL as it was, or give the connector a new events topic and run `cursor set --accept-topics`",
+			"the values in %s are framed as %s, and the settings ask for %s", s.cfg.Kafka.Topic, c.Framing, framing)
+	}
+	return nil
+}
+
+// checkOrganization refuses to mix organizations: a cursor of another one than the
+// key's, or one that is read under another name already.
+func (s *session) checkOrganization(ctx context.Context, apiName string) error {
+	if apiName == "" {
+		return nil // the API does not say
+	}
+	if s.known != nil && s.known.Cursor.APIOrganization != "" {
+		if was := s.known.Cursor.APIOrganization; was != apiName {
+			return refuse("give the key of the organization it was, or another ORGANIZATION_NAME; `cursor reset` starts anew with this one",
+				"the cursor of %s was written for %s, and the key belongs to %s", s.Name, was, apiName)
+		}
+		return nil
+	}
+	cursors, err := s.cursors(ctx)
+	if err != nil {
+		return err
+	}
+	for _, partition := range cursors {
+		for key, value := range partition {
+			c, err := auditlog.DecodeCursor(value)
+			if err != nil || key == auditlog.CursorKey(s.Name) || c.APIOrganization != apiName || c.StartAnew {
+				continue
+			}
+			return refuse(fmt.Sprintf("set ORGANIZATION_NAME=%s; if it was renamed on purpose, run `cursor reset` for %s", c.Organization, c.Organization),
+				"%s is read already, under the name %s", apiName, c.Organization)
+		}
+	}
+	return nil
+}
+
+// cursors returns every organization's cursor, by partition. It is asked for on
+// first runs only.
+func (s *session) cursors(ctx context.Context) ([]map[string][]byte, error) {
+	if s.peeked == nil {
+		all, err := txlog.PeekAll(ctx, s.conn, s.cfg.Kafka.OffsetsTopic, s.topics[roleOffsets].Partitions,
+			func(key string) bool { return strings.HasPrefix(key, auditlog.CursorKey("")) })
+		if err != nil {
+			return nil, err
+		}
+		s.peeked = all
+	}
+	return s.peeked, nil
+}

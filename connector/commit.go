@@ -1,0 +1,183 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
+)
+
+// read is a batch with what its events become.
+type read struct {
+	window.Batch
+	encoded map[auditlog.Identity]encoded
+	head    bool // found at the head, so its delay says how fresh we are
+	must    bool // write the cursor whatever there is to write
+}
+
+// commit writes what of the read is not written yet, with the cursor and the ids,
+// in one transaction. discarded says that the read was planned in another state
+// and counts for nothing; it is to be planned anew.
+//
+// An error ends the session: only the topic knows what happened.
+func (s *session) commit(ctx context.Context, r read) (discarded bool, err error) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+
+	// Held against committed state, inside the commit: another read may have
+	// written some of it since it was fetched.
+	s.mu.Lock()
+	step := s.state.Stage(r.Batch)
+	s.mu.Unlock()
+	if step.Discard {
+		return true, nil
+	}
+	if !step.Writes() && !s.due(r) {
+		// Nothing to write: what the read proves is kept in memory until there is.
+		// A crash reads it again. Ids are forgotten only together with the topic.
+		step.Forget = nil
+		s.advance(step)
+		return false, nil
+	}
+
+	records := s.records(r, step)
+	step.Cursor.WrittenAt = auditlog.SecondOf(s.now())
+	changes, err := s.changes(step)
+	if err != nil {
+		return false, err
+	}
+	began := s.now()
+	// A crash before this changes nothing. One inside it leaves a transaction that
+	// the next start finds committed or not, as a whole. One after it, before the
+	// state advances, loses memory only: the next start reads the same from the
+	// topic.
+	err = s.kafkaLog.Commit(ctx, records, changes)
+	s.telemetry.Committed(s.Name, result(err), s.now().Sub(began))
+	if err != nil {
+		return false, err
+	}
+	s.advance(step)
+	s.committed = s.now()
+	s.tellWritten(r, step)
+	return false, nil
+}
+
+// due reports whether the cursor is to be written though there is nothing else.
+func (s *session) due(r read) bool {
+	age := s.now().Sub(s.committed)
+	return r.must || age >= cursorEvery || r.History != nil && age >= historyEvery
+}
+
+func (s *session) advance(step window.Step) {
+	s.mu.Lock()
+	changed := window.HasHistory(step.Cursor) && !window.HasHistory(s.state.Cursor)
+	s.state.Advance(step)
+	s.mu.Unlock()
+	if changed {
+		s.nudge()
+	}
+	s.tellPositions()
+}
+
+// records returns what the step's events become, oldest first.
+func (s *session) records(r read, step window.Step) []txlog.Record {
+	out := make([]txlog.Record, 0, len(step.Write))
+	for _, ev := range step.Write {
+		out = append(out, r.encoded[ev.Identity()].records...)
+	}
+	return out
+}
+
+// changes returns what the step does to the offsets topic: the cursor, the ids
+// written, and tombstones for those no longer needed.
+func (s *session) changes(step window.Step) ([]txlog.Change, error) {
+	out := make([]txlog.Change, 0, 1+len(step.Seen)+len(step.Forget))
+	for _, part := range step.Seen {
+		value, err := auditlog.EncodeSeen(part.Names)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, txlog.Change{Key: part.Bucket.Key(s.Name), Value: value})
+	}
+	for _, bucket := range step.Forget {
+		out = append(out, txlog.Change{Key: bucket.Key(s.Name)})
+	}
+	value, err := step.Cursor.Encode()
+	if err != nil {
+		return nil, err
+	}
+	return append(out, txlog.Change{Key: auditlog.CursorKey(s.Name), Value: value}), nil
+}
+
+func result(err error) string {
+	switch {
+	case err == nil:
+		return "ok"
+	case errors.Is(err, txlog.ErrFenced):
+		return "fenced"
+	default:
+		return "unconfirmed"
+	}
+}
+
+// tellWritten reports what a commit added.
+func (s *session) tellWritten(r read, step window.Step) {
+	if len(step.Write) == 0 {
+		return
+	}
+	now := s.now()
+	byScope := map[auditlog.Scope]*Written{}
+	s.mu.Lock()
+	newest := s.newest
+	s.mu.Unlock()
+	for _, ev := range step.Write {
+		w := byScope[ev.Scope]
+		if w == nil {
+			w = &Written{Scope: string(ev.Scope), DeadLetters: map[string]int{}}
+			byScope[ev.Scope] = w
+		}
+		e := r.encoded[ev.Identity()]
+		if e.reason != "" {
+			w.DeadLetters[string(e.reason)]++
+			continue
+		}
+		w.Events++
+		if !e.info.KnownType {
+			w.Unknown++
+		}
+		if r.head {
+			w.Delays = append(w.Delays, now.Sub(ev.EffectiveAt.Time()))
+			if ev.EffectiveAt < s.newest {
+				w.Late++
+			}
+		}
+		newest = max(newest, ev.EffectiveAt)
+		w.Newest = newest.Time()
+		w.Latest = append(w.Latest, latest(ev, e))
+	}
+	s.mu.Lock()
+	s.newest = newest
+	s.mu.Unlock()
+	for _, w := range byScope {
+		w.Latest = w.Latest[max(0, len(w.Latest)-latestKept):]
+		s.telemetry.Written(s.Name, *w)
+	}
+	level := slog.LevelDebug // history tells of its progress elsewhere
+	if r.head {
+		level = slog.LevelInfo
+	}
+	s.log.Log(context.Background(), level, "committed", "events", len(step.Write), "newest", newest.String())
+}
+
+// latestKept is how many events of a commit the status page can get.
+const latestKept = 20
+
+func latest(ev auditlog.Event, e encoded) LatestEvent {
+	return LatestEvent{
+		Time: ev.EffectiveAt.Time(), ID: ev.ID, Type: ev.Type, Scope: string(ev.Scope),
+		Actor: e.info.Actor, IP: e.info.IP,
+	}
+}

@@ -1,0 +1,134 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+)
+
+// Connector keeps topics equal to audit logs. Make one with New.
+type Connector struct {
+	cfg Config
+	// What tests replace: the network to the brokers, that to the API, the clock
+	// and the name of this host.
+	dial      kafka.DialFunc
+	transport http.RoundTripper
+	now       func() time.Time
+	host      string
+	metrics   *kafka.Metrics
+}
+
+// New returns a connector for the config. It connects to nobody yet. The error
+// names what the config lacks.
+func New(cfg Config) (*Connector, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Telemetry == nil {
+		cfg.Telemetry = noTelemetry{}
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("asking for the name of this host, by which instances know each other: %w", err)
+	}
+	return &Connector{cfg: cfg, now: time.Now, host: host}, nil
+}
+
+// Validate reports all that New could not work with. The bounds that users meet
+// are checked, with the names of the variables, where those are read.
+func (c Config) Validate() error {
+	var errs []error
+	if len(c.Organizations) == 0 {
+		errs = append(errs, errors.New("no organization"))
+	}
+	names := map[string]bool{}
+	for _, o := range c.Organizations {
+		if o.Name == "" || names[o.Name] {
+			errs = append(errs, fmt.Errorf("organization name %q is empty or given twice", o.Name))
+		}
+		names[o.Name] = true
+		if !o.AdminKey.IsSet() {
+			errs = append(errs, fmt.Errorf("organization %s has no admin key", o.Name))
+		}
+	}
+	if c.Logger == nil {
+		errs = append(errs, errors.New("no logger"))
+	}
+	if c.PollInterval <= 0 || c.Lookback <= 0 || c.DeepLookback < 0 || c.APIConcurrency < 1 {
+		errs = append(errs, errors.New("an interval, a lookback or the concurrency is out of range; start from DefaultConfig"))
+	}
+	if c.Kafka.GroupID != "" {
+		errs = append(errs, errors.New("sharing organizations in a consumer group is not built yet"))
+	}
+	return errors.Join(errs...)
+}
+
+// Run keeps the topics equal to the audit logs until ctx ends; then it finishes
+// or abandons the open transaction, within eight seconds, and returns nil.
+//
+// Failures that time or another hand can mend are logged and tried again. An
+// organization that needs a decision stops alone, and Run returns an error that
+// wraps ErrRefused when none is left. If another instance takes over one of
+// them, all stop, and the error wraps ErrFenced: this process was started by
+// mistake, or was replaced.
+func (c *Connector) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var (
+		wg   sync.WaitGroup
+		mu   sync.Mutex // guards errs
+		errs []error
+	)
+	for _, org := range c.cfg.Organizations {
+		// Ends with ctx, or by itself; waited for below.
+		wg.Go(func() {
+			o, err := c.organization(org)
+			if err == nil {
+				err = o.run(ctx)
+			}
+			if err == nil {
+				return
+			}
+			mu.Lock()
+			errs = append(errs, fmt.Errorf("organization %s: %w", org.Name, err))
+			mu.Unlock()
+			if errors.Is(err, ErrFenced) {
+				cancel()
+				return
+			}
+			c.cfg.Logger.Error("organization stopped", "organization", org.Name, "error", err)
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func (c *Connector) connection(log *slog.Logger) kafka.Connection {
+	k := c.cfg.Kafka
+	return kafka.Connection{
+		Brokers:  k.Brokers,
+		ClientID: k.ClientID,
+		TLS:      kafka.TLS(k.TLS),
+		SASL: kafka.SASL{
+			Mechanism: k.SASL.Mechanism,
+			Username:  k.SASL.Username,
+			Password:  k.SASL.Password.Read,
+			Token:     k.SASL.Token.Read,
+			AWS: kafka.AWS{
+				AccessKeyID:     k.SASL.AWS.AccessKeyID.Read,
+				SecretAccessKey: k.SASL.AWS.SecretAccessKey.Read,
+				SessionToken:    k.SASL.AWS.SessionToken.Read,
+			},
+		},
+		Dial:    c.dial,
+		Logger:  log,
+		Metrics: c.metrics,
+	}
+}

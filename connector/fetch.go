@@ -1,0 +1,176 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
+)
+
+// fetchWindow reads a window to its end, and gives its parts to the slot: one,
+// unless it is a single second that is too dense for one transaction. What may
+// pass is tried again for as long as it takes; the walk begins anew each time.
+func (s *session) fetchWindow(ctx context.Context, st stretch, sl *slot) fetched {
+	res := fetched{slot: sl}
+	for attempt := 1; ; attempt++ {
+		f := &fetch{session: s, stretch: st, slot: sl, known: map[auditlog.Identity]struct{}{}, began: auditlog.MaxSecond}
+		err := f.run(ctx)
+		switch {
+		case err == nil:
+			res.events, res.bytes, res.began = f.events, f.allBytes, f.began
+			close(sl.parts)
+			return res
+		case errors.Is(err, errDense):
+			res.dense = f.estimate
+			return res
+		case ctx.Err() != nil || !passes(err):
+			res.err = err
+			return res
+		}
+		pause := backoff(attempt, time.Minute)
+		s.log.Warn("reading a window failed; it is read again from its start", "error", err,
+			"from", sl.window.From.String(), "to", sl.window.To.String(), "backoff", pause.Round(time.Millisecond))
+		if res.err = wait(ctx, pause); res.err != nil {
+			return res
+		}
+	}
+}
+
+// passes reports whether the same walk may succeed later. A scope that is refused
+// is a change of plan, which is for the head's polls to find.
+func passes(err error) bool {
+	e, ok := errors.AsType[*openai.Error](err)
+	return ok && !e.Denied()
+}
+
+var errDense = errors.New("too many events for one window")
+
+// fetch is one try at a window.
+type fetch struct {
+	*session
+	stretch
+	slot *slot
+
+	known    map[auditlog.Identity]struct{} // listed in this window, or beside it
+	part     read
+	bytes    int // of the part
+	allBytes int
+	events   int
+	estimate int
+	began    auditlog.Second
+}
+
+func (f *fetch) run(ctx context.Context) error {
+	f.reset()
+	if f.segment != nil && f.segment.Beside != "" {
+		if err := f.walk(ctx, f.segment.Beside, f.leaveOut); err != nil {
+			return err
+		}
+	}
+	for _, scope := range f.scopes {
+		if err := f.walk(ctx, scope, func(page openai.Page) error { return f.take(ctx, page) }); err != nil {
+			return err
+		}
+	}
+	return f.give(ctx, false)
+}
+
+// walk reads one scope's list of the window to its end.
+func (f *fetch) walk(ctx context.Context, scope auditlog.Scope, page func(openai.Page) error) error {
+	w := f.slot.window
+	query := openai.Query{Scope: scope, From: w.From, To: w.To, Bounded: !f.open || w.To < f.to-1, Class: openai.History}
+	for p, err := range f.history.Pages(ctx, query) {
+		if err != nil {
+			return err
+		}
+		f.notePage(p)
+		f.began = min(f.began, p.Began)
+		if err := page(p); err != nil {
+			return err
+		}
+		if !p.Last && w.Seconds() > 1 && f.tooDense(p) {
+			return errDense
+		}
+	}
+	return nil
+}
+
+// tooDense reports whether the window holds more than it should, by the part of
+// it that was read: the first page tells how many seconds its events take.
+func (f *fetch) tooDense(p openai.Page) bool {
+	w := f.slot.window
+	if len(f.known) > windowMost || f.bytes > windowBytes {
+		f.estimate = 2 * len(f.known)
+		return true
+	}
+	oldest := w.To
+	for _, ev := range p.Events {
+		oldest = min(oldest, ev.Second())
+	}
+	read := max(1, int64(min(w.To, f.slot.window.To)-oldest)+1)
+	f.estimate = int(min(1<<40, int64(len(f.known))*w.Seconds()/read))
+	return f.estimate > 2*windowEvents
+}
+
+// leaveOut notes what the other scope lists, which was written long ago.
+func (f *fetch) leaveOut(page openai.Page) error {
+	for _, ev := range page.Events {
+		f.known[ev.Identity()] = struct{}{}
+	}
+	return nil
+}
+
+// take encodes a page's events that are new, and gives a part away when it is full.
+func (f *fetch) take(ctx context.Context, page openai.Page) error {
+	var fresh []auditlog.Event
+	for _, ev := range page.Events {
+		id := ev.Identity()
+		if _, listed := f.known[id]; listed {
+			f.telemetry.Skipped(f.Name, 1)
+			continue
+		}
+		f.known[id] = struct{}{}
+		fresh = append(fresh, ev)
+	}
+	f.events += len(fresh)
+	events, records, err := f.encodeAll(f.unknownOnly(fresh))
+	if err != nil {
+		return err
+	}
+	f.part.Events = append(f.part.Events, events...)
+	for id, e := range records {
+		f.part.encoded[id] = e
+		f.bytes += e.bytes
+		f.allBytes += e.bytes
+	}
+	if f.slot.window.Seconds() == 1 && (len(f.part.Events) >= windowMost || f.bytes >= windowBytes) {
+		return f.give(ctx, true)
+	}
+	return nil
+}
+
+// give hands a part over to be committed, and begins the next one.
+func (f *fetch) give(ctx context.Context, partial bool) error {
+	f.part.Partial = partial
+	select {
+	case f.slot.parts <- f.part:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	f.reset()
+	return nil
+}
+
+func (f *fetch) reset() {
+	w := f.slot.window
+	f.bytes = 0
+	f.part = read{encoded: map[auditlog.Identity]encoded{}}
+	f.part.From = w.From
+	if f.segment != nil {
+		segment := *f.segment
+		segment.From, segment.To = w.From, w.To+1
+		f.part.History = &segment
+	}
+}

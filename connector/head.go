@@ -1,0 +1,205 @@
+package connector
+
+import (
+	"context"
+	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
+)
+
+// headPages is how many pages of the head a poll reads. If they do not reach what
+// is known, the rest is read in windows, and new events do not wait for it.
+const headPages = 10
+
+// pollHead reads the head of each scope, again and again. It closes polled after
+// the first round, when it is known how far behind the head is.
+func (s *session) pollHead(ctx context.Context, polled chan<- struct{}) error {
+	for first := true; ; first = false {
+		began := s.now()
+		if err := s.poll(ctx); err != nil {
+			return err
+		}
+		s.tellReady()
+		if first {
+			close(polled)
+		}
+		if err := wait(ctx, max(0, s.cfg.PollInterval-s.now().Sub(began))); err != nil {
+			return nil // told to stop
+		}
+	}
+}
+
+// poll reads the head of each scope that is due, and writes what is new, both in
+// one transaction. A scope that fails does not stop the other.
+//
+// The tenant's list is read first: what both list is in the organization's, which
+// is read after it, and is so written as the organization's.
+func (s *session) poll(ctx context.Context) error {
+	var walks []headWalk
+	for _, scope := range []auditlog.Scope{auditlog.ScopeTenant, auditlog.ScopeOrganization} {
+		if !s.scopeDue(scope) {
+			continue
+		}
+		walk, err := s.walkHead(ctx, scope)
+		if ctx.Err() != nil {
+			return nil // told to stop: what was read counts for nothing
+		}
+		if err := s.noteScope(ctx, scope, err); err != nil {
+			return err
+		}
+		if err == nil {
+			walks = append(walks, walk)
+		}
+	}
+	r, err := s.merge(walks)
+	if err != nil {
+		return err
+	}
+	if discarded, err := s.commit(ctx, r); err != nil || discarded {
+		return err // discarded: the next poll begins where it is right
+	}
+	for _, w := range walks {
+		s.walked(w)
+	}
+	return nil
+}
+
+// headWalk is what a poll of one scope read.
+type headWalk struct {
+	scope   auditlog.Scope
+	from    auditlog.Second
+	began   auditlog.Second
+	events  []auditlog.Event
+	reached bool // the end of the list: the walk is complete
+	behind  bool // not even what is known: the rest is for windows
+}
+
+// walkHead walks the head of a scope from its live position less the lookback, up
+// to what comes while it walks: to the end of the list when a full walk is due,
+// and else to the first page that holds nothing new.
+func (s *session) walkHead(ctx context.Context, scope auditlog.Scope) (headWalk, error) {
+	w := headWalk{scope: scope, from: window.HeadFrom(s.cursor(), scope, s.policy)}
+	full := s.fullWalkDue(scope)
+	pages := 0
+	for page, err := range s.live.Pages(ctx, openai.Query{Scope: scope, From: w.from, Class: openai.Live}) {
+		if err != nil {
+			return w, err
+		}
+		s.notePage(page)
+		w.began = page.Began
+		pages++
+		known := s.knownPage(scope, page.Events) // before what is known is left out
+		w.events = append(w.events, s.unknownOnly(page.Events)...)
+		switch {
+		case page.Last:
+			w.reached = true
+		case known && !full:
+			return w, nil
+		case pages == headPages:
+			w.behind = true
+			return w, nil
+		}
+	}
+	return w, nil
+}
+
+// merge makes one read of the walks of a poll. An event that both scopes list is
+// the organization's.
+func (s *session) merge(walks []headWalk) (read, error) {
+	r := read{head: true}
+	listed := map[auditlog.Scope][]auditlog.Event{}
+	var effects []window.Effect
+	for _, w := range walks {
+		listed[w.scope] = w.events
+		if len(effects) == 0 || w.from < r.From {
+			r.From = w.from
+		}
+		effects = append(effects, s.headEffect(w))
+	}
+	if len(walks) == 0 {
+		r.From = s.cursor().Floor
+	}
+	r.Effect = func(c auditlog.Cursor) auditlog.Cursor {
+		for _, effect := range effects {
+			c = effect(c)
+		}
+		return c
+	}
+	events, repeats := window.Merge(listed, nil)
+	if repeats > 0 {
+		s.telemetry.Skipped(s.Name, repeats)
+	}
+	var err error
+	r.Events, r.encoded, err = s.encodeAll(events)
+	return r, err
+}
+
+// headEffect is what a walk of the head proves.
+func (s *session) headEffect(w headWalk) window.Effect {
+	switch {
+	case w.reached:
+		return window.Walked(w.scope, w.from, w.began, s.policy)
+	case w.behind && window.Behind(s.cursor(), w.scope, w.began, s.policy):
+		return window.CatchUp(w.scope, w.began, s.policy)
+	default:
+		return func(c auditlog.Cursor) auditlog.Cursor { return c }
+	}
+}
+
+// encodeAll encodes the events, and lets go of their bytes: a record holds them.
+func (s *session) encodeAll(events []auditlog.Event) ([]auditlog.Event, map[auditlog.Identity]encoded, error) {
+	fetched := s.now()
+	out := make(map[auditlog.Identity]encoded, len(events))
+	for i, ev := range events {
+		e, err := s.values.encode(ev, fetched)
+		if err != nil {
+			return nil, nil, err
+		}
+		out[ev.Identity()] = e
+		if ev.ID != "" {
+			events[i].Raw = nil // without an id, the bytes are the identity
+		}
+	}
+	return events, out, nil
+}
+
+// walked notes what the walk means for the next one.
+func (s *session) walked(w headWalk) {
+	s.mu.Lock()
+	h := s.health[w.scope]
+	if w.reached {
+		h.fullWalk, h.behind = s.now(), false
+	}
+	h.behind = h.behind || w.behind
+	s.mu.Unlock()
+	if w.behind {
+		s.nudge()
+	}
+}
+
+// fullWalkDue reports whether the whole lookback of the scope is to be walked, for
+// what shows up late: first after a start, and then every 45 s.
+func (s *session) fullWalkDue(scope auditlog.Scope) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.health[scope]
+	return !h.behind && s.now().Sub(h.fullWalk) >= window.FullWalkEvery
+}
+
+// notePage takes the clock of the API from a page.
+func (s *session) notePage(page openai.Page) {
+	const notable = 5 * time.Minute
+	s.mu.Lock()
+	was := s.skew
+	s.skew = page.Skew
+	s.mu.Unlock()
+	if page.Skew.Abs() > notable && was.Abs() <= notable {
+		s.log.Warn("the API's clock and this host's differ; the earlier one is used, so new events may be read again for longer",
+			"api_ahead_by", page.Skew.Round(time.Second))
+	}
+	if page.Repeats > 0 {
+		s.telemetry.Skipped(s.Name, page.Repeats)
+	}
+}

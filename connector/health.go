@@ -1,0 +1,139 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
+)
+
+// scopeHealth is how a scope's list answers. Guarded by session.mu.
+type scopeHealth struct {
+	succeeded time.Time // when its head was last read
+	failing   error     // why it was not since
+	failures  int       // in a row
+	notBefore time.Time // when to try again
+	fullWalk  time.Time // when its whole lookback was last walked
+	behind    bool      // a poll did not reach what is known
+}
+
+// scopeDue reports whether the scope is to be polled now.
+func (s *session) scopeDue(scope auditlog.Scope) bool {
+	if scope == auditlog.ScopeTenant && s.TenantEvents == TenantOff {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.now().Before(s.health[scope].notBefore)
+}
+
+// noteScope takes down how the scope answered, and changes its state in the cursor
+// where that is another now. Its own error is one of the commit.
+func (s *session) noteScope(ctx context.Context, scope auditlog.Scope, err error) error {
+	s.mu.Lock()
+	h := s.health[scope]
+	if err == nil {
+		if h.failing != nil {
+			s.log.Info("the API answers again", "scope", scope)
+		}
+		h.succeeded, h.failing, h.failures, h.notBefore = s.now(), nil, 0, time.Time{}
+	} else {
+		if h.failing == nil || h.failures%10 == 0 {
+			s.log.Warn("reading the audit log failed", "scope", scope, "error", err, "failures", h.failures+1)
+		}
+		h.failing = err
+		h.failures++
+		h.notBefore = s.now().Add(s.scopePause(h.failures))
+	}
+	state := s.state.Cursor.Scopes[scope].State
+	s.mu.Unlock()
+
+	now := s.serverNow()
+	var effect window.Effect
+	switch {
+	case err == nil && state != auditlog.StateOn:
+		s.log.Info("the scope is read now", "scope", scope, "was", state)
+		effect = window.Allowed(scope, now, s.policy)
+	case lacksRight(err) && state != auditlog.StateOff:
+		effect = window.Refused(scope, now, s.policy)
+	default:
+		return nil
+	}
+	_, err = s.commit(ctx, read{Batch: windowBatch(s.cursor().Floor, effect)})
+	return err
+}
+
+func windowBatch(from auditlog.Second, effect window.Effect) window.Batch {
+	return window.Batch{From: from, Effect: effect}
+}
+
+// scopePause is how long a failing scope is left alone, on top of the poll
+// interval: little at first, five minutes in the end.
+func (s *session) scopePause(failures int) time.Duration {
+	return max(0, backoff(failures, 5*time.Minute)-time.Second)
+}
+
+// lacksRight reports whether the API says that the key may not read a scope. A
+// wrong key is another matter: it may not read anything.
+func lacksRight(err error) bool {
+	e, ok := errors.AsType[*openai.Error](err)
+	return ok && e.Kind == openai.KindForbidden || ok && e.Kind == openai.KindRefused
+}
+
+// tellReady says whether the organization is ready: the head of each scope that is
+// wanted was read within three poll intervals.
+func (s *session) tellReady() {
+	s.mu.Lock()
+	reason := ""
+	for _, scope := range auditlog.Scopes() {
+		h := s.health[scope]
+		if h.failing == nil || !s.wanted(scope, h) {
+			continue
+		}
+		if s.now().Sub(h.succeeded) > 3*s.cfg.PollInterval || h.succeeded.IsZero() {
+			reason = "reading " + string(scope) + " events: " + h.failing.Error()
+		}
+	}
+	s.mu.Unlock()
+	s.telemetry.Ready(s.Name, reason)
+}
+
+// wanted reports whether the scope's failing makes the organization unready. With
+// auto, a key without the right to tenant events is not a failure.
+func (s *session) wanted(scope auditlog.Scope, h *scopeHealth) bool {
+	if scope == auditlog.ScopeOrganization {
+		return true
+	}
+	return s.TenantEvents == TenantOn || s.TenantEvents == TenantAuto && !lacksRight(h.failing)
+}
+
+// tellPositions reports how far the organization is.
+func (s *session) tellPositions() {
+	s.mu.Lock()
+	c := s.state.Cursor
+	p := Positions{
+		Live: map[string]time.Time{}, Deep: map[string]time.Time{}, ScopeStates: map[string]string{},
+		SeenIDs: s.state.Memory.Len(),
+	}
+	for scope, h := range s.health {
+		pos := c.Scopes[scope]
+		p.ScopeStates[string(scope)] = string(pos.State)
+		if pos.Live != 0 {
+			p.Live[string(scope)] = pos.Live.Time()
+		}
+		if pos.Deep != 0 {
+			p.Deep[string(scope)] = pos.Deep.Time()
+		}
+		if pos.State == auditlog.StateOn && (p.LastSuccess.IsZero() || h.succeeded.Before(p.LastSuccess)) {
+			p.LastSuccess = h.succeeded
+		}
+	}
+	s.mu.Unlock()
+	if from, to := window.HistoryLeft(c); to != 0 {
+		p.BackfillTo, p.BackfillTarget = from.Time(), to.Time()
+	}
+	s.telemetry.Positions(s.Name, p)
+}

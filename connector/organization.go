@@ -1,0 +1,143 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
+)
+
+// organization keeps the topics equal to one audit log. Its life is a row of
+// sessions: each begins with a fence and a read of the state, and ends with the
+// first error, after which only the topic knows what happened.
+type organization struct {
+	Organization
+	cfg       Config
+	conn      kafka.Connection
+	host      string
+	now       func() time.Time
+	log       *slog.Logger
+	telemetry Telemetry
+	policy    window.Policy
+	live      *openai.Client // few tries: the next poll comes soon
+	history   *openai.Client
+	limiter   *openai.Limiter
+}
+
+// userAgent is how the API's operators can know us.
+const userAgent = "openai-audit-kafka"
+
+func (c *Connector) organization(org Organization) (*organization, error) {
+	log := c.cfg.Logger.With("organization", org.Name)
+	o := &organization{
+		Organization: org,
+		cfg:          c.cfg,
+		conn:         c.connection(log),
+		host:         c.host,
+		now:          c.now,
+		log:          log,
+		telemetry:    c.cfg.Telemetry,
+		policy:       window.Policy{Lookback: c.cfg.Lookback, DeepLookback: c.cfg.DeepLookback},
+		limiter: openai.NewLimiter(openai.LimiterConfig{
+			Concurrency:       c.cfg.APIConcurrency,
+			RequestsPerMinute: c.cfg.APIRequestsPerMinute,
+			Now:               c.now,
+		}),
+	}
+	api := openai.Config{
+		BaseURL:       org.BaseURL,
+		Key:           org.AdminKey.Read,
+		Transport:     c.transport,
+		Limiter:       o.limiter,
+		Now:           c.now,
+		UserAgent:     userAgent,
+		Logger:        log,
+		OnRequest:     func(code int, took time.Duration) { o.telemetry.Requested(org.Name, code, took) },
+		OnRateLimited: func(wait time.Duration) { o.telemetry.RateLimited(org.Name, wait) },
+	}
+	var err error
+	if o.history, err = openai.New(api); err != nil {
+		return nil, err
+	}
+	api.Attempts = 2
+	o.live, err = openai.New(api)
+	return o, err
+}
+
+// run holds one session after the other until ctx ends, which is no error.
+func (o *organization) run(ctx context.Context) error {
+	for attempt := 1; ; attempt++ {
+		began := o.now()
+		err := o.session(ctx)
+		o.telemetry.Leading(o.Name, false)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, txlog.ErrFenced), errors.Is(err, ErrFenced):
+			return fmt.Errorf("%w: %w", ErrFenced, err)
+		case errors.Is(err, ErrRefused):
+			o.telemetry.Ready(o.Name, err.Error())
+			return err
+		}
+		if o.now().Sub(began) > time.Minute {
+			attempt = 1
+		}
+		pause := backoff(attempt, 30*time.Second)
+		o.telemetry.Ready(o.Name, err.Error())
+		o.log.Error("starting again from what the topic says", "error", err,
+			"attempt", attempt, "backoff", pause.Round(time.Millisecond))
+		if wait(ctx, pause) != nil {
+			return nil
+		}
+	}
+}
+
+// session opens the log and works until something fails or ctx ends.
+func (o *organization) session(ctx context.Context) error {
+	s, err := o.resume(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.kafkaLog.Close()
+	if err := s.work(ctx); err != nil || ctx.Err() == nil {
+		return err
+	}
+	return s.leave()
+}
+
+// serverNow is now by the earlier of two clocks, ours and the API's: a time that
+// is too old costs a second read, one that is too new would cost events.
+func serverNow(now time.Time, skew time.Duration) auditlog.Second {
+	return auditlog.SecondOf(now.Add(min(0, skew)))
+}
+
+// backoff returns how long to wait before the given attempt, from one: doubling
+// from a second to the most, with full jitter above half of it, so that instances
+// do not fall into step.
+func backoff(attempt int, most time.Duration) time.Duration {
+	pause := most
+	if attempt < 16 {
+		pause = min(most, time.Second<<(attempt-1))
+	}
+	return pause/2 + rand.N(pause/2)
+}
+
+// wait returns nil after d, or the context's error as soon as it ends.
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}

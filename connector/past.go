@@ -1,0 +1,108 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
+)
+
+// lookEvery is how often the readers of the past look for work that nobody told
+// them of.
+const lookEvery = 5 * time.Second
+
+// past is when a reader of the past works: after the first polls, and again when it
+// is woken.
+type past struct {
+	polled <-chan struct{}
+	wake   chan struct{} // has one when there may be work
+}
+
+// readHistory reads what history there is, oldest first.
+func (s *session) readHistory(ctx context.Context, work past) error {
+	return s.readPast(ctx, work, func() (stretch, bool) {
+		g, ok := window.NextHistory(s.cursor())
+		return stretch{from: g.From, to: g.To, scopes: g.Scopes, segment: &g}, ok
+	})
+}
+
+// walkFully walks the whole lookback of a scope where the polls did not reach its
+// end, and the deep past of each when that is due.
+func (s *session) walkFully(ctx context.Context, work past) error {
+	return s.readPast(ctx, work, func() (stretch, bool) {
+		c, now := s.cursor(), s.serverNow()
+		for _, scope := range auditlog.Scopes() {
+			if c.Scopes[scope].State != auditlog.StateOn {
+				continue
+			}
+			from := window.HeadFrom(c, scope, s.policy)
+			switch {
+			case window.DeepDue(c, scope, now, s.policy):
+				from = window.DeepFrom(c, scope)
+			case !s.behind(scope):
+				continue
+			}
+			return stretch{
+				from: from, to: max(from, now) + 1, open: true, scopes: []auditlog.Scope{scope},
+				finished: func(began auditlog.Second) window.Effect { return s.caughtUp(scope, from, began) },
+			}, true
+		}
+		return stretch{}, false
+	})
+}
+
+// caughtUp is the effect of a long walk that reached the end of the list.
+func (s *session) caughtUp(scope auditlog.Scope, from, began auditlog.Second) window.Effect {
+	s.mu.Lock()
+	s.health[scope].behind, s.health[scope].fullWalk = false, s.now()
+	s.mu.Unlock()
+	return window.Walked(scope, from, began, s.policy)
+}
+
+func (s *session) behind(scope auditlog.Scope) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.health[scope].behind
+}
+
+// readPast reads one stretch after the other, for as long as find has any, and
+// waits for more.
+func (s *session) readPast(ctx context.Context, work past, find func() (stretch, bool)) error {
+	select {
+	case <-work.polled:
+	case <-ctx.Done():
+		return nil
+	}
+	for failures := 0; ; {
+		pause := lookEvery
+		if st, ok := find(); ok {
+			err := s.readStretch(ctx, st)
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case errors.Is(err, txlog.ErrFenced), errors.Is(err, txlog.ErrUnconfirmed):
+				return err
+			case err == nil, errors.Is(err, errReplan):
+				failures = 0
+				continue
+			}
+			failures++
+			pause = backoff(failures, time.Minute)
+			s.log.Warn("reading the past failed", "error", err, "from", st.from.String(), "to", st.to.String(),
+				"backoff", pause.Round(time.Millisecond))
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-work.wake:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,205 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
+)
+
+// stopGrace is how long the open transaction may take once we are told to stop.
+// With the last cursor after it, it leaves room in the eight seconds promised.
+const stopGrace = 4 * time.Second
+
+// resume is how every session begins, the first one and the one after a crash
+// alike. When it returns, nobody else can write for the organization, and the
+// state is what the topic says.
+func (o *organization) resume(ctx context.Context) (*session, error) {
+	o.telemetry.Ready(o.Name, "starting: reading the state")
+	topics, err := o.prepareTopics(ctx)
+	if err != nil {
+		return nil, err
+	}
+	values, err := o.newValues(ctx, topics)
+	if err != nil {
+		return nil, err
+	}
+	partition := txlog.Partition(o.Name, topics[roleOffsets].Partitions)
+	log, records, err := txlog.Open(ctx, txlog.Config{
+		Connection:      o.conn,
+		TransactionalID: o.cfg.Kafka.transactionalID(o.Name),
+		Topic:           o.cfg.Kafka.OffsetsTopic,
+		Partition:       partition,
+		Keep:            keepKeys(o.Name, o.log),
+		BeforeFence:     o.beforeFence,
+		Compression:     o.cfg.Kafka.Compression,
+		MaxMessageBytes: topics.maxMessageBytes(),
+		StopGrace:       stopGrace,
+		Logger:          o.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	// From here on every other writer is fenced. If we crash before the first
+	// commit, nothing has changed: the next start finds the same state.
+	s := &session{organization: o, kafkaLog: log, topics: topics, values: values, partition: partition}
+	if err := s.begin(ctx, records); err != nil {
+		log.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// transactionalID names the one writer of an organization's state. It holds the
+// offsets topic's name, so that deployments with topics of their own never fence
+// each other.
+func (k Kafka) transactionalID(organization string) string {
+	prefix := k.TransactionalID
+	if prefix == "" {
+		prefix = k.OffsetsTopic
+	}
+	return prefix + "/" + organization
+}
+
+// beforeFence stops an instance that another one has replaced, before it harms it.
+func (o *organization) beforeFence(records map[string][]byte) error {
+	found, err := decodeState(o.Name, records)
+	if err != nil || found == nil {
+		return err
+	}
+	if by, is := takenOver(found.Cursor, o.host, auditlog.SecondOf(o.now())); is {
+		return fmt.Errorf("%w: %s opened it at %v, after this host (%s), and is at work: "+
+			"run one instance for each organization; after a crash of the other one, wait eleven minutes",
+			ErrFenced, by.Host, by.At, o.host)
+	}
+	return nil
+}
+
+// begin turns what was read into a state, refuses what needs a decision, and
+// commits the first transaction.
+func (s *session) begin(ctx context.Context, records map[string][]byte) error {
+	state, err := decodeState(s.Name, records)
+	if err != nil {
+		return err
+	}
+	first := state == nil || state.Cursor.StartAnew
+	if first {
+		err = s.checkFirstRun(ctx, state != nil)
+	} else {
+		err = s.checkSame(state.Cursor)
+	}
+	if err != nil {
+		return err
+	}
+	hello, err := s.hello(ctx)
+	if err != nil {
+		return err
+	}
+	s.skew = hello.Skew
+	s.known = state
+	if err := s.checkOrganization(ctx, hello.Organization); err != nil {
+		return err
+	}
+	if first {
+		state, err = s.firstState(ctx, hello.Began, state)
+	} else {
+		s.reconcile(&state.Cursor, hello.Began)
+	}
+	if err != nil {
+		return err
+	}
+	s.state = state
+	if err := s.openingCommit(ctx, hello.Organization); err != nil {
+		return err
+	}
+	s.telemetry.Leading(s.Name, true)
+	s.log.Info("opened", "first_run", first, "start", state.Cursor.Start.String(), "floor", state.Cursor.Floor.String(),
+		"seen_ids", state.Memory.Len(), "partition", s.partition)
+	return nil
+}
+
+// hello asks the API for its newest event, for the time there and the name it has
+// for the organization. It waits for as long as it takes: nothing can be done
+// without the API, and the reason is told.
+func (s *session) hello(ctx context.Context) (openai.Page, error) {
+	for attempt := 1; ; attempt++ {
+		page, err := s.live.Newest(ctx, auditlog.ScopeOrganization, 1)
+		if err == nil || ctx.Err() != nil {
+			return page, err
+		}
+		s.telemetry.Ready(s.Name, err.Error())
+		pause := backoff(attempt, 30*time.Second)
+		s.log.Warn("the API does not answer yet", "error", err, "backoff", pause.Round(time.Millisecond))
+		if err := wait(ctx, pause); err != nil {
+			return openai.Page{}, err
+		}
+	}
+}
+
+// firstState is the state of an organization that was never read, or was reset.
+func (s *session) firstState(ctx context.Context, now auditlog.Second, reset *window.State) (*window.State, error) {
+	on := map[auditlog.Scope]bool{auditlog.ScopeOrganization: true}
+	if s.TenantEvents != TenantOff {
+		// Known before history begins, so that both scopes are read as one. If it
+		// cannot be told now, the tenant's time comes as soon as it can be read.
+		_, err := s.live.Newest(ctx, auditlog.ScopeTenant, 1)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		on[auditlog.ScopeTenant] = err == nil
+	}
+	state := &window.State{
+		Cursor: window.FirstRun(s.Name, min(s.backfillStart(), now), now, on, s.policy),
+		Memory: window.NewMemory(),
+	}
+	if reset != nil {
+		state.Cursor.Openers = reset.Cursor.Openers
+	}
+	return state, nil
+}
+
+// reconcile holds a cursor against the settings, which may have changed.
+func (s *session) reconcile(c *auditlog.Cursor, now auditlog.Second) {
+	*c = window.MoveStart(s.backfillStart())(*c)
+	if s.TenantEvents == TenantOff {
+		*c = window.SwitchedOff(auditlog.ScopeTenant, now, s.policy)(*c)
+	}
+}
+
+// openingCommit writes the cursor, and nothing else, with this instance as its
+// opener. It tries the right to write before any event is read, and makes every
+// later start one that is no first run.
+func (s *session) openingCommit(ctx context.Context, apiName string) error {
+	c := s.state.Cursor.Clone()
+	c.Topics, c.Framing = s.topics.refs(), s.values.framing.Name()
+	if apiName != "" {
+		c.APIOrganization = apiName
+	}
+	c.Openers = opened(c.Openers, s.host, auditlog.SecondOf(s.now()))
+	s.state.Cursor = c
+	_, err := s.commit(ctx, read{Batch: window.Batch{From: c.Floor}, must: true})
+	return err
+}
+
+// leave writes the cursor a last time and says that this instance is gone of its
+// own accord. If it fails, the next start finds the state of the last commit.
+func (s *session) leave() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	c := s.state.Cursor.Clone()
+	c.Openers = closed(c.Openers)
+	s.state.Cursor = c
+	_, err := s.commit(ctx, read{Batch: window.Batch{From: c.Floor}, must: true})
+	if errors.Is(err, txlog.ErrFenced) {
+		return err
+	}
+	if err != nil {
+		s.log.Warn("the last cursor was not written; the next start goes on from the one before", "error", err)
+	}
+	return nil
+}

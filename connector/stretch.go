@@ -1,0 +1,185 @@
+package connector
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
+)
+
+// The sizes of reads in windows. They bound memory: a window is held while it is
+// fetched and until it is committed, some windows are read ahead, and no more.
+const (
+	windowEvents = 1000     // what a window should hold, and so a transaction
+	windowMost   = 4000     // above it, a window is given back and cut
+	windowBytes  = 4 << 20  // of records, likewise
+	aheadBytes   = 20 << 20 // of records read ahead, all windows together
+)
+
+// stretch is a long time to read in windows, in parallel, and to write in order.
+type stretch struct {
+	from, to auditlog.Second // [from, to)
+	open     bool            // the last window has no upper end
+	scopes   []auditlog.Scope
+	segment  *window.Segment // if it is history
+	// finished returns what a whole stretch proves that began at a server time;
+	// nil for history, whose windows each prove their own.
+	finished func(began auditlog.Second) window.Effect
+}
+
+// errReplan says that what was planned is not what comes next any more.
+var errReplan = errors.New("planned in another state")
+
+// slot is a window that is being fetched, or waits for its commit.
+type slot struct {
+	window window.Window
+	parts  chan read // in order; closed after the last one
+}
+
+// fetched is how the fetch of a slot ended.
+type fetched struct {
+	slot   *slot
+	events int
+	bytes  int
+	dense  int // if not zero, about how many events the window holds: too many
+	began  auditlog.Second
+	err    error
+}
+
+// readStretch reads the stretch and writes it. It keeps as many windows ahead of
+// the commit as memory allows; how many requests are in flight is the limiter's
+// business.
+func (s *session) readStretch(ctx context.Context, st stretch) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var fetching sync.WaitGroup
+	defer fetching.Wait()
+	defer cancel()
+
+	r := &reader{session: s, stretch: st, plan: window.NewPlan(st.from, st.to, windowEvents),
+		next: st.from, began: auditlog.MaxSecond, results: make(chan fetched)}
+	for !r.done() {
+		for r.room() {
+			w, ok := r.plan.Next()
+			if !ok {
+				break
+			}
+			slot := r.add(w)
+			// Ends with its window, or with ctx; waited for above.
+			fetching.Go(func() {
+				res := s.fetchWindow(ctx, st, slot)
+				select {
+				case r.results <- res:
+				case <-ctx.Done():
+				}
+			})
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case res := <-r.results:
+			if err := r.ended(res); err != nil {
+				return err
+			}
+		case part, ok := <-r.head():
+			if err := r.write(ctx, part, ok); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// reader is the state of readStretch, which owns it.
+type reader struct {
+	*session
+	stretch
+	plan    *window.Plan
+	slots   []*slot // by time: given out, and not wholly committed
+	next    auditlog.Second
+	began   auditlog.Second // the earliest beginning of a walk
+	results chan fetched
+	bytes   int // of an average window, from those read so far
+}
+
+// done reports whether all is committed.
+func (r *reader) done() bool { return r.next >= r.to }
+
+// room reports whether one more window may be fetched. The one that is to be
+// committed next always may.
+func (r *reader) room() bool {
+	if len(r.slots) == 0 || r.slots[0].window.From > r.next {
+		return true
+	}
+	most := 2 * r.cfg.APIConcurrency
+	if r.bytes > 0 {
+		most = min(most, max(2, aheadBytes/r.bytes))
+	}
+	return len(r.slots) < most
+}
+
+func (r *reader) add(w window.Window) *slot {
+	added := &slot{window: w, parts: make(chan read, 1)}
+	at, _ := slices.BinarySearchFunc(r.slots, added, func(a, b *slot) int { return cmp.Compare(a.window.From, b.window.From) })
+	r.slots = slices.Insert(r.slots, at, added)
+	return added
+}
+
+// head returns the parts of the window that is to be committed next; nil, which
+// blocks, while nobody has it.
+func (r *reader) head() <-chan read {
+	if len(r.slots) > 0 && r.slots[0].window.From == r.next {
+		return r.slots[0].parts
+	}
+	return nil
+}
+
+// ended takes the end of a fetch.
+func (r *reader) ended(res fetched) error {
+	switch {
+	case res.err != nil:
+		return res.err
+	case res.dense > 0:
+		r.slots = slices.DeleteFunc(r.slots, func(sl *slot) bool { return sl == res.slot })
+		r.plan.GiveBack(res.slot.window, res.dense)
+	default:
+		r.plan.Read(res.slot.window, res.events)
+		r.began = min(r.began, res.began)
+		r.bytes = max(res.bytes, (7*r.bytes+res.bytes)/8)
+	}
+	return nil
+}
+
+// write commits a part of the window that comes next. ok is false when that had
+// its last part.
+func (r *reader) write(ctx context.Context, part read, ok bool) error {
+	w := r.slots[0].window
+	if !ok {
+		r.next = w.To + 1
+		r.slots = r.slots[1:]
+		return nil
+	}
+	if !part.Partial {
+		part.Effect = r.effect(w)
+	}
+	discarded, err := r.commit(ctx, part)
+	if discarded {
+		return errReplan
+	}
+	return err
+}
+
+// effect is what a window proves.
+func (r *reader) effect(w window.Window) window.Effect {
+	switch {
+	case r.segment != nil:
+		return window.HistoryRead(r.scopes, w.To+1, r.policy)
+	case w.To == r.to-1:
+		return r.finished(r.began)
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,156 @@
+package connector
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+)
+
+// What a topic is for, as the cursor names it.
+const (
+	roleEvents  = "events"
+	roleDLQ     = "dlq"
+	roleOffsets = "offsets"
+	roleJSON    = "json"
+	roleOCSF    = "ocsf"
+)
+
+// topicNames returns the names of the topics in use, by role.
+func (k Kafka) topicNames() map[string]string {
+	names := map[string]string{roleEvents: k.Topic, roleDLQ: k.DLQTopic, roleOffsets: k.OffsetsTopic}
+	if k.JSONTopic != "" {
+		names[roleJSON] = k.JSONTopic
+	}
+	if k.OCSFTopic != "" {
+		names[roleOCSF] = k.OCSFTopic
+	}
+	return names
+}
+
+// topics are the topics in use as the broker has them, by role.
+type topics map[string]kafka.Topic
+
+// prepareTopics makes the topics that are missing, if it may, and checks those
+// that are there.
+func (o *organization) prepareTopics(ctx context.Context) (topics, error) {
+	client, err := o.conn.Client()
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	k := o.cfg.Kafka
+	names := k.topicNames()
+	var specs []kafka.TopicSpec
+	for _, role := range []string{roleEvents, roleDLQ, roleOffsets, roleJSON, roleOCSF} {
+		switch name, ok := names[role]; {
+		case !ok:
+		case role == roleOffsets:
+			specs = append(specs, kafka.OffsetsSpec(name, k.ReplicationFactor))
+		default:
+			specs = append(specs, kafka.LogSpec(name, k.Partitions, k.ReplicationFactor, k.Retention))
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	found, err := kafka.Ensure(ctx, client, specs, k.CreateTopics)
+	if err != nil {
+		return nil, topicError(err)
+	}
+	out := topics{}
+	for role, name := range names {
+		out[role] = found[name]
+	}
+	return out, o.checkHistoryFits(out)
+}
+
+// topicError tells what needs a decision from what can mend itself.
+func topicError(err error) error {
+	_, missing := errors.AsType[*kafka.MissingTopicsError](err)
+	_, policy := errors.AsType[*kafka.PolicyError](err)
+	if missing || policy {
+		return &refusal{what: err, remedy: kafka.Explain(err)}
+	}
+	return fmt.Errorf("preparing the topics: %w: %s", err, kafka.Explain(err))
+}
+
+// checkHistoryFits refuses history into a topic that would delete it at once:
+// with the events' own times as record timestamps, retention counts from those.
+func (o *organization) checkHistoryFits(t topics) error {
+	if o.BackfillStart == nil || o.cfg.Kafka.Timestamp != TimestampEvent {
+		return nil
+	}
+	age := o.now().Sub(o.backfillStart().Time())
+	for _, role := range []string{roleEvents, roleJSON, roleOCSF} {
+		topic, ok := t[role]
+		if !ok || !topic.Known || topic.TimestampType == "LogAppendTime" {
+			continue
+		}
+		if topic.RetentionMs >= 0 && age.Milliseconds() > topic.RetentionMs {
+			return refuse("raise the topic's retention.ms (or set it to -1), set KAFKA_TIMESTAMP=ingest, or ask for less with BACKFILL_START_TIME",
+				"topic %s keeps records for %v and would delete history from %v within minutes, since KAFKA_TIMESTAMP=event",
+				topic.Name, time.Duration(topic.RetentionMs)*time.Millisecond, o.backfillStart())
+		}
+		if topic.TimestampBeforeMaxMs > 0 && age.Milliseconds() > topic.TimestampBeforeMaxMs {
+			return refuse("raise the topic's message.timestamp.before.max.ms, set KAFKA_TIMESTAMP=ingest, or ask for less with BACKFILL_START_TIME",
+				"topic %s refuses records older than %v, and history from %v is wanted, since KAFKA_TIMESTAMP=event",
+				topic.Name, time.Duration(topic.TimestampBeforeMaxMs)*time.Millisecond, o.backfillStart())
+		}
+	}
+	return nil
+}
+
+// maxMessageBytes returns what batches the topics take, by name, where known.
+func (t topics) maxMessageBytes() map[string]int {
+	out := map[string]int{}
+	for _, topic := range t {
+		out[topic.Name] = topic.MaxMessageBytes
+	}
+	return out
+}
+
+// refs returns the topics as a cursor remembers them.
+func (t topics) refs() map[string]auditlog.Topic {
+	out := map[string]auditlog.Topic{}
+	for role, topic := range t {
+		out[role] = auditlog.Topic{Name: topic.Name, ID: topic.ID}
+	}
+	return out
+}
+
+// sameTopics refuses topics that are others than those the cursor speaks of: what
+// it says was written is not in them.
+func (t topics) sameTopics(c auditlog.Cursor) error {
+	for role, was := range c.Topics {
+		is, ok := t[role]
+		if !ok {
+			continue // a copy that is not wanted any more
+		}
+		if was.Name == is.Name && (was.ID == "" || is.ID == "" || was.ID == is.ID) {
+			continue
+		}
+		return refuse("if it was moved with what it held (another cluster, a rename), run `cursor set --accept-topics`; if what it held is gone, `cursor reset` starts anew and emits again, or `verify --repair` fills it after --accept-topics",
+			"the %s topic is another than the one written to so far (%s, id %s; now %s, id %s)",
+			role, was.Name, cmp.Or(was.ID, "unknown"), is.Name, cmp.Or(is.ID, "unknown"))
+	}
+	return nil
+}
+
+// backfillStart returns the time from which history is wanted; without any, the
+// latest there is.
+func (o *organization) backfillStart() auditlog.Second {
+	switch b := o.BackfillStart; {
+	case b == nil:
+		return auditlog.MaxSecond
+	case b.Earliest:
+		// Empty years cost a handful of requests, so there is no need to guess
+		// when the log began.
+		return 0
+	default:
+		return auditlog.SecondOf(b.At)
+	}
+}

@@ -1,0 +1,211 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// OffsetsPartitions is how many partitions the offsets topic has if we make it.
+const OffsetsPartitions = 16
+
+// TopicSpec is a topic as it is to be made.
+type TopicSpec struct {
+	Name        string
+	Partitions  int32
+	Replication int16 // -1: the broker's default
+	Config      map[string]*string
+}
+
+// LogSpec is the topic of events, of their copies, or of dead letters. Retention
+// 0 keeps everything; the broker's default of a week must not decide how long an
+// audit log is kept.
+func LogSpec(name string, partitions int32, replication int16, retention time.Duration) TopicSpec {
+	ms := Unlimited
+	if retention > 0 {
+		ms = retention.Milliseconds()
+	}
+	return TopicSpec{Name: name, Partitions: partitions, Replication: replication, Config: map[string]*string{
+		"cleanup.policy": new("delete"),
+		"retention.ms":   new(strconv.FormatInt(ms, 10)),
+	}}
+}
+
+// OffsetsSpec is the topic of cursors and seen ids.
+func OffsetsSpec(name string, replication int16) TopicSpec {
+	return TopicSpec{Name: name, Partitions: OffsetsPartitions, Replication: replication, Config: map[string]*string{
+		"cleanup.policy": new("compact"),
+		// The segment being written is never compacted. With the defaults of
+		// 1 GiB and a week nothing was compacted in 60,000 commits.
+		"segment.bytes":             new("16777216"),
+		"segment.ms":                new("3600000"),
+		"min.cleanable.dirty.ratio": new("0.1"),
+	}}
+}
+
+// durable are the settings of every topic with three replicas or more: no
+// acknowledged record is lost with one broker, nor with a broker that lagged.
+var durable = map[string]*string{
+	"min.insync.replicas":            new("2"),
+	"unclean.leader.election.enable": new("false"),
+}
+
+// Ensure returns the topics of the specs, by name. It makes those that are
+// missing if create is true, and else fails with a *MissingTopicsError. A topic
+// that is to be compacted and is not is a *PolicyError: it would lose or drown
+// the state. Other settings of topics that exist are their owner's business.
+func Ensure(ctx context.Context, client *kgo.Client, specs []TopicSpec, create bool) (map[string]Topic, error) {
+	names := make([]string, len(specs))
+	for i, spec := range specs {
+		names[i] = spec.Name
+	}
+	topics, err := Describe(ctx, client, names...)
+	if err != nil {
+		return nil, err
+	}
+	missing := without(specs, topics)
+	if len(missing) > 0 && !create {
+		return nil, &MissingTopicsError{Specs: missing}
+	}
+	for _, spec := range missing {
+		if err := makeTopic(ctx, kadm.NewClient(client), spec); err != nil {
+			return nil, err
+		}
+	}
+	if len(missing) > 0 {
+		if topics, err = await(ctx, client, specs, names); err != nil {
+			return nil, err
+		}
+	}
+	for _, spec := range specs {
+		if err := checkPolicy(spec, topics[spec.Name]); err != nil {
+			return nil, err
+		}
+	}
+	return topics, nil
+}
+
+func without(specs []TopicSpec, topics map[string]Topic) []TopicSpec {
+	return slices.DeleteFunc(slices.Clone(specs), func(s TopicSpec) bool {
+		_, ok := topics[s.Name]
+		return ok
+	})
+}
+
+// makeTopic makes a topic. If somebody else does so first it is nil: what they
+// made is looked at like any topic that was there.
+func makeTopic(ctx context.Context, admin *kadm.Client, spec TopicSpec) error {
+	config := maps.Clone(spec.Config)
+	if spec.Replication < 0 {
+		// Only the broker knows its default. It names it when asked to make the
+		// topic without doing so, unless it is too old or we may not see it.
+		responses, err := admin.ValidateCreateTopics(ctx, spec.Partitions, spec.Replication, config, spec.Name)
+		if err == nil && responses[spec.Name].ReplicationFactor >= 3 {
+			maps.Copy(config, durable)
+		}
+	} else if spec.Replication >= 3 {
+		maps.Copy(config, durable)
+	}
+	response, err := admin.CreateTopic(ctx, spec.Partitions, spec.Replication, config, spec.Name)
+	if err == nil || errors.Is(err, kerr.TopicAlreadyExists) {
+		return nil
+	}
+	if response.ErrMessage != "" {
+		err = fmt.Errorf("%w (%s)", err, response.ErrMessage)
+	}
+	return &CreateError{Spec: spec, Err: err}
+}
+
+// await waits until the brokers know the new topics, with a leader for each
+// partition: a topic can be made before they all do.
+func await(ctx context.Context, client *kgo.Client, specs []TopicSpec, names []string) (map[string]Topic, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
+		topics, err := Describe(ctx, client, names...)
+		switch missing := without(specs, topics); {
+		case err == nil && len(missing) == 0:
+			return topics, nil
+		case err == nil:
+			err = &MissingTopicsError{Specs: missing}
+		case !kerr.IsRetriable(err):
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("waiting for the new topics: %w", errors.Join(ctx.Err(), err))
+		case <-time.After(metadataMinAge): // sooner, the client would answer from memory
+		}
+	}
+}
+
+func checkPolicy(spec TopicSpec, topic Topic) error {
+	policy := spec.Config["cleanup.policy"]
+	if policy == nil || *policy != "compact" || !topic.Known || topic.CleanupPolicy == "compact" {
+		return nil
+	}
+	return &PolicyError{Topic: topic.Name, Policy: topic.CleanupPolicy}
+}
+
+// PolicyError says that a topic with state is not only compacted. With "delete"
+// in its policy the cursor is deleted with time, and the log would be read anew.
+type PolicyError struct{ Topic, Policy string }
+
+func (e *PolicyError) Error() string {
+	return fmt.Sprintf("the topic %s has cleanup.policy=%s, and must have compact alone, or the state in it is lost; set it with: "+
+		"kafka-configs.sh --bootstrap-server BROKER --alter --entity-type topics --entity-name %s --add-config cleanup.policy=compact",
+		e.Topic, e.Policy, e.Topic)
+}
+
+// MissingTopicsError says which topics are missing where none may be made.
+type MissingTopicsError struct{ Specs []TopicSpec }
+
+func (e *MissingTopicsError) Error() string {
+	names, commands := make([]string, len(e.Specs)), make([]string, len(e.Specs))
+	for i, spec := range e.Specs {
+		names[i], commands[i] = spec.Name, spec.Command()
+	}
+	return fmt.Sprintf("topics are missing (or may not be seen): %s; make them with: %s",
+		strings.Join(names, ", "), strings.Join(commands, " && "))
+}
+
+// CreateError says that a topic could not be made.
+type CreateError struct {
+	Spec TopicSpec
+	Err  error
+}
+
+func (e *CreateError) Error() string {
+	return fmt.Sprintf("making the topic %s: %v; make it with: %s", e.Spec.Name, e.Err, e.Spec.Command())
+}
+
+// Unwrap returns the broker's error.
+func (e *CreateError) Unwrap() error { return e.Err }
+
+// Command returns the command that makes the topic.
+func (s TopicSpec) Command() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "kafka-topics.sh --bootstrap-server BROKER --create --topic %s --partitions %d", s.Name, s.Partitions)
+	config := maps.Clone(s.Config)
+	if s.Replication > 0 {
+		fmt.Fprintf(&b, " --replication-factor %d", s.Replication)
+	}
+	if s.Replication >= 3 {
+		maps.Copy(config, durable)
+	}
+	for _, key := range slices.Sorted(maps.Keys(config)) {
+		if config[key] != nil {
+			fmt.Fprintf(&b, " --config %s=%s", key, *config[key])
+		}
+	}
+	return b.String()
+}

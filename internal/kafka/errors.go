@@ -1,0 +1,184 @@
+package kafka
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io/fs"
+	"net"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Class says what kind of error came from Kafka. It serves the message and the
+// backoff, never correctness: whatever the class, go on only from a state that
+// was read after a new fence.
+type Class string
+
+// The classes. Their words are metric labels.
+const (
+	// ClassFenced: another instance took over, or a transaction outlived its
+	// timeout. Close at once and call nothing else on that client: on brokers
+	// before 4.0 what looks like an orderly abort kills the healthy successor.
+	ClassFenced Class = "fenced"
+	// ClassAuthorization: an ACL is missing.
+	ClassAuthorization Class = "authorization"
+	// ClassAuthentication: SASL or TLS was refused, or its files cannot be read.
+	ClassAuthentication Class = "authentication"
+	// ClassSettings: the broker or the topic is set so that this cannot work.
+	ClassSettings Class = "settings"
+	// ClassEvent: one record is not taken: too large, or its time too far off.
+	ClassEvent Class = "event"
+	// ClassTopic: a topic is missing, or is another one than before.
+	ClassTopic Class = "topic"
+	// ClassNetwork: no broker could be reached.
+	ClassNetwork Class = "network"
+	// ClassUnknown: everything else. What was asked may have happened or not.
+	ClassUnknown Class = "unknown"
+)
+
+// Classify returns the class of err, by its types; the text says nothing, a cut
+// connection reads "is SASL missing?".
+func Classify(err error) Class {
+	if class, _, ok := ofBroker(err); ok {
+		return class
+	}
+	class, _ := ofClient(err)
+	return class
+}
+
+// Explain returns the cause of err and what to do about it, in plain words. It
+// does not repeat the error.
+func Explain(err error) string {
+	if _, remedy, ok := ofBroker(err); ok {
+		return remedy
+	}
+	_, remedy := ofClient(err)
+	return remedy
+}
+
+type meaning struct {
+	class  Class
+	remedy string
+}
+
+// meanings is the closed list of what brokers answer and we know. What is not
+// in it is ClassUnknown.
+var meanings = map[*kerr.Error]meaning{
+	kerr.ProducerFenced:       {ClassFenced, fenced},
+	kerr.InvalidProducerEpoch: {ClassFenced, fenced},
+	kerr.InvalidTxnState:      {ClassFenced, fenced},
+
+	kerr.TopicAuthorizationFailed: {ClassAuthorization,
+		"the user may not use a topic, or it does not exist; needed are WRITE on every topic, READ on the offsets topic too, CREATE where topics are to be made, and DESCRIBE_CONFIGS to check their settings"},
+	kerr.TransactionalIDAuthorizationFailed: {ClassAuthorization,
+		"the user may not use the transactional id; grant WRITE on TransactionalId with the prefix of KAFKA_TRANSACTIONAL_ID"},
+	kerr.GroupAuthorizationFailed: {ClassAuthorization,
+		"the user may not use the consumer group; grant READ on Group for KAFKA_GROUP_ID"},
+	kerr.ClusterAuthorizationFailed: {ClassAuthorization,
+		"the user may not do this to the cluster; grant CREATE, or make the topics beforehand and set KAFKA_CREATE_TOPICS=false"},
+
+	kerr.SaslAuthenticationFailed: {ClassAuthentication,
+		"the broker refused the user name or the password; check KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"},
+	kerr.UnsupportedSaslMechanism: {ClassAuthentication,
+		"the broker does not offer this mechanism; check KAFKA_SASL_MECHANISM"},
+	kerr.IllegalSaslState: {ClassAuthentication,
+		"the broker did not expect SASL here; check KAFKA_SASL_MECHANISM and the port in KAFKA_BROKERS"},
+
+	kerr.InvalidTransactionTimeout: {ClassSettings,
+		"the broker's transaction.max.timeout.ms is below our transaction timeout; raise it"},
+	kerr.InvalidRecord: {ClassSettings,
+		"the topic does not take such records; a topic of events must not be compacted with records without keys, nor have a validating broker plugin"},
+	kerr.InvalidReplicationFactor: {ClassSettings,
+		"there are fewer brokers than replicas wanted; check KAFKA_REPLICATION_FACTOR"},
+	kerr.InvalidPartitions:     {ClassSettings, "check KAFKA_PARTITIONS"},
+	kerr.InvalidTopicException: {ClassSettings, "Kafka does not take this topic name, or one that differs only in . and _ exists"},
+	kerr.InvalidConfig:         {ClassSettings, "the broker does not take one of the topic's settings; make the topic with the command and leave it out"},
+	kerr.PolicyViolation:       {ClassSettings, "a policy of the cluster forbids it; make the topic as the policy wants it and set KAFKA_CREATE_TOPICS=false"},
+
+	kerr.MessageTooLarge: {ClassEvent,
+		"a record is larger than the topic takes; raise its max.message.bytes"},
+	kerr.RecordListTooLarge: {ClassEvent,
+		"a batch is larger than a segment of the topic; raise its segment.bytes"},
+	kerr.InvalidTimestamp: {ClassEvent,
+		"a record's time is too far from the broker's clock; check the clocks, message.timestamp.before.max.ms and message.timestamp.after.max.ms"},
+
+	kerr.UnknownTopicOrPartition: {ClassTopic, "a topic does not exist, or may not be seen; make it, or grant DESCRIBE"},
+	kerr.UnknownTopicID:          {ClassTopic, "a topic was deleted and made anew while we ran"},
+	kerr.InconsistentTopicID:     {ClassTopic, "a topic was deleted and made anew while we ran"},
+	kerr.TransactionAbortable:    {ClassTopic, "the broker asks for the transaction to be aborted; a topic may have been made anew"},
+
+	kerr.NotEnoughReplicas:            {ClassUnknown, underMinISR},
+	kerr.NotEnoughReplicasAfterAppend: {ClassUnknown, underMinISR},
+	kerr.ConcurrentTransactions: {ClassUnknown,
+		"the transaction before this one is not finished; a partition may have fewer replicas in sync than min.insync.replicas"},
+	kerr.InvalidProducerIDMapping: {ClassUnknown,
+		"the broker forgot the transactional id, as it does after transactional.id.expiration.ms without a write"},
+}
+
+const (
+	fenced      = "another instance uses the transactional id, or a transaction took longer than its timeout; run one instance for each organization, or set KAFKA_GROUP_ID so that they share them"
+	underMinISR = "a partition has fewer replicas in sync than min.insync.replicas; check the brokers"
+)
+
+// ofBroker looks for an answer of a broker. ok is false if there is none in err.
+func ofBroker(err error) (class Class, remedy string, ok bool) {
+	answer, ok := errors.AsType[*kerr.Error](err)
+	if !ok {
+		return "", "", false
+	}
+	if m, known := meanings[answer]; known {
+		return m.class, m.remedy, true
+	}
+	return ClassUnknown, answer.Description, true
+}
+
+// ofClient looks at errors that arose on our side of the connection.
+func ofClient(err error) (Class, string) {
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return ClassAuthentication, "the certificate is signed by a CA that is not trusted here; check KAFKA_TLS_CA_FILE"
+	}
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		return ClassAuthentication, "the certificate is for other names than the one in KAFKA_BROKERS or in advertised.listeners"
+	}
+	if _, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
+		return ClassAuthentication, "the certificate is not valid; look at its dates and uses, and at the clock"
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return ClassAuthentication, "the certificate could not be verified; check KAFKA_TLS_CA_FILE"
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" {
+		// crypto/tls reports the alert of the other side so, and its type is its own.
+		return ClassAuthentication, "the broker ended the TLS handshake; it may want a client certificate: check KAFKA_TLS_CERT_FILE and KAFKA_TLS_KEY_FILE"
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return ClassAuthentication, "the broker does not speak TLS on this port; check KAFKA_TLS and the port in KAFKA_BROKERS"
+	}
+	if _, ok := errors.AsType[*fs.PathError](err); ok {
+		return ClassAuthentication, "a file of the settings cannot be read; check that it is there and that the process may read it"
+	}
+	if _, ok := errors.AsType[*kgo.ErrFirstReadEOF](err); ok {
+		return ClassNetwork, "the broker closed the connection at once: it may speak TLS where we do not (or the reverse), may want SASL (or refuse the password), or the connection was cut; check KAFKA_TLS, KAFKA_SASL_MECHANISM and the port in KAFKA_BROKERS"
+	}
+	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
+		return ClassNetwork, "the host name is not known; check KAFKA_BROKERS, and advertised.listeners of the brokers"
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+		return ClassNetwork, "the brokers cannot be reached; check KAFKA_BROKERS, the network, and advertised.listeners of the brokers"
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return ClassUnknown, "no answer came in time; check that the brokers can be reached and have their replicas in sync"
+	}
+	if _, ok := errors.AsType[net.Error](err); ok {
+		return ClassNetwork, "the connection to a broker broke; check the network and the brokers"
+	}
+	if _, ok := errors.AsType[*MissingTopicsError](err); ok {
+		return ClassTopic, "make the topics, or set KAFKA_CREATE_TOPICS=true"
+	}
+	if _, ok := errors.AsType[*PolicyError](err); ok {
+		return ClassSettings, "change the topic's cleanup.policy"
+	}
+	return ClassUnknown, "what was asked may have happened or not; the state is read again before going on"
+}

@@ -1,0 +1,84 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/sasl"
+	"github.com/twmb/franz-go/pkg/sasl/aws"
+	"github.com/twmb/franz-go/pkg/sasl/oauth"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
+)
+
+// Secret reads a secret. It is called for each authentication, so that a
+// password or token in a file can be replaced while the process runs. A nil
+// Secret is the empty one.
+type Secret func() (string, error)
+
+func (s Secret) read() (string, error) {
+	if s == nil {
+		return "", nil
+	}
+	return s()
+}
+
+// SASL says who we are.
+type SASL struct {
+	// Mechanism is empty for none, or one of PLAIN, SCRAM-SHA-256,
+	// SCRAM-SHA-512, OAUTHBEARER and AWS_MSK_IAM.
+	Mechanism string
+	Username  string
+	Password  Secret
+	Token     Secret // of OAUTHBEARER
+	AWS       AWS    // of AWS_MSK_IAM
+}
+
+// AWS are the credentials of AWS_MSK_IAM.
+type AWS struct {
+	AccessKeyID     Secret
+	SecretAccessKey Secret
+	SessionToken    Secret // optional
+}
+
+// mechanism returns nil if there is none.
+func (s SASL) mechanism() (sasl.Mechanism, error) {
+	switch s.Mechanism {
+	case "":
+		return nil, nil
+	case "PLAIN":
+		return plain.Plain(func(context.Context) (plain.Auth, error) {
+			password, err := s.Password.read()
+			return plain.Auth{User: s.Username, Pass: password}, err
+		}), nil
+	case "SCRAM-SHA-256":
+		return scram.Sha256(s.scram), nil
+	case "SCRAM-SHA-512":
+		return scram.Sha512(s.scram), nil
+	case "OAUTHBEARER":
+		return oauth.Oauth(func(context.Context) (oauth.Auth, error) {
+			token, err := s.Token.read()
+			return oauth.Auth{Token: token}, err
+		}), nil
+	case "AWS_MSK_IAM":
+		return aws.ManagedStreamingIAM(s.AWS.auth), nil
+	default:
+		return nil, fmt.Errorf("unknown SASL mechanism %q", s.Mechanism)
+	}
+}
+
+func (s SASL) scram(context.Context) (scram.Auth, error) {
+	password, err := s.Password.read()
+	return scram.Auth{User: s.Username, Pass: password}, err
+}
+
+func (a AWS) auth(context.Context) (auth aws.Auth, err error) {
+	if auth.AccessKey, err = a.AccessKeyID.read(); err != nil {
+		return auth, err
+	}
+	if auth.SecretKey, err = a.SecretAccessKey.read(); err != nil {
+		return auth, err
+	}
+	auth.SessionToken, err = a.SessionToken.read()
+	return auth, err
+}

@@ -1,0 +1,154 @@
+package txlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Record is something to write beside the state.
+type Record struct {
+	Topic     string
+	Key       []byte // nil: none
+	Value     []byte
+	Headers   []Header
+	Timestamp time.Time // zero: now
+}
+
+// Header is a record header.
+type Header struct {
+	Key   string
+	Value []byte
+}
+
+// Change is a new value of a key of the state; nil removes the key.
+type Change struct {
+	Key   string
+	Value []byte
+}
+
+// Commit writes the records and the changes in one transaction. When it returns
+// nil, all of it is committed, and nothing else was. Any error wraps ErrFenced or
+// ErrUnconfirmed, and finishes the log: only Close may be called then.
+//
+// With nothing to write it does nothing: an empty transaction is no heartbeat,
+// and older brokers answer it with an error.
+//
+// When ctx ends, Commit has StopGrace left. What the slices of records point to
+// must not be changed before Commit returns.
+func (l *Log) Commit(ctx context.Context, records []Record, changes []Change) error {
+	if len(records)+len(changes) == 0 {
+		return nil
+	}
+	if l.client == nil {
+		return &Error{Doing: "writing", Kind: ErrUnconfirmed, Err: errFinished}
+	}
+	err := l.commit(ctx, records, changes)
+	if err != nil {
+		// Nothing more on this client but Close. TryAbort would return nil about a
+		// transaction that is committed, and on brokers before 4.0 the attempt can
+		// abort the open transaction of a healthy successor.
+		l.Close()
+	}
+	return err
+}
+
+var errFinished = errors.New("the log had failed before")
+
+func (l *Log) commit(ctx context.Context, records []Record, changes []Change) error {
+	ctx, cancel := l.graceful(ctx)
+	defer cancel()
+
+	// 1. Begin. Local: a crash here leaves nothing at the broker.
+	if err := l.client.BeginTransaction(); err != nil {
+		return failed("beginning a transaction", err)
+	}
+
+	// 2. Produce everything, and wait for every answer. A crash here leaves an open
+	// transaction, which the next Open aborts: read_committed consumers wait
+	// behind it until then, or for TransactionTimeout. A record that failed must
+	// stop us here: Kafka would commit the transaction without it.
+	if err := l.produce(ctx, records, changes); err != nil {
+		return failed("writing a transaction", err)
+	}
+
+	// 3. End. From the moment this request leaves until its answer is here, only
+	// the broker knows: a crash, a cut connection or our own impatience leaves the
+	// outcome unknown, and the next Open reads which it was.
+	endCtx, endCancel := context.WithTimeout(ctx, endWait)
+	defer endCancel()
+	if err := l.client.EndTransaction(endCtx, kgo.TryCommit); err != nil {
+		return failed("committing a transaction", err)
+	}
+
+	// 4. Answered yes: decided, if not yet visible everywhere. A crash here is the
+	// same as one a moment later.
+	return nil
+}
+
+// produce writes all records and returns when each is acknowledged, or with the
+// first error, or when its time is over.
+func (l *Log) produce(ctx context.Context, records []Record, changes []Change) error {
+	var (
+		mu    sync.Mutex // guards first; held for an assignment
+		first error
+		all   sync.WaitGroup
+	)
+	promise := func(r *kgo.Record, err error) {
+		if err != nil {
+			mu.Lock()
+			if first == nil {
+				first = fmt.Errorf("to %s: %w", r.Topic, err)
+			}
+			mu.Unlock()
+		}
+		all.Done()
+	}
+	all.Add(len(records) + len(changes))
+	for _, r := range records {
+		l.client.Produce(ctx, l.record(r), promise)
+	}
+	for _, c := range changes {
+		l.client.Produce(ctx, &kgo.Record{
+			Topic: l.cfg.Topic, Partition: l.cfg.Partition, Key: []byte(c.Key), Value: c.Value,
+		}, promise)
+	}
+	answered := make(chan struct{})
+	// Ends when the last promise is kept: at the latest when Commit closes the
+	// client, which fails all that are left.
+	go func() { all.Wait(); close(answered) }()
+	timer := time.NewTimer(produceWait)
+	defer timer.Stop()
+	select {
+	case <-answered:
+		return first
+	case <-timer.C:
+		return errors.New("not acknowledged for " + produceWait.String() +
+			": the brokers cannot be reached, or a partition has fewer replicas in sync than min.insync.replicas")
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (l *Log) record(r Record) *kgo.Record {
+	headers := make([]kgo.RecordHeader, len(r.Headers))
+	for i, h := range r.Headers {
+		headers[i] = kgo.RecordHeader(h)
+	}
+	return &kgo.Record{Topic: r.Topic, Key: r.Key, Value: r.Value, Headers: headers, Timestamp: r.Timestamp}
+}
+
+// graceful returns a context that outlives ctx by StopGrace: to cancel the end of
+// a transaction is to lose its outcome, so a stop waits for it a little.
+func (l *Log) graceful(ctx context.Context) (context.Context, context.CancelFunc) {
+	out, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		// Ends by itself; the timer keeps nothing but the context alive.
+		time.AfterFunc(l.cfg.StopGrace, func() { cancel(context.Cause(ctx)) })
+	})
+	return out, func() { stop(); cancel(nil) }
+}

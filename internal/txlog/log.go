@@ -1,0 +1,127 @@
+package txlog
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+)
+
+// Config says which log to open.
+type Config struct {
+	Connection kafka.Connection
+	// TransactionalID is the writer's. Two writers with the same one fence each
+	// other, so it must name what they would both write.
+	TransactionalID string
+	// Topic is the compacted topic of the state.
+	Topic string
+	// Partition is where in it the state is; see Partition.
+	Partition int32
+	// Keep says which keys belong to the state; others are not held in memory. It
+	// is called for each record that is read, so it may also look for what should
+	// not be there.
+	Keep func(key string) bool
+	// BeforeFence, if set, is called with the state as it can be seen before
+	// anybody is fenced. Its error ends Open with nobody harmed.
+	BeforeFence func(state map[string][]byte) error
+	// Compression of what is written: none, gzip, snappy, lz4 or zstd.
+	Compression string
+	// MaxMessageBytes are the largest batches that topics take, by name; of
+	// others, Kafka's default.
+	MaxMessageBytes map[string]int
+	// StopGrace is how long a Commit may still take once its context has ended.
+	StopGrace time.Duration
+	Logger    *slog.Logger
+}
+
+// TransactionTimeout is how long the broker leaves a transaction open whose
+// writer is silent. It aborts it up to 10 s later.
+const TransactionTimeout = 60 * time.Second
+
+const (
+	// produceWait bounds the wait for the acknowledgements of a transaction's
+	// records. kgo would try for ever, in silence, when a partition has too few
+	// replicas in sync; beyond the transaction's timeout there is nothing to win.
+	produceWait = 45 * time.Second
+	// endWait bounds the end of a transaction. A coordinator that died takes 8 to
+	// 16 s to be replaced.
+	endWait = 30 * time.Second
+)
+
+// Log is an open log. One goroutine owns it.
+type Log struct {
+	cfg    Config
+	client *kgo.Client // nil once the log is finished
+}
+
+// Close ends the log's connections. An open transaction is left to the next
+// Open, or to its timeout. It is safe to call more than once.
+func (l *Log) Close() {
+	if l.client != nil {
+		l.client.Close()
+		l.client = nil
+	}
+}
+
+// writer returns a client that can write the log's transactions. It fences nobody
+// before its ProducerID is asked for.
+func writer(cfg Config) (*kgo.Client, error) {
+	return cfg.Connection.Client(
+		kgo.TransactionalID(cfg.TransactionalID),
+		kgo.TransactionTimeout(TransactionTimeout),
+		kgo.RecordPartitioner(partitioner{state: cfg.Topic}),
+		kgo.ProducerBatchCompression(codec(cfg.Compression), kgo.NoCompression()),
+		// A batch larger than its topic takes fails as a whole, with the small
+		// records in it. What is too large alone is a dead letter long before.
+		kgo.ProducerBatchMaxBytesFn(func(topic string) int32 {
+			return BatchBytes(cfg.MaxMessageBytes[topic])
+		}),
+		// A transaction's records are all given before any is waited for.
+		kgo.MaxBufferedRecords(1<<20),
+	)
+}
+
+// BatchBytes returns the most bytes, uncompressed, that a record may have in a
+// topic whose max.message.bytes is given; 0 stands for Kafka's default. What the
+// batch and the record around key, value and headers need is not counted.
+func BatchBytes(maxMessageBytes int) int32 {
+	const kafkaDefault, kgoLargest = 1_048_588, 100 << 20
+	if maxMessageBytes <= 0 {
+		maxMessageBytes = kafkaDefault
+	}
+	// The broker weighs the batch compressed, we weigh it as it is: then it is
+	// never too large, even if it does not compress.
+	return int32(min(maxMessageBytes, kgoLargest))
+}
+
+func codec(name string) kgo.CompressionCodec {
+	switch name {
+	case "gzip":
+		return kgo.GzipCompression()
+	case "snappy":
+		return kgo.SnappyCompression()
+	case "lz4":
+		return kgo.Lz4Compression()
+	case "zstd":
+		return kgo.ZstdCompression()
+	default:
+		return kgo.NoCompression()
+	}
+}
+
+// waiting logs that something takes long, again and again, until the returned
+// function is called: a start that hangs on somebody else's transaction must not
+// look like one that does nothing.
+func waiting(ctx context.Context, log *slog.Logger, what string) (stop func()) {
+	const every = 10 * time.Second
+	began := time.Now()
+	var timer *time.Timer
+	timer = time.AfterFunc(every, func() {
+		log.WarnContext(ctx, "still waiting", "for", what, "since", time.Since(began).Round(time.Second))
+		timer.Reset(every)
+	})
+	return func() { timer.Stop() }
+}

@@ -1,0 +1,105 @@
+package txlog
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+)
+
+// openWait bounds a start. A predecessor's transaction whose markers cannot be
+// written (a partition under its min.insync.replicas) holds it up until they can;
+// a neighbour's in the same partition, until its timeout and the broker's sweep.
+const openWait = 3 * time.Minute
+
+// Open returns the log, and its state: the latest value of each key that
+// cfg.Keep takes. Nobody who opened it before can write any more.
+//
+// Start-up and recovery are this one function, so that every start tries what a
+// crash needs. An error wraps ErrFenced or ErrUnconfirmed, or is that of
+// cfg.BeforeFence; the caller may try again.
+func Open(ctx context.Context, cfg Config) (*Log, map[string][]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, openWait)
+	defer cancel()
+	reader, err := kafka.NewReader(cfg.Connection, cfg.Topic, cfg.Partition, kafka.LogStart)
+	if err != nil {
+		return nil, nil, failed("reading the state", err)
+	}
+	defer reader.Close()
+	state := map[string][]byte{}
+	apply := func(r *kgo.Record) error { keep(state, cfg.Keep, r); return nil }
+
+	// 1. Read what is committed and stable now. It serves BeforeFence, and is most
+	// of the reading; a record that is committed once stays so, whoever writes on.
+	offsets, err := reader.Offsets(ctx)
+	if err != nil {
+		return nil, nil, failed("reading the state", err)
+	}
+	if err := reader.ReadTo(ctx, offsets.Stable, apply); err != nil {
+		return nil, nil, failed("reading the state", err)
+	}
+	if cfg.BeforeFence != nil {
+		// A crash, or an error, up to here has touched nobody.
+		if err := cfg.BeforeFence(maps.Clone(state)); err != nil {
+			return nil, nil, err
+		}
+	}
+
+	// 2. Fence. A new client fences nobody until its producer id is loaded. When
+	// this returns, a transaction the predecessor had open is aborted, or
+	// committed if its end had been decided, and its markers are written: nothing
+	// of it can appear later. If we crash after this, the predecessor is out and
+	// nothing is written: the next start begins here again.
+	client, err := writer(cfg)
+	if err != nil {
+		return nil, nil, failed("opening the log", err)
+	}
+	log := &Log{cfg: cfg, client: client}
+	if err := log.fence(ctx); err != nil {
+		log.Close()
+		return nil, nil, failed("fencing earlier writers", err)
+	}
+
+	// 3. Read on to the high watermark, taken after the fence. Up to the last
+	// stable offset is not enough: an open transaction of a neighbour in this
+	// partition holds it back, and an old state would come out, and with it every
+	// event since a second time.
+	if err := log.readOn(ctx, reader, apply); err != nil {
+		log.Close()
+		return nil, nil, failed("reading the state after the fence", err)
+	}
+	return log, state, nil
+}
+
+func (l *Log) fence(ctx context.Context) error {
+	defer waiting(ctx, l.cfg.Logger, "the transaction coordinator to end the predecessor's transaction; "+
+		"if it lasts, look for a partition with fewer replicas in sync than min.insync.replicas")()
+	_, _, err := l.client.ProducerID(ctx)
+	return err
+}
+
+func (l *Log) readOn(ctx context.Context, reader *kafka.Reader, apply func(*kgo.Record) error) error {
+	offsets, err := reader.Offsets(ctx)
+	if err != nil {
+		return err
+	}
+	defer waiting(ctx, l.cfg.Logger, fmt.Sprintf("the state in %s, partition %d; "+
+		"if it lasts, another organization's instance has a transaction open there", l.cfg.Topic, l.cfg.Partition))()
+	return reader.ReadTo(ctx, offsets.End, apply)
+}
+
+// keep applies one record to the state. A record without a value is a tombstone.
+func keep(state map[string][]byte, wanted func(string) bool, r *kgo.Record) {
+	key := string(r.Key)
+	switch {
+	case !wanted(key):
+	case r.Value == nil:
+		delete(state, key)
+	default:
+		state[key] = r.Value
+	}
+}

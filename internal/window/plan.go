@@ -1,0 +1,74 @@
+package window
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+)
+
+// Plan cuts a stretch of time into windows that each hold about as many events as
+// one transaction should. It learns the density as windows are read: empty years
+// take a handful of windows, a busy hour many, and one second is never cut.
+//
+// Windows come oldest first, may be read in parallel, and are to be committed in
+// the order of their time. One that turns out too dense is given back, and comes
+// again in smaller ones. The windows given out and not given back always cover
+// the stretch up to where the plan stands, without gap or overlap.
+type Plan struct {
+	todo   []Window // not given out, oldest first, disjoint
+	width  int64    // seconds of the next window
+	target int      // events a window
+}
+
+const (
+	// A window after an empty one is this much wider, and no window grows faster.
+	growth = 8
+	// The first guess. A stretch of a year with nothing known about it begins
+	// with days: too wide costs a page, too narrow a request.
+	firstWidth = 24 * 60 * 60
+)
+
+// NewPlan returns a plan of [from, to) for windows of about target events.
+func NewPlan(from, to auditlog.Second, target int) *Plan {
+	p := &Plan{width: firstWidth, target: target}
+	if from < to {
+		p.todo = []Window{{From: from, To: to - 1}}
+		// Eight can be read at once: a stretch of an hour must not be one window.
+		p.width = max(1, min(firstWidth, p.todo[0].Seconds()/growth))
+	}
+	return p
+}
+
+// Next gives out the oldest window that nobody has. ok is false if there is none.
+func (p *Plan) Next() (w Window, ok bool) {
+	if len(p.todo) == 0 {
+		return Window{}, false
+	}
+	w = p.todo[0]
+	if w.Seconds() <= p.width {
+		p.todo = p.todo[1:]
+		return w, true
+	}
+	w.To = w.From + auditlog.Second(p.width) - 1
+	p.todo[0].From = w.To + 1
+	return w, true
+}
+
+// Read tells the plan that a window held that many events.
+func (p *Plan) Read(w Window, events int) {
+	widest := growth * max(p.width, w.Seconds())
+	if events == 0 {
+		p.width = widest
+		return
+	}
+	p.width = max(1, min(widest, w.Seconds()*int64(p.target)/int64(events)))
+}
+
+// GiveBack returns a window that would hold about that many events, which is too
+// many. It must be wider than a second; it comes again in smaller ones.
+func (p *Plan) GiveBack(w Window, events int) {
+	p.width = max(1, min(w.Seconds()/2, w.Seconds()*int64(p.target)/int64(max(1, events))))
+	at, _ := slices.BinarySearchFunc(p.todo, w, func(a, b Window) int { return cmp.Compare(a.From, b.From) })
+	p.todo = slices.Insert(p.todo, at, w)
+}
