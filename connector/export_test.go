@@ -1,0 +1,22 @@
+package connector
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"time"
+)
+
+// SetTransport replaces the network to the API.
+func (c *Connector) SetTransport(t http.RoundTripper) { c.transport = t }
+
+// SetDial replaces the network to the brokers.
+func (c *Connector) SetDial(d func(ctx context.Context, network, addr string) (net.Conn, error)) {
+	c.dial = d
+}
+
+// SetNow replaces the clock.
+func (c *Connector) SetNow(now func() time.Time) { c.now = now }
+
+// SetHost replaces the name of this host.
+func (c *Connector) SetHost(host string) { c.host = host }

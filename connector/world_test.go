@@ -1,0 +1,268 @@
+package connector_test
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafkatest"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
+)
+
+func TestMain(m *testing.M) { kafkatest.Main(m) }
+
+// world is a simulated API, a broker, and what runs between them.
+type world struct {
+	t       *testing.T
+	api     *simulator.API
+	cluster *kafkatest.Cluster
+	cfg     connector.Config
+	since   auditlog.Second // the truth before this is not asked for
+	proxy   *kafkatest.Proxy
+	host    string
+}
+
+// newWorld returns a world with topics of its own, with polls a second apart.
+func newWorld(t *testing.T, c *kafkatest.Cluster, api simulator.Config) *world {
+	t.Helper()
+	w := &world{t: t, api: simulator.New(api), cluster: c, host: "host-1"}
+	cfg := connector.DefaultConfig()
+	cfg.PollInterval = time.Second
+	cfg.Logger = testLogger(t)
+	cfg.Kafka.Brokers = c.Brokers()
+	cfg.Kafka.Topic = c.Name("events")
+	cfg.Kafka.DLQTopic = c.Name("dlq")
+	cfg.Kafka.OffsetsTopic = c.Name("offsets")
+	org := connector.DefaultOrganization()
+	org.AdminKey = connector.SecretValue(simulator.Key)
+	org.BaseURL = "http://api.invalid/v1"
+	cfg.Organizations = []connector.Organization{org}
+	w.cfg = cfg
+	return w
+}
+
+// backfill asks for history.
+func (w *world) backfill(from time.Time) {
+	w.cfg.Organizations[0].BackfillStart = &connector.BackfillStart{At: from}
+	w.since = auditlog.SecondOf(from)
+}
+
+// instance is a connector at work.
+type instance struct {
+	t      *testing.T
+	cancel context.CancelFunc
+	done   chan struct{}
+	once   sync.Once
+	err    error
+	*recorder
+}
+
+func (w *world) start() *instance {
+	w.t.Helper()
+	rec := newRecorder()
+	cfg := w.cfg
+	cfg.Telemetry = rec
+	c, err := connector.New(cfg)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	c.SetTransport(simulator.Transport(w.api))
+	c.SetDial(w.cluster.Dial)
+	if w.proxy != nil {
+		c.SetDial(w.proxy.Dial)
+	}
+	c.SetHost(w.host)
+	ctx, cancel := context.WithCancel(context.Background())
+	i := &instance{t: w.t, cancel: cancel, done: make(chan struct{}), recorder: rec}
+	go func() { defer close(i.done); i.err = c.Run(ctx) }()
+	w.t.Cleanup(func() { i.stop() })
+	return i
+}
+
+// stop ends the instance as a signal would, and returns how it ended.
+func (i *instance) stop() error {
+	i.t.Helper()
+	i.once.Do(func() {
+		i.cancel()
+		select {
+		case <-i.done:
+		case <-time.After(10 * time.Second):
+			i.t.Error("the connector did not stop within 10 s")
+		}
+	})
+	return i.err
+}
+
+// end waits for the instance to end by itself.
+func (i *instance) end(within time.Duration) error {
+	i.t.Helper()
+	select {
+	case <-i.done:
+		return i.err
+	case <-time.After(within):
+		i.t.Fatalf("still running after %v; not ready because: %s", within, i.reason())
+		return nil
+	}
+}
+
+// truth is what the topic must hold.
+func (w *world) truth() []kafkatest.Want {
+	var out []kafkatest.Want
+	for ev := range w.api.Truth() {
+		if ev.EffectiveAt < w.since {
+			continue
+		}
+		for _, scope := range ev.Scopes {
+			out = append(out, kafkatest.Want{
+				ID: ev.ID, Scope: string(scope), EffectiveAt: int64(ev.EffectiveAt), Raw: ev.Raw,
+			})
+		}
+	}
+	return out
+}
+
+// report compares the topic with the truth.
+func (w *world) report() kafkatest.Report {
+	w.t.Helper()
+	records := w.cluster.Read(w.t, w.cfg.Kafka.Topic, kgo.ReadCommitted())
+	records = append(records, w.cluster.Read(w.t, w.cfg.Kafka.DLQTopic, kgo.ReadCommitted())...)
+	return kafkatest.Compare(w.truth(), records)
+}
+
+// awaitEqual waits until nothing is missing, and fails when anything is doubled,
+// extra or different.
+func (w *world) awaitEqual(within time.Duration) kafkatest.Report {
+	w.t.Helper()
+	deadline := time.Now().Add(within)
+	for {
+		r := w.report()
+		if r.OK() {
+			return r
+		}
+		if len(r.Missing) == 0 || len(r.Doubled)+len(r.Extra)+len(r.Different)+len(r.Unreadable) > 0 || time.Now().After(deadline) {
+			w.t.Fatalf("the topic does not equal the API: %s", r)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// recorder is the telemetry of tests: it keeps what was told.
+type recorder struct {
+	mu        sync.Mutex
+	whyNot    string
+	told      bool
+	positions connector.Positions
+	written   int
+	letters   map[string]int
+	commits   map[string]int
+	unknown   int
+	skipped   int
+}
+
+func newRecorder() *recorder {
+	return &recorder{letters: map[string]int{}, commits: map[string]int{}}
+}
+
+func (*recorder) Requested(string, int, time.Duration) {}
+func (*recorder) RateLimited(string, time.Duration)    {}
+func (*recorder) Leading(string, bool)                 {}
+
+func (r *recorder) Committed(_, result string, _ time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.commits[result]++
+}
+
+func (r *recorder) Written(_ string, w connector.Written) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.written += w.Events
+	r.unknown += w.Unknown
+	for reason, n := range w.DeadLetters {
+		r.letters[reason] += n
+	}
+}
+
+func (r *recorder) Skipped(_ string, n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.skipped += n
+}
+
+func (r *recorder) Positions(_ string, p connector.Positions) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.positions = p
+}
+
+func (r *recorder) Ready(_, reason string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.whyNot, r.told = reason, true
+}
+
+func (r *recorder) reason() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.whyNot
+}
+
+func (r *recorder) ready() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.told && r.whyNot == ""
+}
+
+// awaitReady waits until the instance says that it is ready.
+func (i *instance) awaitReady() {
+	i.t.Helper()
+	eventually(i.t, 20*time.Second, "ready", i.ready)
+}
+
+func eventually(t *testing.T, within time.Duration, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(within)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %s", within, what)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// testLogger shows the log of a test that failed, or all of it with TEST_LOG set.
+func testLogger(t *testing.T) *slog.Logger {
+	w := &testWriter{t: t}
+	t.Cleanup(w.flush)
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelInfo}))
+}
+
+type testWriter struct {
+	t    *testing.T
+	mu   sync.Mutex
+	text []byte
+}
+
+func (w *testWriter) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.text) < 1<<20 {
+		w.text = append(w.text, b...)
+	}
+	return len(b), nil
+}
+
+func (w *testWriter) flush() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.t.Failed() || os.Getenv("TEST_LOG") != "" {
+		w.t.Logf("the connector's log:\n%s", w.text)
+	}
+}
