@@ -24,8 +24,12 @@ type read struct {
 //
 // An error ends the session: only the topic knows what happened.
 func (s *session) commit(ctx context.Context, r read) (discarded bool, err error) {
-	s.writing.Lock()
-	defer s.writing.Unlock()
+	select {
+	case s.writing <- struct{}{}:
+		defer func() { <-s.writing }()
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
 
 	// Held against committed state, inside the commit: another read may have
 	// written some of it since it was fetched.

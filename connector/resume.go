@@ -47,7 +47,10 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 	}
 	// From here on every other writer is fenced. If we crash before the first
 	// commit, nothing has changed: the next start finds the same state.
-	s := &session{organization: o, kafkaLog: log, topics: topics, values: values, partition: partition}
+	s := &session{
+		organization: o, kafkaLog: log, topics: topics, values: values, partition: partition,
+		writing: make(chan struct{}, 1),
+	}
 	if err := s.begin(ctx, records); err != nil {
 		log.Close()
 		return nil, err

@@ -22,7 +22,7 @@ type session struct {
 	partition int32
 	known     *window.State       // as it was read; nil on a first run
 	peeked    []map[string][]byte // cursors by partition; first runs only
-	writing   sync.Mutex          // held for a commit, from staging to advancing
+	writing   chan struct{}       // has one while somebody commits, from staging to advancing
 	mu        sync.Mutex          // guards what follows; held for no I/O
 	state     *window.State       // changed only by who holds writing as well
 	skew      time.Duration       // the API's clock less ours

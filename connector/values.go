@@ -97,22 +97,36 @@ type encoded struct {
 // of ours is a dead letter.
 func (v *values) encode(ev auditlog.Event, fetched time.Time) (encoded, error) {
 	message, info, err := v.encoder.Encode(ev, fetched)
-	if why, ok := errors.AsType[*codec.Undeliverable](err); ok {
-		letter := v.record(v.kafka.DLQTopic, v.encoder.DeadLetter(ev, why), time.Time{})
-		return encoded{records: []txlog.Record{letter}, info: info, reason: why.Reason, bytes: len(letter.Value)}, nil
-	}
 	if err != nil {
-		return encoded{}, fmt.Errorf("encoding an event: %w", err)
+		return v.deadLetter(ev, info, err)
 	}
 	at := v.timestamp(ev)
 	out := encoded{info: info, records: []txlog.Record{v.record(v.kafka.Topic, message, at)}}
 	if v.kafka.JSONTopic != "" {
 		out.records = append(out.records, v.record(v.kafka.JSONTopic, v.encoder.JSON(ev, message), at))
 	}
+	if v.kafka.OCSFTopic != "" {
+		ocsf, err := v.encoder.OCSF(ev, message)
+		if err != nil {
+			return v.deadLetter(ev, info, err)
+		}
+		out.records = append(out.records, v.record(v.kafka.OCSFTopic, ocsf, at))
+	}
 	for _, r := range out.records {
 		out.bytes += len(r.Value)
 	}
 	return out, nil
+}
+
+// deadLetter returns the record of an event that cannot be one of ours, alone: an
+// event is in all of its topics or in none.
+func (v *values) deadLetter(ev auditlog.Event, info codec.Info, err error) (encoded, error) {
+	why, ok := errors.AsType[*codec.Undeliverable](err)
+	if !ok {
+		return encoded{}, fmt.Errorf("encoding an event: %w", err)
+	}
+	letter := v.record(v.kafka.DLQTopic, v.encoder.DeadLetter(ev, why), time.Time{})
+	return encoded{records: []txlog.Record{letter}, info: info, reason: why.Reason, bytes: len(letter.Value)}, nil
 }
 
 // timestamp returns the record's time; zero is the time of writing. A time that

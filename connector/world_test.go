@@ -266,3 +266,23 @@ func (w *testWriter) flush() {
 		w.t.Logf("the connector's log:\n%s", w.text)
 	}
 }
+
+// cursor is the organization's cursor as it is committed.
+func (w *world) cursor() auditlog.Cursor {
+	w.t.Helper()
+	var c auditlog.Cursor
+	var err error
+	found := false
+	for _, r := range w.cluster.Read(w.t, w.cfg.Kafka.OffsetsTopic, kgo.ReadCommitted()) {
+		if string(r.Key) == auditlog.CursorKey("default") {
+			if c, err = auditlog.DecodeCursor(r.Value); err != nil {
+				w.t.Fatal(err)
+			}
+			found = true
+		}
+	}
+	if !found {
+		w.t.Fatal("there is no cursor")
+	}
+	return c
+}

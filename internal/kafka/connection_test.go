@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"math/big"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -187,7 +188,7 @@ func TestMetricsOutliveClients(t *testing.T) {
 		other.Close()
 	}
 	page := httptest.NewRecorder()
-	promhttp.HandlerFor(reg, promhttp.HandlerOpts{}).ServeHTTP(page, httptest.NewRequest("GET", "/", nil))
+	promhttp.HandlerFor(reg, promhttp.HandlerOpts{}).ServeHTTP(page, httptest.NewRequest(http.MethodGet, "/", nil))
 	if want := `openai_audit_kafka_connects_total{node_id="seed_0"} 4`; !strings.Contains(page.Body.String(), want) {
 		t.Errorf("%s is not in\n%s", want, page.Body)
 	}

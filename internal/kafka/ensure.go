@@ -44,6 +44,9 @@ func LogSpec(name string, partitions int32, replication int16, retention time.Du
 func OffsetsSpec(name string, replication int16) TopicSpec {
 	return TopicSpec{Name: name, Partitions: OffsetsPartitions, Replication: replication, Config: map[string]*string{
 		"cleanup.policy": new("compact"),
+		// Only counts once somebody adds delete to the policy, and must not eat the
+		// cursor of an organization that was quiet for a week then.
+		"retention.ms": new(strconv.FormatInt(Unlimited, 10)),
 		// The segment being written is never compacted. With the defaults of
 		// 1 GiB and a week nothing was compacted in 60,000 commits.
 		"segment.bytes":             new("16777216"),

@@ -31,7 +31,7 @@ func TestEnsureMakesWhatIsMissing(t *testing.T) {
 	want := map[string]kafka.Topic{
 		"events":  {Name: "events", Partitions: 2, Replication: 3, CleanupPolicy: "delete", RetentionMs: kafka.Unlimited, MinInsyncReplicas: 2},
 		"dlq":     {Name: "dlq", Partitions: 1, Replication: 1, CleanupPolicy: "delete", RetentionMs: 90 * day, MinInsyncReplicas: 1},
-		"offsets": {Name: "offsets", Partitions: 16, Replication: 3, CleanupPolicy: "compact", RetentionMs: 7 * day, MinInsyncReplicas: 2},
+		"offsets": {Name: "offsets", Partitions: 16, Replication: 3, CleanupPolicy: "compact", RetentionMs: kafka.Unlimited, MinInsyncReplicas: 2},
 	}
 	for name, topic := range want {
 		topic.Known, topic.MaxMessageBytes, topic.TimestampType = true, 1048588, "CreateTime"
@@ -78,7 +78,7 @@ func TestEnsureNamesTheCommandWhenItMayNotMakeTopics(t *testing.T) {
 	want := []string{
 		"kafka-topics.sh --bootstrap-server BROKER --create --topic events --partitions 2 --config cleanup.policy=delete --config retention.ms=-1",
 		"kafka-topics.sh --bootstrap-server BROKER --create --topic dlq --partitions 1 --replication-factor 1 --config cleanup.policy=delete --config retention.ms=7776000000",
-		"kafka-topics.sh --bootstrap-server BROKER --create --topic offsets --partitions 16 --config cleanup.policy=compact --config min.cleanable.dirty.ratio=0.1 --config segment.bytes=16777216 --config segment.ms=3600000",
+		"kafka-topics.sh --bootstrap-server BROKER --create --topic offsets --partitions 16 --config cleanup.policy=compact --config min.cleanable.dirty.ratio=0.1 --config retention.ms=-1 --config segment.bytes=16777216 --config segment.ms=3600000",
 	}
 	for i, spec := range missing.Specs {
 		if diff := cmp.Diff(want[i], spec.Command()); diff != "" {

@@ -1,0 +1,68 @@
+package codec
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+)
+
+// The headers of a dead letter.
+const (
+	headerError         = "error"
+	headerErrorDetail   = "error_detail"
+	headerSourceTopic   = "source_topic"
+	headerEffectiveAt   = "effective_at"
+	headerTruncated     = "truncated"
+	headerOriginalBytes = "original_bytes"
+	headerSHA256        = "sha256"
+)
+
+// DeadLetter returns the record of the dead letters' topic for an event that
+// cannot be one of ours: its bytes as received, under its id, with the reason. A
+// letter larger than MaxDLQBytes is cut, and says so with the size and the hash
+// of what it was. Its value is the event's Raw, or a part of it.
+func (e *Encoder) DeadLetter(ev auditlog.Event, why *Undeliverable) Message {
+	m := Message{Value: ev.Raw, Headers: []Header{
+		{headerError, []byte(why.Reason)},
+		{headerErrorDetail, []byte(why.Detail)},
+		{headerSourceTopic, []byte(e.config.SourceTopic)},
+		e.source,
+	}}
+	if m.Value == nil {
+		m.Value = []byte{} // a null value would be a tombstone
+	}
+	if ev.ID != "" {
+		m.Key = []byte(ev.ID)
+	}
+	if ev.Timed {
+		m.Headers = append(m.Headers, Header{headerEffectiveAt, []byte(ev.EffectiveAt.Time().Format(time.RFC3339))})
+	}
+	own := len(m.Headers)
+	m.Headers = append(m.Headers, e.config.Headers...)
+	if e.config.MaxDLQBytes == 0 || m.Size() <= e.config.MaxDLQBytes {
+		return m
+	}
+	sum := sha256.Sum256(ev.Raw)
+	m.Headers = append(append(m.Headers[:own:own],
+		Header{headerTruncated, []byte("true")},
+		Header{headerOriginalBytes, []byte(strconv.Itoa(len(ev.Raw)))},
+		Header{headerSHA256, []byte(hex.EncodeToString(sum[:]))},
+	), e.config.Headers...)
+	return cut(m, e.config.MaxDLQBytes)
+}
+
+// cut shortens the value until the message fits. Where the key alone is too much
+// (an id as long as an event), the key goes: a letter without one is better than
+// a transaction that can never commit.
+func cut(m Message, limit int) Message {
+	value := m.Value
+	m.Value = value[:0]
+	if m.Size() > limit {
+		m.Key = nil
+	}
+	m.Value = value[:min(len(value), max(0, limit-m.Size()))]
+	return m
+}

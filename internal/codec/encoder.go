@@ -1,0 +1,242 @@
+package codec
+
+import (
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec/flat"
+	"github.com/openai-audit-kafka/openai-audit-kafka/schemas"
+)
+
+// Config says what an Encoder writes. All of it is required unless it says
+// otherwise.
+type Config struct {
+	// Organization is the name from the settings.
+	Organization string
+	// Framing is how values say their schema; the zero value is SingleObject.
+	Framing Framing
+	// Schema is the version to write.
+	Schema schemas.Version
+	// Headers are added after ours to every record, dead letters included;
+	// optional.
+	Headers []Header
+	// MaxBytes is the Size of the largest record that the events topic takes; a
+	// larger event is undeliverable. 0: no limit.
+	MaxBytes int
+	// MaxDLQBytes is the same for the dead letters' topic; a larger letter is
+	// cut. 0: no limit.
+	MaxDLQBytes int
+	// SourceTopic is the events topic, for the dead letters.
+	SourceTopic string
+}
+
+// Encoder turns the events of one organization into messages. It is safe for
+// concurrent use.
+type Encoder struct {
+	config Config
+	avro   *avroEncoder
+	prefix []byte // of every value
+
+	// The headers that are the same in every message.
+	specVersion, source, dataSchema Header
+}
+
+// NewEncoder returns an encoder.
+func NewEncoder(c Config) (*Encoder, error) {
+	if c.Organization == "" {
+		return nil, errors.New("making an encoder: no organization")
+	}
+	encoder, err := newAvroEncoder(c.Schema)
+	if err != nil {
+		return nil, fmt.Errorf("making an encoder: %w", err)
+	}
+	return &Encoder{
+		config:      c,
+		avro:        encoder,
+		prefix:      c.Framing.prefix(c.Schema),
+		specVersion: Header{headerSpecVersion, []byte("1.0")},
+		source:      Header{headerSource, []byte(sourcePrefix + c.Organization)},
+		dataSchema:  Header{headerDataSchema, []byte(c.Schema.URN())},
+	}, nil
+}
+
+// Info is what is worth knowing of an event that was encoded. Actor and IP are
+// personal data: they may be shown where that was asked for, never logged.
+type Info struct {
+	Type string
+	// KnownType says whether this release knows the type.
+	KnownType bool
+	// Actor is the actor's e-mail address, else its id; empty if there is none.
+	Actor string
+	// IP is the address the actor came from; empty if there is none.
+	IP string
+}
+
+// KnownType reports whether this release knows the type of event.
+func KnownType(eventType string) bool { return flat.KnownType(eventType) }
+
+// Encode returns the event's record. The error is an *Undeliverable.
+func (e *Encoder) Encode(ev auditlog.Event, ingestedAt time.Time) (Message, Info, error) {
+	record, err := e.record(ev, ingestedAt)
+	if err != nil {
+		return Message{}, Info{Type: ev.Type, KnownType: flat.KnownType(ev.Type)}, err
+	}
+	info := Info{
+		Type:      ev.Type,
+		KnownType: flat.KnownType(ev.Type),
+		Actor:     first(record.ActorEmail, record.ActorID),
+		IP:        first(record.SourceIP),
+	}
+	message, err := e.message(record)
+	return message, info, err
+}
+
+// record returns the event's columns.
+func (e *Encoder) record(ev auditlog.Event, ingestedAt time.Time) (*flat.Record, error) {
+	if u := e.undeliverable(ev); u != nil {
+		return nil, u
+	}
+	record, err := flat.Flatten(ev.Type, string(ev.Raw))
+	switch {
+	case errors.Is(err, flat.ErrNotAnObject):
+		return nil, &Undeliverable{ReasonNotAnObject, "the event is not a JSON object"}
+	case err != nil:
+		return nil, &Undeliverable{ReasonInvalidJSON, "the event is not valid JSON"}
+	}
+	record.ID = ev.ID
+	record.EventScope = string(ev.Scope)
+	record.EffectiveAt = ev.EffectiveAt.Time()
+	record.IngestedAt = ingestedAt
+	record.Organization = e.config.Organization
+	return record, nil
+}
+
+// undeliverable finds what can be found without parsing the event. What is not
+// an object has no id either, so that is said first.
+func (e *Encoder) undeliverable(ev auditlog.Event) *Undeliverable {
+	switch {
+	case !utf8.Valid(ev.Raw):
+		// Avro's strings are UTF-8. Some readers would refuse the record, others
+		// repair it: neither is byte for byte.
+		return &Undeliverable{ReasonInvalidUTF8, "the event is not valid UTF-8"}
+	case !beginsObject(ev.Raw):
+		return &Undeliverable{ReasonNotAnObject, "the event is not a JSON object"}
+	case ev.ID == "":
+		return &Undeliverable{ReasonMissingID, "the event has no id that is a string and not empty"}
+	case !ev.Timed:
+		return &Undeliverable{ReasonInvalidEffectiveAt, "effective_at is no integer in the years 1 to 9999"}
+	case !utf8.ValidString(ev.ID), !utf8.ValidString(ev.Type):
+		return &Undeliverable{ReasonInvalidUTF8, "the event's id or type is not valid UTF-8"}
+	}
+	// The record holds the event whole, so this much is certain. Said before
+	// parsing, it bounds what parsing may cost.
+	return e.tooLarge(len(ev.Raw) + len(ev.ID))
+}
+
+func (e *Encoder) tooLarge(size int) *Undeliverable {
+	if e.config.MaxBytes == 0 || size <= e.config.MaxBytes {
+		return nil
+	}
+	return &Undeliverable{ReasonTooLarge, fmt.Sprintf("the record would have %d bytes or more, the topic takes %d", size, e.config.MaxBytes)}
+}
+
+// message encodes the record. Key, value and headers share one allocation.
+func (e *Encoder) message(record *flat.Record) (Message, error) {
+	buf := make([]byte, 0, len(record.RawEvent)+len(record.RawEvent)/2+768)
+	buf = append(buf, e.prefix...)
+	buf, err := e.avro.append(buf, record)
+	if err != nil {
+		return Message{}, &Undeliverable{ReasonNotEncodable, "the event cannot be encoded as Avro"}
+	}
+	m := Message{Value: buf[:len(buf):len(buf)], Headers: make([]Header, 0, ownHeaders+len(e.config.Headers))}
+	a := arena(buf)
+	m.Key = a.add(record.ID)
+	m.Headers = append(m.Headers, e.specVersion,
+		Header{headerID, m.Key},
+		Header{headerType, a.add(typePrefix, safeType(record.Type))},
+		e.source,
+		Header{headerTime, a.time(record.EffectiveAt)})
+	if subject := safeSubject(record.TargetID); subject != "" {
+		m.Headers = append(m.Headers, Header{headerSubject, a.add(subject)})
+	}
+	m.Headers = append(m.Headers, e.dataSchema, Header{headerContentType, avroType})
+	m.Headers = append(m.Headers, e.config.Headers...)
+	if u := e.tooLarge(m.Size()); u != nil {
+		return Message{}, u
+	}
+	return m, nil
+}
+
+// ownHeaders is the most headers that a record has, the configured ones apart.
+const ownHeaders = 8
+
+var (
+	avroType = []byte(contentTypeAvro)
+	jsonType = []byte(contentTypeJSON)
+)
+
+// JSON returns the record of the JSON topic for an event and the message that
+// Encode made of it: the event as received, with the same key and headers, apart
+// from those that speak of Avro. Its value is the event's Raw.
+func (e *Encoder) JSON(ev auditlog.Event, m Message) Message {
+	return Message{Key: m.Key, Value: ev.Raw, Headers: jsonHeaders(m.Headers)}
+}
+
+// jsonHeaders returns the headers of a record for one whose value is JSON. Ours
+// come first, so a configured header of the same name is left alone.
+func jsonHeaders(headers []Header) []Header {
+	out := make([]Header, 0, len(headers))
+	for i, h := range headers {
+		if h.Key == headerDataSchema {
+			continue
+		}
+		out = append(out, h)
+		if h.Key == headerContentType {
+			out[len(out)-1].Value = jsonType
+			return append(out, headers[i+1:]...)
+		}
+	}
+	return out
+}
+
+// arena gives out parts of one buffer.
+type arena []byte
+
+func (a *arena) add(texts ...string) []byte {
+	start := len(*a)
+	for _, text := range texts {
+		*a = append(*a, text...)
+	}
+	return (*a)[start:len(*a):len(*a)]
+}
+
+func (a *arena) time(t time.Time) []byte {
+	start := len(*a)
+	*a = t.AppendFormat(*a, time.RFC3339)
+	return (*a)[start:len(*a):len(*a)]
+}
+
+// beginsObject reports whether the JSON text can be that of an object.
+func beginsObject(text []byte) bool {
+	for _, c := range text {
+		switch c {
+		case ' ', '\n', '\r', '\t':
+		default:
+			return c == '{'
+		}
+	}
+	return false
+}
+
+// first returns the first column that is not null, else "".
+func first(columns ...*string) string {
+	for _, c := range columns {
+		if c != nil {
+			return *c
+		}
+	}
+	return ""
+}

@@ -1,0 +1,97 @@
+package codec
+
+import (
+	"net/netip"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec/flat"
+)
+
+const (
+	typePrefix      = "com.openai.audit."
+	sourcePrefix    = "/openai/organizations/"
+	contentTypeAvro = "application/avro"
+	contentTypeJSON = "application/json"
+)
+
+// The names of the headers of CloudEvents 1.0, binary mode.
+const (
+	headerSpecVersion = "ce_specversion"
+	headerID          = "ce_id"
+	headerType        = "ce_type"
+	headerSource      = "ce_source"
+	headerTime        = "ce_time"
+	headerSubject     = "ce_subject"
+	headerDataSchema  = "ce_dataschema"
+	headerContentType = "content-type"
+)
+
+// safeType returns the type for ce_type. Every type that OpenAI has ever used is
+// made of letters, digits, dots and underscores; one that is not, or that could
+// be personal data, is named "unknown" there, for a header may hold neither
+// (contract: headers are logged, routed by and shown without care). The column
+// type has it as it was sent.
+func safeType(eventType string) string {
+	if flat.KnownType(eventType) {
+		return eventType
+	}
+	if eventType == "" || len(eventType) > maxHeaderText || !plainType.MatchString(eventType) || mayBePersonal(eventType) {
+		return "unknown"
+	}
+	return eventType
+}
+
+var plainType = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+
+// safeSubject returns the target's id for ce_subject, or "" where the header is
+// better left out: nothing keeps an id from being an e-mail address (an invited
+// person's) or an IP address (an allow-list's), CloudEvents allows no control
+// characters, and a very long one would be in the record twice. The header is
+// optional; the column target_id has the id in any case.
+func safeSubject(targetID *string) string {
+	if targetID == nil || len(*targetID) > maxHeaderText || mayBePersonal(*targetID) || hasControls(*targetID) {
+		return ""
+	}
+	return *targetID
+}
+
+// maxHeaderText is far longer than any id or type seen.
+const maxHeaderText = 256
+
+// mayBePersonal reports whether s holds what looks like an e-mail or an IP
+// address, alone or inside other text. In doubt it says so.
+func mayBePersonal(s string) bool {
+	switch {
+	case !strings.ContainsAny(s, "@%:."):
+		return false // nearly every id
+	case strings.ContainsRune(s, '@'), strings.Contains(s, "%40"):
+		return true
+	default:
+		return dottedQuad.MatchString(s) || holdsIPv6(s)
+	}
+}
+
+var dottedQuad = regexp.MustCompile(`[0-9]{1,3}(\.[0-9]{1,3}){3}`)
+
+func holdsIPv6(s string) bool {
+	if strings.Count(s, ":") < 2 {
+		return false
+	}
+	parts := strings.FieldsFunc(s, func(r rune) bool { return !strings.ContainsRune("0123456789abcdefABCDEF:.", r) })
+	for _, part := range parts {
+		if _, err := netip.ParseAddr(part); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// hasControls reports whether s holds what CloudEvents does not allow in a
+// string: control characters, and code points that are no characters.
+func hasControls(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool {
+		return r < ' ' || 0x7f <= r && r <= 0x9f || r == utf8.RuneError || r&0xfffe == 0xfffe || 0xfdd0 <= r && r <= 0xfdef
+	})
+}

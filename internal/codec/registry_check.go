@@ -1,0 +1,75 @@
+package codec
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/sr"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/schemas"
+)
+
+// SchemaCheck is what Check found.
+type SchemaCheck struct {
+	Subject string
+	// Registered is how many versions the subject has; 0: there is none yet.
+	Registered int
+	// Found says that the newest schema of this release is one of them, and ID
+	// is its id.
+	Found bool
+	ID    int
+	// Older is the newest version of ours that is registered where the newest is
+	// not; 0 if there is none.
+	Older int
+	// Difference says in what the newest schema and a registered one cannot read
+	// each other; empty if they can.
+	Difference string
+	// Level is the subject's compatibility, or the registry's where the subject
+	// has none. It should be FULL_TRANSITIVE; empty if the registry does not say.
+	Level string
+}
+
+// Compatible reports whether the newest schema fits what is registered.
+func (s SchemaCheck) Compatible() bool { return s.Difference == "" }
+
+// Check compares the newest schema with the registry's subject. It writes
+// nothing. Whether schemas fit is decided here, by the rules of Avro, for a
+// registry only applies the level that it was told.
+func Check(ctx context.Context, c RegistryConfig) (SchemaCheck, error) {
+	result := SchemaCheck{Subject: c.Subject}
+	client, done, err := c.client()
+	if err != nil {
+		return result, err
+	}
+	defer done()
+	r := registry{client, c.Subject}
+	if result.Difference, result.Registered, err = r.difference(ctx, schemas.Latest()); err != nil {
+		return result, err
+	}
+	for _, v := range schemas.Versions() {
+		id, found, err := r.find(ctx, v)
+		if err != nil {
+			return result, err
+		}
+		switch {
+		case found && v == schemas.Latest():
+			result.Found, result.ID, result.Older = true, id, 0
+		case found:
+			result.Older = v.Number
+		}
+	}
+	result.Level, err = r.level(ctx)
+	return result, err
+}
+
+func (r registry) level(ctx context.Context) (string, error) {
+	for _, subject := range []string{r.subject, sr.GlobalSubject} {
+		answer := r.client.Compatibility(ctx, subject)[0]
+		if answer.Err == nil {
+			return answer.Level.String(), nil
+		}
+		if !isNotFound(answer.Err) {
+			return "", registryError(ctx, "reading the compatibility", answer.Err)
+		}
+	}
+	return "", nil
+}
