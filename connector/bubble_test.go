@@ -31,7 +31,7 @@ func inBubble(t *testing.T, api simulator.Config, test func(t *testing.T, w *wor
 // add adds one event of the organization that took effect at a time and shows up
 // after a delay from now.
 func (w *world) add(at time.Time, delay time.Duration) {
-	w.api.Add(simulator.Event{EffectiveAt: auditlog.SecondOf(at), VisibleAt: time.Now().Add(delay)})
+	w.addEvent(simulator.Event{EffectiveAt: auditlog.SecondOf(at), VisibleAt: time.Now().Add(delay)})
 }
 
 // Each late event within the lookback is committed within a minute of showing up,

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 )
 
@@ -38,7 +40,11 @@ func New(cfg Config) (*Connector, error) {
 	if err != nil {
 		return nil, fmt.Errorf("asking for the name of this host, by which instances know each other: %w", err)
 	}
-	return &Connector{cfg: cfg, now: time.Now, host: host}, nil
+	c := &Connector{cfg: cfg, now: time.Now, host: host}
+	if r, ok := cfg.Telemetry.(interface{ Registerer() prometheus.Registerer }); ok {
+		c.metrics = kafka.NewMetrics(r.Registerer())
+	}
+	return c, nil
 }
 
 // Validate reports all that New could not work with. The bounds that users meet

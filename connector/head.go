@@ -22,6 +22,7 @@ func (s *session) pollHead(ctx context.Context, polled chan<- struct{}) error {
 			return err
 		}
 		s.tellReady()
+		s.tellPositions()
 		if first {
 			close(polled)
 		}

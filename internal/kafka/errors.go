@@ -120,6 +120,7 @@ var meanings = map[*kerr.Error]meaning{
 
 const (
 	fenced      = "another instance uses the transactional id, or a transaction took longer than its timeout; run one instance for each organization, or set KAFKA_GROUP_ID so that they share them"
+	unclear     = "what was asked may have happened or not; the state is read again before going on"
 	underMinISR = "a partition has fewer replicas in sync than min.insync.replicas; check the brokers"
 )
 
@@ -132,7 +133,7 @@ func ofBroker(err error) (class Class, remedy string, ok bool) {
 	if m, known := meanings[answer]; known {
 		return m.class, m.remedy, true
 	}
-	return ClassUnknown, answer.Description, true
+	return ClassUnknown, unclear, true // its description is in its text already
 }
 
 // ofClient looks at errors that arose on our side of the connection.
@@ -180,5 +181,5 @@ func ofClient(err error) (Class, string) {
 	if _, ok := errors.AsType[*PolicyError](err); ok {
 		return ClassSettings, "change the topic's cleanup.policy"
 	}
-	return ClassUnknown, "what was asked may have happened or not; the state is read again before going on"
+	return ClassUnknown, unclear
 }

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/config"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/telemetry"
+)
+
+// healthLimit is below the timeouts that probes usually have.
+const healthLimit = 3 * time.Second
+
+func (a *app) healthCommand() *cobra.Command {
+	var ready bool
+	cmd := &cobra.Command{
+		Use:   "health",
+		Short: "Ask the running instance whether it lives, or is ready",
+		Long: `Asks the running instance at HTTP_ADDR, for container probes without a shell:
+whether it lives, or with --ready whether the last sweep succeeded in time.
+
+Exit codes: 0 yes, 1 no, with the reason, 2 wrong usage.`,
+		Example: `  openai-audit-kafka health
+  openai-audit-kafka health --ready`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			// Only the address matters here. Faults in other settings are told
+			// by the instance that has to work with them.
+			settings, _ := config.Load(a.environ, config.Options{WithoutKey: true})
+			if settings.HTTP.Addr == "" {
+				return errors.New("HTTP_ADDR=off: there is nobody to ask")
+			}
+			path := "/healthz"
+			if ready {
+				path = "/readyz"
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), healthLimit)
+			defer cancel()
+			ok, text, err := telemetry.Probe(ctx, settings.HTTP.Addr, path)
+			if err != nil {
+				return fmt.Errorf("asking the instance at HTTP_ADDR=%s: %w", settings.HTTP.Addr, err)
+			}
+			if !ok {
+				return errors.New(strings.TrimSpace(text))
+			}
+			fmt.Fprint(a.stdout, text)
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&ready, "ready", false, "ask whether it is ready, not only whether it lives")
+	return cmd
+}

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+// Set by the linker; see the Makefile. A build without it knows what Go knows.
+var version, commit string
+
+type build struct{ version, commit string }
+
+// thisBuild returns what is known of this binary, with a word for what is not.
+func thisBuild() build {
+	b := build{version, commit}
+	info, ok := debug.ReadBuildInfo()
+	if ok && b.version == "" {
+		b.version = info.Main.Version
+	}
+	for i := 0; ok && b.commit == "" && i < len(info.Settings); i++ {
+		if s := info.Settings[i]; s.Key == "vcs.revision" {
+			b.commit = s.Value
+		}
+	}
+	if b.version == "" || b.version == "(devel)" {
+		b.version = "dev"
+	}
+	if b.commit == "" {
+		b.commit = "unknown"
+	}
+	return b
+}
+
+func (a *app) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "Print version, commit and Go version",
+		Long:    "Prints the version, the commit it was built from, and the version of Go.",
+		Example: "  openai-audit-kafka version",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			b := thisBuild()
+			_, err := fmt.Fprintf(a.stdout, "openai-audit-kafka %s (commit %s, %s)\n", b.version, b.commit, runtime.Version())
+			return err
+		},
+	}
+}

@@ -1,0 +1,323 @@
+package config_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/config"
+)
+
+var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+const key = "sk-admin-0123456789abcdef"
+
+func load(environ ...string) (*config.Settings, error) {
+	return config.Load(environ, config.Options{Now: now})
+}
+
+// compare looks into secrets, which do not show themselves.
+var compare = cmp.Comparer(func(a, b connector.Secret) bool { return a == b })
+
+func write(t *testing.T, name, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestTheKeyIsEnough(t *testing.T) {
+	s, err := load("OPENAI_ADMIN_KEY=" + key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := connector.DefaultConfig()
+	org := connector.DefaultOrganization()
+	org.AdminKey = connector.SecretValue(key)
+	want.Organizations = []connector.Organization{org}
+	if diff := cmp.Diff(want, s.Connector, compare); diff != "" {
+		t.Error(diff)
+	}
+	if s.HTTP != (config.HTTP{Addr: "127.0.0.1:8080"}) || s.Log != (config.Log{Level: slog.LevelInfo, Format: "auto"}) {
+		t.Errorf("%+v %+v", s.HTTP, s.Log)
+	}
+}
+
+// The table says what the defaults are; giving them changes nothing.
+func TestDefaultsAreThoseOfTheTable(t *testing.T) {
+	environ := []string{"OPENAI_ADMIN_KEY=" + key}
+	for _, setting := range config.Table() {
+		if setting.Default == "" && setting.Absent == "" {
+			t.Errorf("%s has neither a default nor a word for its absence", setting.Name)
+		}
+		environ = append(environ, setting.Name+"="+setting.Default) // empty is unset
+	}
+	environ[1] = environ[0]
+	without, err := load("OPENAI_ADMIN_KEY=" + key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	with, err := load(environ...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(without.Connector, with.Connector, compare); diff != "" {
+		t.Error(diff)
+	}
+	if without.HTTP != with.HTTP || without.Log != with.Log {
+		t.Errorf("%+v %+v", with.HTTP, with.Log)
+	}
+}
+
+func TestEverythingGiven(t *testing.T) {
+	s, err := load(
+		"OPENAI_ADMIN_KEY="+key+"\n", "OPENAI_BASE_URL=https://eu.api.openai.com/v1/", "ORGANIZATION_NAME=acme",
+		"OPENAI_TENANT_EVENTS=off", "BACKFILL_START_TIME=30d", "POLL_INTERVAL=1s", "LOOKBACK=1h", "DEEP_LOOKBACK=7d",
+		"API_CONCURRENCY=2", "API_REQUESTS_PER_MINUTE=60",
+		"KAFKA_BROKERS= a:1, b:2 ,", "KAFKA_TOPIC=e", "KAFKA_OFFSETS_TOPIC=o", "KAFKA_DLQ_TOPIC=d", "KAFKA_JSON_TOPIC=j",
+		"KAFKA_OCSF_TOPIC=s", "KAFKA_CREATE_TOPICS=False", "KAFKA_PARTITIONS=3", "KAFKA_REPLICATION_FACTOR=3", "KAFKA_CLIENT_ID=c",
+		"KAFKA_RETENTION=90d", "KAFKA_COMPRESSION=none", "KAFKA_HEADERS=index=audit, env = prod=1", "KAFKA_TRANSACTIONAL_ID=t",
+		"KAFKA_GROUP_ID=g", "KAFKA_TIMESTAMP=event", "KAFKA_TLS=true", "KAFKA_SASL_MECHANISM=scram-sha-512",
+		"KAFKA_SASL_USERNAME=u", "KAFKA_SASL_PASSWORD=p", "SCHEMA_REGISTRY_URL=https://r.example:8081/", "SCHEMA_REGISTRY_USERNAME=ru",
+		"SCHEMA_REGISTRY_PASSWORD=rp", "SCHEMA_REGISTRY_AUTO_REGISTER=false",
+		"HTTP_ADDR=off", "LOG_LEVEL=WARN", "LOG_FORMAT=json", "KAFKA_PORT=tcp://10.0.0.1:9092", "OPENAI_API_KEY=x",
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := connector.Config{
+		Organizations: []connector.Organization{{
+			Name: "acme", AdminKey: connector.SecretValue(key), BaseURL: "https://eu.api.openai.com/v1",
+			BackfillStart: &connector.BackfillStart{At: now.Add(-30 * 24 * time.Hour)}, TenantEvents: connector.TenantOff,
+		}},
+		PollInterval: time.Second, Lookback: time.Hour, DeepLookback: 7 * 24 * time.Hour, APIConcurrency: 2, APIRequestsPerMinute: 60,
+		Kafka: connector.Kafka{
+			Brokers: []string{"a:1", "b:2"}, ClientID: "c", TLS: connector.TLS{Enabled: true},
+			SASL:  connector.SASL{Mechanism: "SCRAM-SHA-512", Username: "u", Password: connector.SecretValue("p")},
+			Topic: "e", OffsetsTopic: "o", DLQTopic: "d", JSONTopic: "j", OCSFTopic: "s",
+			Partitions: 3, ReplicationFactor: 3, Retention: 90 * 24 * time.Hour, Compression: "none",
+			Headers:         []connector.Header{{Name: "index", Value: "audit"}, {Name: "env", Value: "prod=1"}},
+			TransactionalID: "t", GroupID: "g", Timestamp: connector.TimestampEvent,
+		},
+		Registry: connector.Registry{URL: "https://r.example:8081", Username: "ru", Password: connector.SecretValue("rp")},
+	}
+	if diff := cmp.Diff(want, s.Connector, compare); diff != "" {
+		t.Error(diff)
+	}
+	if s.HTTP.Addr != "" || s.Log != (config.Log{Level: slog.LevelWarn, Format: "json"}) {
+		t.Errorf("%+v %+v", s.HTTP, s.Log)
+	}
+}
+
+func TestFaults(t *testing.T) {
+	empty, secret := write(t, "empty", " \n"), write(t, "key", key+"\n")
+	tests := []struct {
+		name    string
+		environ []string
+		want    []string // the variables, sorted; each must be named with a remedy
+	}{
+		{"nothing at all", []string{"OPENAI_ADMIN_KEY="}, []string{"OPENAI_ADMIN_KEY"}},
+		{"blanks for a key", []string{"OPENAI_ADMIN_KEY=  "}, []string{"OPENAI_ADMIN_KEY"}},
+		{"a key and a file", []string{"OPENAI_ADMIN_KEY_FILE=" + secret}, []string{"OPENAI_ADMIN_KEY"}},
+		{"an empty file", []string{"OPENAI_ADMIN_KEY=", "OPENAI_ADMIN_KEY_FILE=" + empty}, []string{"OPENAI_ADMIN_KEY_FILE"}},
+		{"a missing file", []string{"OPENAI_ADMIN_KEY=", "OPENAI_ADMIN_KEY_FILE=/none"}, []string{"OPENAI_ADMIN_KEY_FILE"}},
+		{"two lines in a key", []string{"OPENAI_ADMIN_KEY=a\nb"}, []string{"OPENAI_ADMIN_KEY"}},
+		{"all at once", []string{"POLL_INTERVAL=soon", "API_CONCURRENCY=x", "KAFKA_TLS=maybe", "LOOKBACK=1s", "KAFKA_HEADERS=x", "BACKFILL_START_TIME=once"},
+			[]string{"API_CONCURRENCY", "BACKFILL_START_TIME", "KAFKA_HEADERS", "KAFKA_TLS", "LOOKBACK", "POLL_INTERVAL"}},
+		{"below the least", []string{"POLL_INTERVAL=999ms", "LOOKBACK=59s", "DEEP_LOOKBACK=5s", "API_CONCURRENCY=0", "API_REQUESTS_PER_MINUTE=0", "KAFKA_PARTITIONS=0", "KAFKA_REPLICATION_FACTOR=0"},
+			[]string{"API_CONCURRENCY", "API_REQUESTS_PER_MINUTE", "DEEP_LOOKBACK", "KAFKA_PARTITIONS", "KAFKA_REPLICATION_FACTOR", "LOOKBACK", "POLL_INTERVAL"}},
+		{"a deep lookback below the other", []string{"LOOKBACK=2h", "DEEP_LOOKBACK=1h"}, []string{"DEEP_LOOKBACK"}},
+		{"the future", []string{"BACKFILL_START_TIME=2027-01-01"}, []string{"BACKFILL_START_TIME"}},
+		{"milliseconds", []string{"BACKFILL_START_TIME=1767225600000"}, []string{"BACKFILL_START_TIME"}},
+		{"a name for people", []string{"ORGANIZATION_NAME=Acme Inc."}, []string{"ORGANIZATION_NAME"}},
+		{"an unknown word", []string{"OPENAI_TENANT_EVENTS=yes", "KAFKA_COMPRESSION=brotli", "KAFKA_TIMESTAMP=now", "LOG_LEVEL=loud", "LOG_FORMAT=xml", "KAFKA_SASL_MECHANISM=GSSAPI"},
+			[]string{"KAFKA_COMPRESSION", "KAFKA_SASL_MECHANISM", "KAFKA_TIMESTAMP", "LOG_FORMAT", "LOG_LEVEL", "OPENAI_TENANT_EVENTS"}},
+		{"no URL", []string{"OPENAI_BASE_URL=api.openai.com", "SCHEMA_REGISTRY_URL=localhost:8081"}, []string{"OPENAI_BASE_URL", "SCHEMA_REGISTRY_URL"}},
+		{"topics that are one", []string{"KAFKA_TOPIC=a.b", "KAFKA_DLQ_TOPIC=a_b"}, []string{"KAFKA_DLQ_TOPIC"}},
+		{"no topic name", []string{"KAFKA_TOPIC=a b", "KAFKA_JSON_TOPIC=.."}, []string{"KAFKA_JSON_TOPIC", "KAFKA_TOPIC"}},
+		{"brokers with a scheme", []string{"KAFKA_BROKERS=PLAINTEXT://a:9092"}, []string{"KAFKA_BROKERS"}},
+		{"brokers of commas", []string{"KAFKA_BROKERS=,"}, []string{"KAFKA_BROKERS"}},
+		{"no address", []string{"HTTP_ADDR=8080"}, []string{"HTTP_ADDR"}},
+		{"no retention", []string{"KAFKA_RETENTION=-1"}, []string{"KAFKA_RETENTION"}},
+		{"headers of ours", []string{"KAFKA_HEADERS=ce_id=1"}, []string{"KAFKA_HEADERS"}},
+		{"a header of dead letters", []string{"KAFKA_HEADERS=Error=1"}, []string{"KAFKA_HEADERS"}},
+		{"a header twice", []string{"KAFKA_HEADERS=a=1,a=2"}, []string{"KAFKA_HEADERS"}},
+		{"half a certificate", []string{"KAFKA_TLS_CERT_FILE=" + secret}, []string{"KAFKA_TLS_KEY_FILE"}},
+		{"no certificates", []string{"KAFKA_TLS_CERT_FILE=" + secret, "KAFKA_TLS_KEY_FILE=" + secret, "KAFKA_TLS_CA_FILE=" + secret}, []string{"KAFKA_TLS_CA_FILE", "KAFKA_TLS_CERT_FILE"}},
+		{"missing certificates", []string{"KAFKA_TLS_CA_FILE=/none"}, []string{"KAFKA_TLS_CA_FILE"}},
+		{"files without TLS", []string{"KAFKA_TLS=false", "KAFKA_TLS_CA_FILE=/none"}, []string{"KAFKA_TLS", "KAFKA_TLS_CA_FILE"}},
+		{"a password in the clear", []string{"KAFKA_BROKERS=localhost:9092,kafka:9092", "KAFKA_SASL_MECHANISM=PLAIN", "KAFKA_SASL_USERNAME=u", "KAFKA_SASL_PASSWORD=p"}, []string{"KAFKA_SASL_MECHANISM"}},
+		{"a token in the clear", []string{"KAFKA_BROKERS=10.0.0.1", "KAFKA_SASL_MECHANISM=OAUTHBEARER", "KAFKA_SASL_TOKEN=t"}, []string{"KAFKA_SASL_MECHANISM"}},
+		{"nobody's password", []string{"KAFKA_SASL_PASSWORD=p"}, []string{"KAFKA_SASL_MECHANISM"}},
+		{"no credentials", []string{"KAFKA_TLS=true", "KAFKA_SASL_MECHANISM=AWS_MSK_IAM"}, []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}},
+		{"a registry without URL", []string{"SCHEMA_REGISTRY_PASSWORD=p"}, []string{"SCHEMA_REGISTRY_URL"}},
+		{"a registry with two users", []string{"SCHEMA_REGISTRY_URL=http://u:p@r", "SCHEMA_REGISTRY_USERNAME=u"}, []string{"SCHEMA_REGISTRY_URL"}},
+		{"a user in the API's URL", []string{"OPENAI_BASE_URL=https://u:p@h/v1"}, []string{"OPENAI_BASE_URL"}},
+		{"a mistyped name", []string{"KAFKA_TOPICS=x", "POL_INTERVAL=5s", "LOGLEVEL=debug"}, []string{"KAFKA_TOPICS", "LOGLEVEL", "POL_INTERVAL"}},
+		{"a mistyped file", []string{"OPENAI_ADMIN_KEY=", "OPENAI_ADMIN_KEY_FILES=/x"}, []string{"OPENAI_ADMIN_KEY", "OPENAI_ADMIN_KEY_FILES"}},
+		{"malformed numbers", []string{"ORGANIZATIONS_A_NAME=x", "ORGANIZATIONS_00_NAME=x", "ORGANIZATIONS_NAME=x"}, []string{"ORGANIZATIONS_00_NAME", "ORGANIZATIONS_A_NAME", "ORGANIZATIONS_NAME"}},
+		{"an unknown field", []string{"ORGANIZATIONS_0_KEY=x"}, []string{"ORGANIZATIONS_0_ADMIN_KEY", "ORGANIZATIONS_0_KEY", "ORGANIZATIONS_0_NAME"}},
+		{"singular", []string{"ORGANIZATION_0_NAME=x"}, []string{"ORGANIZATION_0_NAME"}},
+		{"one of several without key or name", []string{"ORGANIZATIONS_0_NAME=a", "ORGANIZATIONS_1_ADMIN_KEY=k"}, []string{"ORGANIZATIONS_0_ADMIN_KEY", "ORGANIZATIONS_1_NAME"}},
+		{"one organization twice", []string{"ORGANIZATIONS_0_NAME=a", "ORGANIZATIONS_0_ADMIN_KEY=k", "ORGANIZATIONS_1_NAME=a", "ORGANIZATIONS_1_ADMIN_KEY=l"}, []string{"ORGANIZATIONS_1_NAME"}},
+		{"one key twice", []string{"ORGANIZATIONS_0_NAME=a", "ORGANIZATIONS_0_ADMIN_KEY=" + key, "ORGANIZATIONS_1_NAME=b", "ORGANIZATIONS_1_ADMIN_KEY_FILE=" + secret}, []string{"ORGANIZATIONS_1_ADMIN_KEY"}},
+		{"a wrong value of one of several", []string{"ORGANIZATIONS_0_NAME=a", "ORGANIZATIONS_0_ADMIN_KEY=k", "ORGANIZATIONS_0_TENANT_EVENTS=no", "ORGANIZATIONS_0_BASE_URL=x", "ORGANIZATIONS_0_BACKFILL_START_TIME=x"},
+			[]string{"ORGANIZATIONS_0_BACKFILL_START_TIME", "ORGANIZATIONS_0_BASE_URL", "ORGANIZATIONS_0_TENANT_EVENTS"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := load(append([]string{"OPENAI_ADMIN_KEY=" + key}, tt.environ...)...)
+			faults, _ := errors.AsType[config.Faults](err)
+			var got []string
+			for _, f := range faults {
+				got = append(got, f.Variable)
+				if f.Problem == "" || f.Remedy == "" || !strings.Contains(err.Error(), f.String()) {
+					t.Errorf("%+v", f)
+				}
+			}
+			if diff := cmp.Diff(tt.want, slices.Compact(got)); diff != "" {
+				t.Errorf("%s\n%v", diff, err)
+			}
+		})
+	}
+}
+
+func TestAFaultReads(t *testing.T) {
+	_, err := load("OPENAI_ADMIN_KEY="+key, "POLL_INTERVAL=soon", "SCHEMA_REGISTRY_URL=ftp://user:pw@host", "KAFKA_TOPICS=x")
+	want := `the settings have 3 faults:
+  KAFKA_TOPICS: no such setting; did you mean KAFKA_TOPIC?
+  POLL_INTERVAL="soon": not a duration; write it like 10s, 15m, 36h or 30d
+  SCHEMA_REGISTRY_URL="ftp://***@host": not the URL of a server; write it like https://host/path`
+	if diff := cmp.Diff(want, fmt.Sprint(err)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// What a cluster or another program sets is none of our business.
+func TestForeignVariablesAreLeftAlone(t *testing.T) {
+	_, err := load("OPENAI_ADMIN_KEY="+key,
+		"OPENAI_API_KEY=x", "OPENAI_ORG_ID=x", "OPENAI_API_BASE=x", "OPENAI_PROJECT=x",
+		"KAFKA_PORT=tcp://10.0.0.1:9092", "KAFKA_PORT_9092_TCP_ADDR=x", "KAFKA_SERVICE_HOST=x", "KAFKA_SERVICE_PORT=x", "KAFKA_HOME=x",
+		"KAFKA_OPTS=x", "KAFKA_VERSION=x", "KAFKA_BROKER_ID=x", "KAFKA_HEAP_OPTS=x", "SCHEMA_REGISTRY_PORT=x", "SCHEMA_REGISTRY_SERVICE_HOST=x",
+		"SCHEMA_REGISTRY_HOST=x", "HTTP_PORT=80", "HTTP_PROXY=x", "HTTPS_PROXY=x", "AWS_REGION=x", "AWS_PROFILE=x", "AWS_ACCESS_KEY=x",
+		"LOG_DIR=x", "ORGANIZATION=x", "ORGANIZATION_ID=x", "HOME=/", "PATH=/bin")
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// A name that is set cannot be the one that was meant.
+func TestANameNearOneThatIsSetIsForeign(t *testing.T) {
+	if _, err := load("OPENAI_ADMIN_KEY="+key, "KAFKA_TOPIC=a", "KAFKA_TOPICS=b"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSeveralOrganizations(t *testing.T) {
+	file := write(t, "key", "sk-b\n")
+	s, err := load("ORGANIZATION_NAME=unused", "OPENAI_BASE_URL=http://api", "BACKFILL_START_TIME=earliest",
+		"ORGANIZATIONS_0_NAME=a", "ORGANIZATIONS_0_ADMIN_KEY=ka", "ORGANIZATIONS_0_TENANT_EVENTS=on",
+		"ORGANIZATIONS_2_NAME=b", "ORGANIZATIONS_2_ADMIN_KEY_FILE="+file, "ORGANIZATIONS_2_BACKFILL_START_TIME=2026-01-01", "ORGANIZATIONS_2_BASE_URL=http://eu")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []connector.Organization{
+		{Name: "a", AdminKey: connector.SecretValue("ka"), BaseURL: "http://api", BackfillStart: &connector.BackfillStart{Earliest: true}, TenantEvents: connector.TenantOn},
+		{Name: "b", AdminKey: connector.SecretFile(file), BaseURL: "http://eu", BackfillStart: &connector.BackfillStart{At: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}, TenantEvents: connector.TenantAuto},
+	}
+	if diff := cmp.Diff(want, s.Connector.Organizations, compare); diff != "" {
+		t.Error(diff)
+	}
+	if len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], "ORGANIZATION_NAME") {
+		t.Errorf("warnings %q", s.Warnings)
+	}
+}
+
+func TestCommandsWithoutTheAPINeedNoKey(t *testing.T) {
+	s, err := config.Load(nil, config.Options{WithoutKey: true})
+	if err != nil || len(s.Connector.Organizations) != 1 {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+func TestPlainIsTakenOnLoopback(t *testing.T) {
+	for _, brokers := range []string{"localhost:9092,127.0.0.1:1", "[::1]:9092", "localhost"} {
+		_, err := load("OPENAI_ADMIN_KEY="+key, "KAFKA_BROKERS="+brokers, "KAFKA_SASL_MECHANISM=PLAIN", "KAFKA_SASL_USERNAME=u", "KAFKA_SASL_PASSWORD=p")
+		if err != nil {
+			t.Errorf("%s: %v", brokers, err)
+		}
+	}
+}
+
+func TestTheUserOfTheRegistryMayBeInItsURL(t *testing.T) {
+	s, err := load("OPENAI_ADMIN_KEY="+key, "SCHEMA_REGISTRY_URL=https://user:pw@host:8081")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := connector.Registry{URL: "https://host:8081", Username: "user", Password: connector.SecretValue("pw"), AutoRegister: true}
+	if diff := cmp.Diff(want, s.Connector.Registry, compare); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestSecretInLog puts a key into every variable in turn: it is in no output.
+func TestSecretInLog(t *testing.T) {
+	var names []string
+	for _, s := range config.Table() {
+		names = append(names, s.Name, s.Name+config.FileSuffix)
+	}
+	for _, s := range config.OrganizationTable() {
+		names = append(names, "ORGANIZATIONS_0_"+s.Name, "ORGANIZATIONS_0_"+s.Name+config.FileSuffix)
+	}
+	names = append(names, "OPENAI_ADMIN_KEYS", "ORGANIZATIONS_X", "KAFKA_TOPICS")
+	for _, name := range names {
+		for _, value := range []string{key, "a=" + key, "https://" + key + "@host", "https://host/" + key, "host:9092," + key} {
+			s, err := load(name + "=" + value)
+			var out bytes.Buffer
+			log := slog.New(slog.NewJSONHandler(&out, nil))
+			log.Info("settings", "error", err, "settings", s, "config", s.Connector, "effective", s.Effective())
+			fmt.Fprintf(&out, "%v %+v %#v %s", err, err, err, s.Warnings)
+			if err := s.Print(&out); err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(out.String(), "0123456789abcdef") {
+				t.Errorf("%s=%s shows the key:\n%s", name, value, out.String())
+			}
+		}
+	}
+}
+
+func TestPrint(t *testing.T) {
+	file := write(t, "password", "pw")
+	s, err := load("OPENAI_ADMIN_KEY="+key, "BACKFILL_START_TIME=36h", "SCHEMA_REGISTRY_URL=http://user:pw@host", "KAFKA_OFFSETS_TOPIC=o",
+		"KAFKA_SASL_MECHANISM=SCRAM-SHA-256", "KAFKA_SASL_USERNAME=u", "KAFKA_SASL_PASSWORD_FILE="+file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if err := s.Print(&out); err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Join(strings.Fields(out.String()), " ")
+	for _, want := range []string{
+		"OPENAI_ADMIN_KEY *** environment ", "BACKFILL_START_TIME 36h (2026-02-28T00:00:00Z) environment ", "POLL_INTERVAL 10s default ",
+		"SCHEMA_REGISTRY_URL http://***@host environment ", "KAFKA_SASL_PASSWORD *** file " + file + " ", "KAFKA_TRANSACTIONAL_ID o default ",
+		"KAFKA_JSON_TOPIC unset (none) ",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is not in\n%s", want, out.String())
+		}
+	}
+}

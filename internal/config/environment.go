@@ -1,0 +1,119 @@
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"reflect"
+	"strings"
+	"unicode"
+
+	"github.com/caarlos0/env/v11"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
+)
+
+// environment is what was given, and what is found wrong with it on the way.
+type environment struct {
+	vars   map[string]string // trimmed; empty ones are not in it
+	faults Faults
+}
+
+func newEnvironment(environ []string) *environment {
+	e := &environment{vars: make(map[string]string, len(environ))}
+	for name, value := range env.ToMap(environ) {
+		if value = strings.TrimSpace(value); value != "" {
+			e.vars[name] = value
+		}
+	}
+	return e
+}
+
+func (e *environment) isSet(name string) bool { return e.vars[name] != "" }
+
+// fault notes what is wrong with a variable whose value may be shown.
+func (e *environment) fault(variable, problem, remedy string) {
+	e.faults = append(e.faults, Fault{variable, shown(e.vars[variable]), problem, remedy})
+}
+
+// hiddenFault notes what is wrong with a secret.
+func (e *environment) hiddenFault(variable, problem, remedy string) {
+	e.faults = append(e.faults, Fault{variable, "", problem, remedy})
+}
+
+// parse fills the fields of a struct whose variables are set. Fields of the
+// others keep their value, so the struct comes with its defaults.
+func (e *environment) parse(into any, prefix string) {
+	err := env.ParseWithOptions(into, env.Options{Environment: e.vars, Prefix: prefix})
+	failed, ok := errors.AsType[env.AggregateError](err)
+	if !ok {
+		return
+	}
+	for _, err := range failed.Errors {
+		// The text of the library's error holds the value in places, and is
+		// never used: only the name of the field, and our own error inside.
+		parse, ok := errors.AsType[env.ParseError](err)
+		if !ok {
+			panic("config: a tag that env does not understand") // the struct is ours
+		}
+		field, _ := reflect.TypeOf(into).Elem().FieldByName(parse.Name)
+		problem := "cannot be read"
+		for _, known := range []error{errDuration, errTime, errNumber, errFlag, errPair} {
+			if errors.Is(parse.Err, known) {
+				problem = known.Error()
+			}
+		}
+		e.fault(prefix+field.Tag.Get("env"), problem, remedyOf(parse.Err))
+	}
+}
+
+// secret returns a secret from X or X_FILE. A file is read once, to find out now
+// rather than when it is needed, and again at each use.
+func (e *environment) secret(variable string) connector.Secret {
+	value, file := e.vars[variable], e.vars[variable+FileSuffix]
+	switch {
+	case value != "" && file != "":
+		e.hiddenFault(variable, "given twice, also as "+variable+FileSuffix, "keep one of them")
+	case value != "":
+		s := connector.SecretValue(value)
+		e.checkSecret(variable, s)
+		return s
+	case file != "":
+		s := connector.SecretFile(file)
+		e.checkSecret(variable+FileSuffix, s)
+		return s
+	}
+	return connector.Secret{}
+}
+
+func (e *environment) checkSecret(variable string, s connector.Secret) {
+	value, err := s.Read()
+	switch {
+	case err != nil:
+		e.fault(variable, "the file cannot be used: "+reason(err), "check its path, content and rights")
+	case strings.ContainsFunc(value, unicode.IsControl):
+		e.hiddenFault(variable, "there is a line break or another control character inside", "give the secret alone, on one line")
+	}
+}
+
+// reason returns why a file could not be read, without its path: the fault shows
+// it, unless it is a key that was put into the wrong variable.
+func reason(err error) string {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		return path.Err.Error()
+	}
+	return "it is empty"
+}
+
+// file checks that the file of a variable, if it is set, can be read, and returns
+// its path and content.
+func (e *environment) file(variable string) (path string, content []byte) {
+	if !e.isSet(variable) {
+		return "", nil
+	}
+	content, err := os.ReadFile(e.vars[variable])
+	if err != nil {
+		e.fault(variable, "the file cannot be read: "+reason(err), "check its path and rights")
+	}
+	return e.vars[variable], content
+}

@@ -1,0 +1,80 @@
+package config
+
+import (
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
+)
+
+// Settings are all settings, read and checked.
+type Settings struct {
+	// Connector lacks a Logger and Telemetry.
+	Connector connector.Config
+	HTTP      HTTP
+	Log       Log
+	// Warnings are about what is allowed and probably not meant.
+	Warnings []string
+
+	effective []Effective
+}
+
+// HTTP is the status server.
+type HTTP struct {
+	// Addr is host:port; empty if there is to be none.
+	Addr string
+	// ShowEvents shows the latest events, which are personal data.
+	ShowEvents bool
+}
+
+// Log is the log.
+type Log struct {
+	Level  slog.Level
+	Format string // auto, text or json
+}
+
+// Options says what Load needs.
+type Options struct {
+	// WithoutKey takes settings in which admin keys are missing, for commands that
+	// never ask the API. An organization then may have none.
+	WithoutKey bool
+	// Now is the time from which ages count; zero means now.
+	Now time.Time
+}
+
+// Environ returns the environment of the process. Nobody else reads it, so that
+// what is in force is what Effective shows.
+func Environ() []string { return os.Environ() }
+
+// Load makes settings of an environment (of the form of os.Environ). Any error
+// is a Faults, with everything that is wrong; the settings hold then what could
+// be read, for those who only look.
+func Load(environ []string, opts Options) (*Settings, error) {
+	if opts.Now.IsZero() {
+		opts.Now = time.Now()
+	}
+	e, v := newEnvironment(environ), defaultValues()
+	e.checkNames()
+	e.checkKeysElsewhere()
+	e.parse(&v, "")
+
+	s := &Settings{Connector: connector.DefaultConfig()}
+	v.apply(&s.Connector)
+	e.checkReading(v)
+	e.checkTopics(v)
+	e.checkWriting(v, &s.Connector.Kafka)
+	e.checkTLS(v, &s.Connector.Kafka.TLS)
+	e.checkSASL(v, &s.Connector.Kafka)
+	e.checkRegistry(v, &s.Connector.Registry)
+	e.checkOperation(v, s)
+	s.Connector.Organizations = e.organizations(opts)
+	if len(e.numbers()) > 0 {
+		s.Warnings = append(s.Warnings, e.replaced()...)
+	}
+	s.effective = e.effective(s)
+	if len(e.faults) > 0 {
+		return s, e.faults.sorted()
+	}
+	return s, nil
+}

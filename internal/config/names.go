@@ -1,0 +1,155 @@
+package config
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// organizationName matches the variables of several organizations.
+var organizationName = regexp.MustCompile(`^ORGANIZATIONS_(0|[1-9][0-9]{0,3})_([A-Z_]+)$`)
+
+// mistypedEdits is how many letters may differ for a name to count as mistyped.
+const mistypedEdits = 2
+
+// checkNames finds mistyped names. A setting that is silently not applied is
+// worse than one refused: the events of an organization would go to the default
+// topic. But a cluster injects names of its own (KAFKA_PORT, OPENAI_API_KEY), so
+// only what nearly is a name of ours, and one that is not set, is a fault.
+func (e *environment) checkNames() {
+	known := e.knownNames()
+	for _, name := range slices.Sorted(maps.Keys(e.vars)) {
+		if _, ok := known[name]; ok {
+			continue
+		}
+		meant := nearest(name, known, e.givenNames())
+		switch {
+		case strings.HasPrefix(name, "ORGANIZATIONS_"):
+			if meant == "" {
+				meant = "ORGANIZATIONS_<n>_ and one of " + strings.Join(organizationFields(), ", ")
+			}
+			e.hiddenFault(name, "no such setting of an organization", "did you mean "+meant+"?")
+		case meant != "":
+			e.hiddenFault(name, "no such setting", "did you mean "+meant+"?")
+		}
+	}
+}
+
+// knownNames returns all names there are. Of several organizations it has those
+// whose number is in the name of some variable.
+func (e *environment) knownNames() map[string]bool {
+	known := make(map[string]bool)
+	add := func(prefix string, settings []Setting) {
+		for _, s := range settings {
+			known[prefix+s.Name] = true
+			if s.Secret {
+				known[prefix+s.Name+FileSuffix] = true
+			}
+		}
+	}
+	add("", table)
+	for name := range e.vars {
+		for _, n := range numberIn.FindAllString(name, 2) {
+			if strings.HasPrefix(name, "ORGAN") && len(n) <= 4 && (n == "0" || n[0] != '0') {
+				add("ORGANIZATIONS_"+n+"_", organizationTable)
+			}
+		}
+	}
+	return known
+}
+
+var numberIn = regexp.MustCompile(`[0-9]+`)
+
+// givenNames returns the names that are set, either form of a secret standing for
+// both.
+func (e *environment) givenNames() map[string]bool {
+	given := make(map[string]bool)
+	for name := range e.vars {
+		given[name] = true
+		if base, ok := strings.CutSuffix(name, FileSuffix); ok {
+			given[base] = true
+		}
+		given[name+FileSuffix] = true
+	}
+	return given
+}
+
+// nearest returns the known name that is not given and is nearest to name, if it
+// is near enough.
+func nearest(name string, known, given map[string]bool) string {
+	best, least := "", mistypedEdits+1
+	for _, candidate := range slices.Sorted(maps.Keys(known)) {
+		if given[candidate] || strings.HasPrefix(candidate, "AWS_") {
+			continue // AWS_ names belong to many programs
+		}
+		if n := edits(name, candidate, least); n < least {
+			best, least = candidate, n
+		}
+	}
+	return best
+}
+
+// edits returns how many letters must be put in, taken out or replaced to make b
+// of a, or limit if it is no less.
+func edits(a, b string, limit int) int {
+	if d := len(a) - len(b); d >= limit || -d >= limit {
+		return limit
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := diagonal
+			if a[i] != b[j] {
+				replaced++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
+		}
+	}
+	return min(row[len(b)], limit)
+}
+
+func organizationFields() (names []string) {
+	for _, s := range organizationTable {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+// checkKeysElsewhere refuses an OpenAI key where none belongs: there it would be
+// shown, as a topic's name for example. The variable counts as unset from here
+// on, so nothing that is made of the settings can hold the key.
+func (e *environment) checkKeysElsewhere() {
+	for name := range e.knownNames() {
+		if isSecretName(name) || !keyLike.MatchString(e.vars[name]) {
+			continue
+		}
+		e.hiddenFault(name, "holds what looks like an OpenAI key", "put a key into OPENAI_ADMIN_KEY, or its file's path into OPENAI_ADMIN_KEY_FILE")
+		delete(e.vars, name)
+	}
+}
+
+// isSecretName reports whether the variable holds a secret itself.
+func isSecretName(name string) bool {
+	settings := table
+	if m := organizationName.FindStringSubmatch(name); m != nil {
+		name, settings = m[2], organizationTable
+	}
+	return slices.ContainsFunc(settings, func(s Setting) bool { return s.Secret && s.Name == name })
+}
+
+// replaced warns of general settings that several organizations leave unused.
+func (e *environment) replaced() (warnings []string) {
+	for _, name := range []string{"ORGANIZATION_NAME", "OPENAI_ADMIN_KEY", "OPENAI_ADMIN_KEY" + FileSuffix} {
+		if e.isSet(name) {
+			warnings = append(warnings, name+" is not used, since ORGANIZATIONS_<n>_ settings replace it")
+		}
+	}
+	return warnings
+}

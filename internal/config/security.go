@@ -1,0 +1,120 @@
+package config
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"slices"
+	"strings"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
+)
+
+// checkTLS reads the files, so that a wrong path is found now and not at the
+// first connection. They are read again for each.
+func (e *environment) checkTLS(v values, t *connector.TLS) {
+	var ca, cert, key []byte
+	t.CAFile, ca = e.file("KAFKA_TLS_CA_FILE")
+	t.CertFile, cert = e.file("KAFKA_TLS_CERT_FILE")
+	t.KeyFile, key = e.file("KAFKA_TLS_KEY_FILE")
+	files := t.CAFile != "" || t.CertFile != "" || t.KeyFile != ""
+	t.Enabled = bool(v.TLS) || files
+	if files && e.isSet("KAFKA_TLS") && !bool(v.TLS) {
+		e.fault("KAFKA_TLS", "turned off, while files for it are given", "leave it out, or the files")
+	}
+	e.checkCA("KAFKA_TLS_CA_FILE", ca)
+	switch {
+	case t.CertFile != "" && t.KeyFile == "":
+		e.fault("KAFKA_TLS_KEY_FILE", "not set", "a client certificate needs its key")
+	case t.CertFile == "" && t.KeyFile != "":
+		e.fault("KAFKA_TLS_CERT_FILE", "not set", "a client key needs its certificate")
+	case cert != nil && key != nil:
+		if _, err := tls.X509KeyPair(cert, key); err != nil {
+			e.fault("KAFKA_TLS_CERT_FILE", "not a PEM certificate for the key in KAFKA_TLS_KEY_FILE", "check both files")
+		}
+	}
+}
+
+func (e *environment) checkCA(variable string, pem []byte) {
+	if pem != nil && !x509.NewCertPool().AppendCertsFromPEM(pem) {
+		e.fault(variable, "holds no PEM certificate", "check the file")
+	}
+}
+
+func (e *environment) checkSASL(v values, k *connector.Kafka) {
+	s := &k.SASL
+	s.Mechanism = strings.ToUpper(v.SASLMechanism)
+	s.Username = v.SASLUsername
+	s.Password = e.secret("KAFKA_SASL_PASSWORD")
+	s.Token = e.secret("KAFKA_SASL_TOKEN")
+	need := func(variable string, given bool) {
+		if !given {
+			e.hiddenFault(variable, "not set", s.Mechanism+" needs it")
+		}
+	}
+	switch s.Mechanism {
+	case "":
+		for _, variable := range []string{"KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD", "KAFKA_SASL_PASSWORD" + FileSuffix, "KAFKA_SASL_TOKEN", "KAFKA_SASL_TOKEN" + FileSuffix} {
+			if e.isSet(variable) {
+				e.hiddenFault("KAFKA_SASL_MECHANISM", "not set, while "+variable+" is", "say which mechanism it is for")
+				return
+			}
+		}
+	case "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512":
+		need("KAFKA_SASL_USERNAME", s.Username != "")
+		need("KAFKA_SASL_PASSWORD", s.Password.IsSet())
+	case "OAUTHBEARER":
+		need("KAFKA_SASL_TOKEN", s.Token.IsSet())
+	case "AWS_MSK_IAM":
+		s.AWS.AccessKeyID = e.secret("AWS_ACCESS_KEY_ID")
+		s.AWS.SecretAccessKey = e.secret("AWS_SECRET_ACCESS_KEY")
+		s.AWS.SessionToken = e.secret("AWS_SESSION_TOKEN")
+		need("AWS_ACCESS_KEY_ID", s.AWS.AccessKeyID.IsSet())
+		need("AWS_SECRET_ACCESS_KEY", s.AWS.SecretAccessKey.IsSet())
+	default:
+		e.oneOf("KAFKA_SASL_MECHANISM", s.Mechanism, "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM")
+	}
+	sendsSecret := s.Mechanism == "PLAIN" || s.Mechanism == "OAUTHBEARER"
+	if sendsSecret && !k.TLS.Enabled && slices.ContainsFunc(k.Brokers, isRemote) {
+		e.fault("KAFKA_SASL_MECHANISM", "would send the secret unencrypted", "set KAFKA_TLS=true, or use SCRAM-SHA-512")
+	}
+}
+
+func isRemote(broker string) bool {
+	host, _, err := net.SplitHostPort(broker)
+	if err != nil {
+		host = broker
+	}
+	ip := net.ParseIP(host)
+	return host != "localhost" && (ip == nil || !ip.IsLoopback())
+}
+
+func (e *environment) checkRegistry(v values, r *connector.Registry) {
+	r.Password = e.secret("SCHEMA_REGISTRY_PASSWORD")
+	var ca []byte
+	r.CAFile, ca = e.file("SCHEMA_REGISTRY_TLS_CA_FILE")
+	e.checkCA("SCHEMA_REGISTRY_TLS_CA_FILE", ca)
+	if v.RegistryURL == "" {
+		if r.Username != "" || r.Password.IsSet() || r.CAFile != "" {
+			e.fault("SCHEMA_REGISTRY_URL", "not set, while other settings of the registry are", "set it, or leave those out")
+		}
+		return
+	}
+	u := e.checkURL("SCHEMA_REGISTRY_URL")
+	if u == nil {
+		return
+	}
+	if u.User != nil {
+		// Taken out of the URL here, so that no error can show it later.
+		if r.Username != "" || r.Password.IsSet() {
+			e.fault("SCHEMA_REGISTRY_URL", "names a user, as other settings do", "keep SCHEMA_REGISTRY_USERNAME and SCHEMA_REGISTRY_PASSWORD")
+		}
+		password, _ := u.User.Password()
+		r.Username, r.Password = u.User.Username(), connector.SecretValue(password)
+		u.User = nil
+	}
+	r.URL = strings.TrimRight(u.String(), "/")
+	if r.Username == "" && r.Password.IsSet() {
+		e.hiddenFault("SCHEMA_REGISTRY_USERNAME", "not set, while SCHEMA_REGISTRY_PASSWORD is", "give both")
+	}
+}

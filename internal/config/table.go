@@ -1,0 +1,191 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Setting is one environment variable.
+type Setting struct {
+	Name    string
+	Default string // as it would be set; empty: unset
+	// Absent says what an unset variable means where Default is empty.
+	Absent string
+	// Meaning is for people, in Markdown.
+	Meaning string
+	// Secret says that the value is never shown, and that it may be given as the
+	// path of a file, in Name + "_FILE".
+	Secret bool
+}
+
+// FileSuffix makes of a secret's variable the one that names a file with it.
+const FileSuffix = "_FILE"
+
+// Table lists every setting that has one name; those of several organizations
+// are in OrganizationTable. It is in the order in which people want to read it.
+func Table() []Setting { return slices.Clone(table) }
+
+// OrganizationTable lists what may be given for each of several organizations,
+// as ORGANIZATIONS_<n>_ and the name.
+func OrganizationTable() []Setting { return slices.Clone(organizationTable) }
+
+var table = []Setting{
+	{Name: "OPENAI_ADMIN_KEY", Secret: true, Absent: "required",
+		Meaning: "Admin key with *Audit Logs: Read*. A file is read again when it changes, so a key can be rotated without a restart."},
+	{Name: "OPENAI_BASE_URL", Default: "https://api.openai.com/v1",
+		Meaning: "Regional hosts, proxies, tests. `HTTPS_PROXY` works as usual."},
+	{Name: "ORGANIZATION_NAME", Default: "default",
+		Meaning: "Name of the organization in records, metrics, cursor keys and transactional ids: `[a-z0-9][a-z0-9._-]{0,62}`. Not OpenAI's `org-…` id."},
+	{Name: "OPENAI_TENANT_EVENTS", Default: "auto",
+		Meaning: "`auto`: read tenant events, and if the key may not, say so and go on with the rest. `on`: then it is not ready. `off`: never asked."},
+	{Name: "BACKFILL_START_TIME", Absent: "no history",
+		Meaning: "Read history from this time: RFC 3339, a date, Unix seconds, an age (`36h`, `30d`), or `earliest`. Set earlier later on, it adds that history; later or unset again, it changes nothing."},
+	{Name: "POLL_INTERVAL", Default: "10s",
+		Meaning: "How often the head of the log is read; at least `1s`."},
+	{Name: "LOOKBACK", Default: "10m",
+		Meaning: "An event that shows up at most this long after its `effective_at` is committed within a minute; at least `1m`."},
+	{Name: "DEEP_LOOKBACK", Default: "24h",
+		Meaning: "The same within an hour. `0` turns it off."},
+	{Name: "API_CONCURRENCY", Default: "8",
+		Meaning: "Most history requests in flight for an organization; fewer while the API answers 429."},
+	{Name: "API_REQUESTS_PER_MINUTE", Absent: "no limit",
+		Meaning: "Upper limit for all requests of an organization together."},
+	{Name: "KAFKA_BROKERS", Default: "localhost:9092",
+		Meaning: "Bootstrap servers, comma separated."},
+	{Name: "KAFKA_TOPIC", Default: "openai.audit.events",
+		Meaning: "The events."},
+	{Name: "KAFKA_OFFSETS_TOPIC", Default: "openai.audit.offsets",
+		Meaning: "Cursors and seen ids; compacted."},
+	{Name: "KAFKA_DLQ_TOPIC", Default: "openai.audit.events.dlq",
+		Meaning: "Dead letters: what could not be delivered as it is."},
+	{Name: "KAFKA_JSON_TOPIC", Absent: "none",
+		Meaning: "If set, the event as received also goes here, in the same transaction."},
+	{Name: "KAFKA_OCSF_TOPIC", Absent: "none",
+		Meaning: "If set, the event as OCSF 1.8.0 JSON also goes here, in the same transaction."},
+	{Name: "KAFKA_CREATE_TOPICS", Default: "true",
+		Meaning: "Create missing topics with the right settings. `false`: fail with the command that creates them."},
+	{Name: "KAFKA_PARTITIONS", Default: "1",
+		Meaning: "Of topics created, the offsets topic apart."},
+	{Name: "KAFKA_REPLICATION_FACTOR", Absent: "the broker's",
+		Meaning: "Of topics created. From 3 on they also get `min.insync.replicas=2` and no unclean election."},
+	{Name: "KAFKA_CLIENT_ID", Default: "openai-audit-kafka",
+		Meaning: "For quotas and broker logs."},
+	{Name: "KAFKA_RETENTION", Default: "unlimited",
+		Meaning: "`retention.ms` of the topics created, the offsets topic apart: `90d`, `unlimited`."},
+	{Name: "KAFKA_COMPRESSION", Default: "zstd",
+		Meaning: "`none`, `gzip`, `snappy`, `lz4` or `zstd`."},
+	{Name: "KAFKA_HEADERS", Absent: "none",
+		Meaning: "Static record headers: `name=value,...`"},
+	{Name: "KAFKA_TRANSACTIONAL_ID", Absent: "the name of the offsets topic",
+		Meaning: "Prefix of the transactional ids, `<prefix>/<organization>`."},
+	{Name: "KAFKA_GROUP_ID", Absent: "one instance",
+		Meaning: "If set, instances of the same group share the organizations and stand by for each other."},
+	{Name: "KAFKA_TIMESTAMP", Default: "ingest",
+		Meaning: "Record timestamp. `ingest`: time of writing, so that retention never deletes an event because it is old. `event`: its `effective_at`."},
+	{Name: "KAFKA_TLS", Default: "false",
+		Meaning: "TLS 1.2 or later, host verified. Any of the three files implies `true`."},
+	{Name: "KAFKA_TLS_CA_FILE", Absent: "the system's CAs",
+		Meaning: "CA of the brokers, PEM. This and the next two are read again for each new connection."},
+	{Name: "KAFKA_TLS_CERT_FILE", Absent: "none", Meaning: "Client certificate, PEM."},
+	{Name: "KAFKA_TLS_KEY_FILE", Absent: "none", Meaning: "Its key, PEM."},
+	{Name: "KAFKA_SASL_MECHANISM", Absent: "none",
+		Meaning: "`PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`, `OAUTHBEARER` or `AWS_MSK_IAM`. `PLAIN` and `OAUTHBEARER` need TLS unless the brokers are on loopback."},
+	{Name: "KAFKA_SASL_USERNAME", Absent: "none", Meaning: "For `PLAIN` and SCRAM."},
+	{Name: "KAFKA_SASL_PASSWORD", Secret: true, Absent: "none", Meaning: "For `PLAIN` and SCRAM."},
+	{Name: "KAFKA_SASL_TOKEN", Secret: true, Absent: "none", Meaning: "For `OAUTHBEARER`."},
+	{Name: "AWS_ACCESS_KEY_ID", Secret: true, Absent: "none", Meaning: "For `AWS_MSK_IAM`."},
+	{Name: "AWS_SECRET_ACCESS_KEY", Secret: true, Absent: "none", Meaning: "For `AWS_MSK_IAM`."},
+	{Name: "AWS_SESSION_TOKEN", Secret: true, Absent: "none", Meaning: "For `AWS_MSK_IAM`; optional."},
+	{Name: "SCHEMA_REGISTRY_URL", Absent: "none",
+		Meaning: "Set: Confluent framing, subject `<topic>-value`. Unset: Avro single-object encoding."},
+	{Name: "SCHEMA_REGISTRY_USERNAME", Absent: "none", Meaning: "For basic authentication."},
+	{Name: "SCHEMA_REGISTRY_PASSWORD", Secret: true, Absent: "none", Meaning: "For basic authentication."},
+	{Name: "SCHEMA_REGISTRY_TLS_CA_FILE", Absent: "the system's CAs", Meaning: "CA of the registry, PEM."},
+	{Name: "SCHEMA_REGISTRY_AUTO_REGISTER", Default: "true",
+		Meaning: "`false`: nothing is written to the registry; the schema is looked up."},
+	{Name: "HTTP_ADDR", Default: "127.0.0.1:8080",
+		Meaning: "Status page `/`, `/metrics`, `/healthz`, `/readyz`, `/api/status`. `off`: none."},
+	{Name: "HTTP_SHOW_EVENTS", Default: "false",
+		Meaning: "Show the latest events, which are personal data, on the status page."},
+	{Name: "LOG_LEVEL", Default: "info", Meaning: "`debug`, `info`, `warn` or `error`."},
+	{Name: "LOG_FORMAT", Default: "auto", Meaning: "`text`, `json`, or `auto`: text on a terminal, JSON otherwise."},
+}
+
+var organizationTable = []Setting{
+	{Name: "NAME", Absent: "required", Meaning: "As `ORGANIZATION_NAME`, which it replaces."},
+	{Name: "ADMIN_KEY", Secret: true, Absent: "required", Meaning: "As `OPENAI_ADMIN_KEY`, which it replaces."},
+	{Name: "BASE_URL", Absent: "`OPENAI_BASE_URL`", Meaning: "As that."},
+	{Name: "BACKFILL_START_TIME", Absent: "`BACKFILL_START_TIME`", Meaning: "As that."},
+	{Name: "TENANT_EVENTS", Absent: "`OPENAI_TENANT_EVENTS`", Meaning: "As that."},
+}
+
+// MarkdownTable returns all settings as the README shows them.
+func MarkdownTable() string {
+	var b strings.Builder
+	b.WriteString("| variable | default | meaning |\n|---|---|---|\n")
+	row := func(prefix string, s Setting) {
+		name := "`" + prefix + s.Name + "`"
+		if s.Secret {
+			name += " / `" + FileSuffix + "`"
+		}
+		value := s.Absent
+		if s.Default != "" {
+			value = "`" + s.Default + "`"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", name, value, strings.ReplaceAll(s.Meaning, "|", `\|`))
+	}
+	for _, s := range table {
+		row("", s)
+	}
+	for _, s := range organizationTable {
+		row("ORGANIZATIONS_<n>_", s)
+	}
+	return b.String()
+}
+
+// HelpTable returns all settings as --help shows them: plain text, one paragraph
+// each.
+func HelpTable() string {
+	var b strings.Builder
+	plain := strings.NewReplacer("`", "", "*", "")
+	row := func(prefix string, s Setting) {
+		name, value := prefix+s.Name, "unset: "+s.Absent
+		if s.Secret {
+			name += ", or " + FileSuffix
+		}
+		if s.Default != "" {
+			value = "default: " + s.Default
+		}
+		fmt.Fprintf(&b, "  %s  (%s)\n", name, plain.Replace(value))
+		for line := range strings.Lines(wrap(plain.Replace(s.Meaning), 90)) {
+			b.WriteString("      " + line)
+		}
+	}
+	for _, s := range table {
+		row("", s)
+	}
+	for _, s := range organizationTable {
+		row("ORGANIZATIONS_<n>_", s)
+	}
+	return b.String()
+}
+
+// wrap breaks text into lines of at most width letters, each ended.
+func wrap(text string, width int) string {
+	var b strings.Builder
+	column := 0
+	for word := range strings.FieldsSeq(text) {
+		if column > 0 && column+1+len(word) > width {
+			b.WriteByte('\n')
+			column = 0
+		} else if column > 0 {
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += len(word)
+	}
+	b.WriteByte('\n')
+	return b.String()
+}

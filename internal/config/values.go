@@ -1,0 +1,95 @@
+package config
+
+import (
+	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
+)
+
+// values are the settings that are no secrets, as package env fills them. The
+// defaults come from connector.DefaultConfig.
+type values struct {
+	PollInterval         duration `env:"POLL_INTERVAL"`
+	Lookback             duration `env:"LOOKBACK"`
+	DeepLookback         duration `env:"DEEP_LOOKBACK"`
+	APIConcurrency       number   `env:"API_CONCURRENCY"`
+	APIRequestsPerMinute number   `env:"API_REQUESTS_PER_MINUTE"`
+
+	Brokers         list   `env:"KAFKA_BROKERS"`
+	Topic           string `env:"KAFKA_TOPIC"`
+	OffsetsTopic    string `env:"KAFKA_OFFSETS_TOPIC"`
+	DLQTopic        string `env:"KAFKA_DLQ_TOPIC"`
+	JSONTopic       string `env:"KAFKA_JSON_TOPIC"`
+	OCSFTopic       string `env:"KAFKA_OCSF_TOPIC"`
+	CreateTopics    flag   `env:"KAFKA_CREATE_TOPICS"`
+	Partitions      number `env:"KAFKA_PARTITIONS"`
+	Replication     number `env:"KAFKA_REPLICATION_FACTOR"`
+	ClientID        string `env:"KAFKA_CLIENT_ID"`
+	Retention       string `env:"KAFKA_RETENTION"`
+	Compression     string `env:"KAFKA_COMPRESSION"`
+	Headers         pairs  `env:"KAFKA_HEADERS"`
+	TransactionalID string `env:"KAFKA_TRANSACTIONAL_ID"`
+	GroupID         string `env:"KAFKA_GROUP_ID"`
+	Timestamp       string `env:"KAFKA_TIMESTAMP"`
+	TLS             flag   `env:"KAFKA_TLS"`
+	SASLMechanism   string `env:"KAFKA_SASL_MECHANISM"`
+	SASLUsername    string `env:"KAFKA_SASL_USERNAME"`
+
+	RegistryURL      string `env:"SCHEMA_REGISTRY_URL"`
+	RegistryUsername string `env:"SCHEMA_REGISTRY_USERNAME"`
+	AutoRegister     flag   `env:"SCHEMA_REGISTRY_AUTO_REGISTER"`
+
+	HTTPAddr       string `env:"HTTP_ADDR"`
+	HTTPShowEvents flag   `env:"HTTP_SHOW_EVENTS"`
+	LogLevel       string `env:"LOG_LEVEL"`
+	LogFormat      string `env:"LOG_FORMAT"`
+}
+
+func defaultValues() values {
+	c := connector.DefaultConfig()
+	return values{
+		PollInterval:   duration(c.PollInterval),
+		Lookback:       duration(c.Lookback),
+		DeepLookback:   duration(c.DeepLookback),
+		APIConcurrency: number(c.APIConcurrency),
+		Brokers:        c.Kafka.Brokers,
+		Topic:          c.Kafka.Topic,
+		OffsetsTopic:   c.Kafka.OffsetsTopic,
+		DLQTopic:       c.Kafka.DLQTopic,
+		CreateTopics:   flag(c.Kafka.CreateTopics),
+		Partitions:     number(c.Kafka.Partitions),
+		Replication:    number(c.Kafka.ReplicationFactor),
+		ClientID:       c.Kafka.ClientID,
+		Retention:      "unlimited",
+		Compression:    c.Kafka.Compression,
+		Timestamp:      string(c.Kafka.Timestamp),
+		AutoRegister:   flag(c.Registry.AutoRegister),
+		HTTPAddr:       "127.0.0.1:8080",
+		LogLevel:       "info",
+		LogFormat:      "auto",
+	}
+}
+
+// apply copies what needs no further thought.
+func (v values) apply(c *connector.Config) {
+	c.PollInterval = time.Duration(v.PollInterval)
+	c.Lookback = time.Duration(v.Lookback)
+	c.DeepLookback = time.Duration(v.DeepLookback)
+	c.APIConcurrency = int(v.APIConcurrency)
+	c.APIRequestsPerMinute = int(v.APIRequestsPerMinute)
+	c.Kafka.Brokers = v.Brokers
+	c.Kafka.Topic, c.Kafka.OffsetsTopic, c.Kafka.DLQTopic = v.Topic, v.OffsetsTopic, v.DLQTopic
+	c.Kafka.JSONTopic, c.Kafka.OCSFTopic = v.JSONTopic, v.OCSFTopic
+	c.Kafka.CreateTopics = bool(v.CreateTopics)
+	c.Kafka.Partitions = int32(v.Partitions)
+	c.Kafka.ReplicationFactor = int16(v.Replication)
+	c.Kafka.ClientID = v.ClientID
+	c.Kafka.Compression = v.Compression
+	c.Kafka.TransactionalID, c.Kafka.GroupID = v.TransactionalID, v.GroupID
+	c.Kafka.Timestamp = connector.Timestamp(v.Timestamp)
+	for _, h := range v.Headers {
+		c.Kafka.Headers = append(c.Kafka.Headers, connector.Header{Name: h[0], Value: h[1]})
+	}
+	c.Registry.Username = v.RegistryUsername
+	c.Registry.AutoRegister = bool(v.AutoRegister)
+}

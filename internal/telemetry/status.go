@@ -1,0 +1,97 @@
+package telemetry
+
+import (
+	_ "embed"
+	"html/template"
+	"slices"
+	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
+)
+
+// Status is /api/status. It holds no personal data, whatever is configured.
+type Status struct {
+	Version       string               `json:"version"`
+	Commit        string               `json:"commit"`
+	Started       time.Time            `json:"started"`
+	Now           time.Time            `json:"now"`
+	Ready         bool                 `json:"ready"`
+	Organizations []OrganizationStatus `json:"organizations"`
+}
+
+// OrganizationStatus is one organization in Status. Times that are not known are
+// left out.
+type OrganizationStatus struct {
+	Name             string                 `json:"name"`
+	Ready            bool                   `json:"ready"`
+	Reason           string                 `json:"reason,omitempty"`
+	Leader           bool                   `json:"leader"`
+	NewestEvent      time.Time              `json:"newest_event,omitzero"`
+	LastSuccess      time.Time              `json:"last_success,omitzero"`
+	BackfillPosition time.Time              `json:"backfill_position,omitzero"`
+	BackfillTarget   time.Time              `json:"backfill_target,omitzero"`
+	Scopes           map[string]ScopeStatus `json:"scopes"`
+	SeenIDs          int                    `json:"seen_ids"`
+	Counts           Counts                 `json:"since_start"`
+
+	latest []connector.LatestEvent
+}
+
+// ScopeStatus is one scope of an organization.
+type ScopeStatus struct {
+	State        string    `json:"state"`
+	LivePosition time.Time `json:"live_position,omitzero"`
+	DeepPosition time.Time `json:"deep_position,omitzero"`
+}
+
+// Status returns what is known now.
+func (t *Telemetry) Status() Status {
+	now := t.cfg.Now()
+	s := Status{
+		Version: t.cfg.Version, Commit: t.cfg.Commit, Started: t.started.UTC(), Now: now.UTC(), Ready: true,
+		Organizations: []OrganizationStatus{},
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, name := range t.cfg.Organizations {
+		o := t.orgs[name].status(name, now, stalePolls*t.cfg.PollInterval)
+		s.Ready = s.Ready && o.Ready
+		s.Organizations = append(s.Organizations, o)
+	}
+	return s
+}
+
+func (o *organization) status(name string, now time.Time, limit time.Duration) OrganizationStatus {
+	p := o.positions
+	s := OrganizationStatus{
+		Name: name, Reason: o.unreadiness(now, limit), Leader: o.leads, NewestEvent: utc(o.newest), LastSuccess: utc(p.LastSuccess),
+		BackfillPosition: utc(p.BackfillTo), BackfillTarget: utc(p.BackfillTarget),
+		Scopes: make(map[string]ScopeStatus), SeenIDs: p.SeenIDs, Counts: o.counts, latest: slices.Clone(o.latest),
+	}
+	s.Ready = s.Reason == ""
+	for scope := range p.ScopeStates {
+		s.Scopes[scope] = ScopeStatus{p.ScopeStates[scope], utc(p.Live[scope]), utc(p.Deep[scope])}
+	}
+	return s
+}
+
+// utc keeps the zero time zero, which UTC alone would not for omitzero's sake.
+func utc(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+//go:embed status.html
+var statusHTML string
+
+var statusPage = template.Must(template.New("status").Funcs(template.FuncMap{
+	"time": func(t time.Time) string {
+		if t.IsZero() {
+			return "–"
+		}
+		return t.UTC().Format("2006-01-02 15:04:05 UTC")
+	},
+	"latest": func(o OrganizationStatus) []connector.LatestEvent { return o.latest },
+}).Parse(statusHTML))
