@@ -128,7 +128,7 @@ func (r *recorder) commitsOK() int {
 	return r.commits["ok"]
 }
 
-var simulatedSeeds = flag.Int("sim.seeds", 2, "how many seeds TestSimulatedWeeks runs")
+var simulatedSeeds = flag.Int("sim.seeds", 1, "how many seeds TestSimulatedWeeks runs")
 
 // Simulated weeks, with what happens in them: bursts, late events, outages of the
 // API, restarts and kills, days of downtime, starts moved earlier, the tenant
@@ -146,7 +146,7 @@ func simulateWeeks(t *testing.T, w *world, rng *rand.Rand) {
 	w.api.Generate(3000, auditlog.SecondOf(began.Add(-100*24*time.Hour)), auditlog.SecondOf(began))
 	w.backfill(began.Add(-20 * 24 * time.Hour))
 	i := w.start()
-	for hour := range 14 * 24 {
+	for hour := range 8 * 24 {
 		for range 6 {
 			time.Sleep(10 * time.Minute)
 			w.api.Step(rng.IntN(4), 0.2, 9*time.Minute)
@@ -170,7 +170,7 @@ func simulateWeeks(t *testing.T, w *world, rng *rand.Rand) {
 		case 7, 8:
 			w.api.AllowTenant(true)
 		case 9:
-			if hour > 150 {
+			if hour > 90 {
 				i.stop()
 				w.backfill(began.Add(-time.Duration(20+rng.IntN(60)) * 24 * time.Hour))
 				w.since = min(w.since, auditlog.SecondOf(began.Add(-20*24*time.Hour)))

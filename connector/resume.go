@@ -32,7 +32,7 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 	partition := txlog.Partition(o.Name, topics[roleOffsets].Partitions)
 	log, records, err := txlog.Open(ctx, txlog.Config{
 		Connection:      o.conn,
-		TransactionalID: o.cfg.Kafka.transactionalID(o.Name),
+		TransactionalID: txlog.TransactionalID(o.cfg.Kafka.TransactionalID, o.cfg.Kafka.OffsetsTopic, o.Name),
 		Topic:           o.cfg.Kafka.OffsetsTopic,
 		Partition:       partition,
 		Keep:            keepKeys(o.Name, o.log),
@@ -56,17 +56,6 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	return s, nil
-}
-
-// transactionalID names the one writer of an organization's state. It holds the
-// offsets topic's name, so that deployments with topics of their own never fence
-// each other.
-func (k Kafka) transactionalID(organization string) string {
-	prefix := k.TransactionalID
-	if prefix == "" {
-		prefix = k.OffsetsTopic
-	}
-	return prefix + "/" + organization
 }
 
 // beforeFence stops an instance that another one has replaced, before it harms it.

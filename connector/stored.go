@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -16,56 +17,25 @@ import (
 // ones are warned of once.
 func keepKeys(organization string, log *slog.Logger) func(string) bool {
 	var once sync.Once
-	cursor, seen := auditlog.CursorKey(organization), "seen/"+organization+"/"
 	return func(key string) bool {
 		if !strings.HasPrefix(key, "cursor/") && !strings.HasPrefix(key, "seen/") {
 			once.Do(func() {
 				log.Warn("the offsets topic holds records that are not ours; they are ignored", "key", fmt.Sprintf("%.80q", key))
 			})
 		}
-		return key == cursor || strings.HasPrefix(key, seen)
+		return auditlog.OwnsKey(organization, key)
 	}
 }
 
 // decodeState takes the records of the state apart; nil without a cursor, which is
-// a first run. It refuses whatever it cannot read: what is unreadable is not
-// missing, and to begin anew would double events.
+// a first run. It refuses whatever it cannot read.
 func decodeState(organization string, records map[string][]byte) (*window.State, error) {
-	memory := window.NewMemory()
-	for key, value := range records {
-		bucket, ok, err := auditlog.ParseBucketKey(organization, key)
-		if !ok {
-			continue
-		}
-		var names []string
-		if err == nil {
-			names, err = auditlog.DecodeSeen(value)
-		}
-		if err != nil {
-			return nil, refuse(remedyForState, "key %q in the offsets topic: %w", key, err)
-		}
-		memory.Load(bucket, names)
+	state, err := window.DecodeState(organization, records)
+	if e, ok := errors.AsType[*window.StateError](err); ok {
+		return nil, &refusal{what: e.Err, remedy: e.Remedy}
 	}
-	value, ok := records[auditlog.CursorKey(organization)]
-	if !ok {
-		if memory.Len() > 0 {
-			return nil, refuse("somebody removed the cursor: `cursor reset` starts anew and emits again",
-				"the offsets topic holds %d seen ids of %s, and no cursor", memory.Len(), organization)
-		}
-		return nil, nil
-	}
-	c, err := auditlog.DecodeCursor(value)
-	if err != nil {
-		return nil, refuse(remedyForState, "key %q in the offsets topic: %w", auditlog.CursorKey(organization), err)
-	}
-	if c.Organization != organization {
-		return nil, refuse("somebody copied it; `cursor reset` starts anew and emits again",
-			"the cursor under the key of %s was written for %s", organization, c.Organization)
-	}
-	return &window.State{Cursor: c, Memory: memory}, nil
+	return state, err
 }
-
-const remedyForState = "if a newer version wrote it, run that one; if somebody else did, `cursor reset` starts anew and emits again"
 
 // takenOver reports whether this host opened the log and another one did so after
 // it, lately, and has not left: then two single instances were started by mistake,

@@ -3,11 +3,11 @@ package connector
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/records"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/schemas"
 )
@@ -15,15 +15,9 @@ import (
 // values turns events into records, the Avro one and its copies, or a dead
 // letter. It is safe for concurrent use.
 type values struct {
-	kafka   Kafka
 	framing codec.Framing
-	encoder *codec.Encoder
-	latest  time.Duration // how far ahead of now a record's timestamp may lie
-	now     func() time.Time
+	encoder *records.Encoder
 }
-
-// batchOverhead is what a batch of one record takes besides the record.
-const batchOverhead = 100
 
 func (o *organization) newValues(ctx context.Context, t topics) (*values, error) {
 	framing, schema, err := o.framing(ctx)
@@ -35,35 +29,20 @@ func (o *organization) newValues(ctx context.Context, t topics) (*values, error)
 	for i, h := range k.Headers {
 		headers[i] = codec.Header{Key: h.Name, Value: []byte(h.Value)}
 	}
-	// An event goes to all of its topics or to none, so the smallest decides.
-	limit := 0
-	for _, role := range []string{roleEvents, roleJSON, roleOCSF} {
-		if topic, ok := t[role]; ok {
-			if most := largest(topic.MaxMessageBytes); limit == 0 || most < limit {
-				limit = most
-			}
-		}
-	}
-	encoder, err := codec.NewEncoder(codec.Config{
+	encoder, err := records.NewEncoder(records.Config{
 		Organization: o.Name,
+		Events:       t[roleEvents],
+		DLQ:          t[roleDLQ],
+		JSON:         t[roleJSON],
+		OCSF:         t[roleOCSF],
 		Framing:      framing,
 		Schema:       schema,
 		Headers:      headers,
-		MaxBytes:     limit,
-		MaxDLQBytes:  largest(t[roleDLQ].MaxMessageBytes),
-		SourceTopic:  k.Topic,
+		EventTime:    k.Timestamp == TimestampEvent,
+		Now:          o.now,
 	})
-	if err != nil {
-		return nil, err
-	}
-	v := &values{kafka: k, framing: framing, encoder: encoder, now: o.now, latest: time.Hour}
-	if ms := t[roleEvents].TimestampAfterMaxMs; ms > 0 {
-		v.latest = min(v.latest, time.Duration(ms)*time.Millisecond)
-	}
-	return v, nil
+	return &values{framing: framing, encoder: encoder}, err
 }
-
-func largest(maxMessageBytes int) int { return int(txlog.BatchBytes(maxMessageBytes)) - batchOverhead }
 
 // framing finds out how values say their schema.
 func (o *organization) framing(ctx context.Context) (codec.Framing, schemas.Version, error) {
@@ -96,57 +75,6 @@ type encoded struct {
 // encode returns the records of an event. It cannot fail: what cannot be a record
 // of ours is a dead letter.
 func (v *values) encode(ev auditlog.Event, fetched time.Time) (encoded, error) {
-	message, info, err := v.encoder.Encode(ev, fetched)
-	if err != nil {
-		return v.deadLetter(ev, info, err)
-	}
-	at := v.timestamp(ev)
-	out := encoded{info: info, records: []txlog.Record{v.record(v.kafka.Topic, message, at)}}
-	if v.kafka.JSONTopic != "" {
-		out.records = append(out.records, v.record(v.kafka.JSONTopic, v.encoder.JSON(ev, message), at))
-	}
-	if v.kafka.OCSFTopic != "" {
-		ocsf, err := v.encoder.OCSF(ev, message)
-		if err != nil {
-			return v.deadLetter(ev, info, err)
-		}
-		out.records = append(out.records, v.record(v.kafka.OCSFTopic, ocsf, at))
-	}
-	for _, r := range out.records {
-		out.bytes += len(r.Value)
-	}
-	return out, nil
-}
-
-// deadLetter returns the record of an event that cannot be one of ours, alone: an
-// event is in all of its topics or in none.
-func (v *values) deadLetter(ev auditlog.Event, info codec.Info, err error) (encoded, error) {
-	why, ok := errors.AsType[*codec.Undeliverable](err)
-	if !ok {
-		return encoded{}, fmt.Errorf("encoding an event: %w", err)
-	}
-	letter := v.record(v.kafka.DLQTopic, v.encoder.DeadLetter(ev, why), time.Time{})
-	return encoded{records: []txlog.Record{letter}, info: info, reason: why.Reason, bytes: len(letter.Value)}, nil
-}
-
-// timestamp returns the record's time; zero is the time of writing. A time that
-// the topic would refuse as too far ahead, and with it the whole batch, is written
-// as now.
-func (v *values) timestamp(ev auditlog.Event) time.Time {
-	if v.kafka.Timestamp != TimestampEvent {
-		return time.Time{}
-	}
-	at := ev.EffectiveAt.Time()
-	if now := v.now(); at.After(now.Add(v.latest - time.Minute)) {
-		return now
-	}
-	return at
-}
-
-func (v *values) record(topic string, m codec.Message, at time.Time) txlog.Record {
-	headers := make([]txlog.Header, len(m.Headers))
-	for i, h := range m.Headers {
-		headers[i] = txlog.Header(h)
-	}
-	return txlog.Record{Topic: topic, Key: m.Key, Value: m.Value, Headers: headers, Timestamp: at}
+	e, err := v.encoder.Encode(ev, fetched)
+	return encoded{records: e.Records, info: e.Info, reason: e.Reason, bytes: e.Bytes}, err
 }

@@ -32,6 +32,7 @@ type Topic struct {
 	Known                bool
 	CleanupPolicy        string // "delete", "compact" or both; empty if not Known
 	RetentionMs          int64  // Unlimited for ever
+	RetentionBytes       int64  // of each partition; 0 for any size
 	MaxMessageBytes      int    // of a batch, as it is compressed
 	MinInsyncReplicas    int
 	TimestampType        string // "CreateTime" or "LogAppendTime"
@@ -130,6 +131,8 @@ func (t *Topic) apply(configs []kadm.Config) {
 		t.TimestampType = kind
 	}
 	number(&t.RetentionMs, "retention.ms")
+	number(&t.RetentionBytes, "retention.bytes")
+	t.RetentionBytes = max(0, t.RetentionBytes) // -1 for any size
 	// Brokers before 3.6 know one limit for both directions.
 	number(&t.TimestampBeforeMaxMs, "message.timestamp.before.max.ms", "message.timestamp.difference.max.ms")
 	number(&t.TimestampAfterMaxMs, "message.timestamp.after.max.ms", "message.timestamp.difference.max.ms")

@@ -1,0 +1,56 @@
+package openai
+
+import (
+	"net/url"
+	"strconv"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+)
+
+// pageLimit is the most events the API gives in one page, and what is asked for.
+// Source: openapi-audit-logs.yaml, parameter limit.
+const pageLimit = 100
+
+// Query is what a walk asks for.
+type Query struct {
+	// Scope is the list to read.
+	Scope auditlog.Scope
+	// From is the first second asked for (effective_at[gte]).
+	From auditlog.Second
+	// To is the last second asked for (effective_at[lte]); only if Bounded.
+	To auditlog.Second
+	// Bounded says that To counts. A walk without it reads the head of the log.
+	Bounded bool
+	// Class is which share of the limiter the walk's requests take.
+	Class Class
+}
+
+// request is one page asked for: parameters that stay the same through a walk,
+// and those that do not.
+type request struct {
+	Query
+	unfiltered bool // without effective_at
+	limit      int
+	after      string
+}
+
+// values returns the request's parameters, documented ones only: nobody knows
+// what the API does with others.
+func (r request) values() url.Values {
+	v := url.Values{"limit": {strconv.Itoa(r.limit)}}
+	if !r.unfiltered {
+		v.Set("effective_at[gte]", second(r.From))
+		if r.Bounded {
+			v.Set("effective_at[lte]", second(r.To))
+		}
+	}
+	if r.Scope == auditlog.ScopeTenant {
+		v.Set("tenant_only", "true")
+	}
+	if r.after != "" {
+		v.Set("after", r.after)
+	}
+	return v
+}
+
+func second(s auditlog.Second) string { return strconv.FormatInt(int64(s), 10) }

@@ -1,0 +1,165 @@
+package openai
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// errorBodyBytes is how much of an answer that is no page is read.
+const errorBodyBytes = 64 << 10
+
+// answer is a page with what its HTTP response says of it.
+type answer struct {
+	listing
+	bytes        int           // of the body, after decompression
+	asked        time.Time     // when the request began, on the local clock
+	took         time.Duration // from then to the header of the response
+	date         time.Time     // the server's clock; zero if it did not say
+	organization string
+}
+
+// exchange sends one request and reads its answer. The error is an *Error.
+func (c *Client) exchange(ctx context.Context, r request, key string) (answer, error) {
+	// The bound covers the body too: a connection that dies in the middle of one
+	// says nothing any more.
+	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.Timeout, errTimeout)
+	defer cancel()
+	begin := c.cfg.Now()
+	code := 0
+	defer func() { c.cfg.OnRequest(code, c.cfg.Now().Sub(begin)) }()
+
+	req, err := c.newRequest(ctx, r, key)
+	if err != nil {
+		return answer{}, &Error{Kind: KindRejected, Err: err}
+	}
+	// Not http.Client: it follows redirects, and puts the URL into its errors.
+	res, err := c.cfg.Transport.RoundTrip(req)
+	if err != nil {
+		return answer{}, unavailable(ctx, err, key)
+	}
+	defer res.Body.Close()
+	code = res.StatusCode
+	a := answer{asked: begin, took: c.cfg.Now().Sub(begin), organization: res.Header.Get("Openai-Organization")}
+	a.date, _ = http.ParseTime(res.Header.Get("Date")) // zero if it cannot be read
+
+	if code != http.StatusOK {
+		// Whatever of the body can be read is good enough for an error.
+		body, _ := readBody(res, errorBodyBytes)
+		return answer{}, classify(res, body, key, r.after != "", c.cfg.Now())
+	}
+	body, err := readBody(res, c.cfg.MaxBodyBytes)
+	if err == nil {
+		a.bytes = len(body)
+		if a.listing, err = parsePage(body, r.Scope); err == nil {
+			return a, nil
+		}
+	}
+	e := brokenPage(ctx, err, key)
+	e.Status, e.RequestID = code, excerpt([]byte(res.Header.Get("X-Request-Id")), key)
+	e.Body = quotable(body, key)
+	return answer{}, e
+}
+
+var errTimeout = errors.New("no complete answer in time")
+
+// unavailable is the error of an answer that did not come, or not all of it.
+func unavailable(ctx context.Context, err error, key string) *Error {
+	if cause := context.Cause(ctx); errors.Is(cause, errTimeout) {
+		err = cause
+	}
+	return &Error{Kind: KindUnavailable, Err: scrubError(err, key)}
+}
+
+// brokenPage is the error of an answer 200 that is no page.
+func brokenPage(ctx context.Context, err error, key string) *Error {
+	var read *readError
+	if errors.As(err, &read) {
+		return unavailable(ctx, err, key)
+	}
+	return &Error{Kind: KindMalformed, Err: scrubError(err, key)}
+}
+
+func (c *Client) newRequest(ctx context.Context, r request, key string) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.endpoint+"?"+r.values().Encode(), nil)
+	if err != nil {
+		return nil, errors.New("the request cannot be built from the base URL")
+	}
+	req.Header.Set("Authorization", "Bearer "+key)
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Accept-Encoding", "gzip")
+	if c.cfg.UserAgent != "" {
+		req.Header.Set("User-Agent", c.cfg.UserAgent)
+	}
+	return req, nil
+}
+
+// quotable returns what an error may quote of a page that is none: nothing of
+// what looks like JSON, since it may hold e-mail addresses.
+func quotable(body []byte, key string) string {
+	if start := bytes.TrimLeft(body, " \t\r\n"); len(start) > 0 && (start[0] == '{' || start[0] == '[') {
+		return ""
+	}
+	return excerpt(body, key)
+}
+
+// What reading bodies needs again and again.
+var (
+	buffers     = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+	gzipReaders = sync.Pool{New: func() any { return new(gzip.Reader) }}
+)
+
+// pooledBytes is the size above which a buffer is not kept for the next page.
+const pooledBytes = 1 << 20
+
+// readError says that a body could not be read to its end.
+type readError struct{ err error }
+
+func (e *readError) Error() string { return "reading the answer: " + e.err.Error() }
+
+func (e *readError) Unwrap() error { return e.err }
+
+// readBody reads and decompresses a body of at most limit bytes. A body that is
+// cut, or a gzip stream that is damaged, is a readError; one longer than the limit
+// is errTooLarge, with what came up to it.
+func readBody(res *http.Response, limit int64) ([]byte, error) {
+	var from io.Reader = res.Body
+	switch encoding := res.Header.Get("Content-Encoding"); encoding {
+	case "", "identity":
+	case "gzip":
+		z := gzipReaders.Get().(*gzip.Reader)
+		defer gzipReaders.Put(z)
+		if err := z.Reset(res.Body); err != nil {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF // nothing came: that is no end
+			}
+			return nil, &readError{err}
+		}
+		from = z
+	default:
+		return nil, fmt.Errorf("the answer is encoded as %q, which was not asked for", encoding)
+	}
+	buf := buffers.Get().(*bytes.Buffer)
+	defer func() {
+		if buf.Cap() <= pooledBytes {
+			buf.Reset()
+			buffers.Put(buf)
+		}
+	}()
+	n, err := buf.ReadFrom(io.LimitReader(from, limit+1))
+	switch {
+	case err != nil:
+		err = &readError{err}
+	case n > limit:
+		err = fmt.Errorf("%w of %d bytes", errTooLarge, limit)
+	}
+	// A copy of just the size: the events point into it for as long as they wait
+	// to be written.
+	return bytes.Clone(buf.Bytes()), err
+}

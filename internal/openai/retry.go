@@ -1,0 +1,168 @@
+package openai
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+)
+
+// Waits between the tries of a page: a random part of backoffBase, doubled with
+// each failure up to backoffCap, so that many clients do not come back at once.
+const (
+	backoffBase = 500 * time.Millisecond
+	backoffCap  = 30 * time.Second
+)
+
+// orderedWaits is how often a page waits because a 429 said for how long. Doing
+// as told is no failed try, yet somebody must hear of it in the end.
+const orderedWaits = 20
+
+// fetch asks for one page until it comes, or until it is no use any more. The
+// error is an *Error, or ctx's own.
+func (c *Client) fetch(ctx context.Context, r request) (answer, error) {
+	t := tries{most: c.cfg.Attempts}
+	for {
+		a, err := c.try(ctx, r)
+		if err == nil {
+			return a, nil
+		}
+		if ctx.Err() != nil {
+			return answer{}, ctx.Err()
+		}
+		var e *Error
+		if !errors.As(err, &e) {
+			return answer{}, err
+		}
+		wait, again := t.next(e)
+		if !again {
+			return answer{}, t.last(e)
+		}
+		c.cfg.Logger.Info("asking the API again", "kind", string(e.Kind), "status", e.Status, "code", e.Code,
+			"request_id", e.RequestID, "attempt", t.total, "backoff", wait)
+		if err := sleep(ctx, wait); err != nil {
+			return answer{}, err
+		}
+	}
+}
+
+// try asks for one page once, when the limiter lets it.
+func (c *Client) try(ctx context.Context, r request) (answer, error) {
+	t, err := c.cfg.Limiter.acquire(ctx, r.Class)
+	if err != nil {
+		return answer{}, err
+	}
+	// Only now: the wait may have been long, and the key replaced meanwhile.
+	key, err := c.key()
+	if err != nil {
+		t.release(outcomeFailed)
+		return answer{}, err
+	}
+	a, err := c.exchange(ctx, r, key)
+	var e *Error
+	switch {
+	case err == nil:
+		t.release(outcomeAnswered)
+	case errors.As(err, &e) && e.Kind == KindRateLimited:
+		c.limited(t, e)
+	default:
+		t.release(outcomeFailed)
+	}
+	if e != nil && e.Status == 401 {
+		now, err := c.cfg.Key()
+		e.keyChanged = err == nil && now != key
+	}
+	return a, err
+}
+
+// limited makes all walks of the organization wait after a 429.
+func (c *Client) limited(t *ticket, e *Error) {
+	wait := e.RetryAfter
+	if wait <= 0 {
+		wait = time.Second + rand.N(time.Second)
+	}
+	// Pause first: releasing lets others go.
+	added := t.limiter.pause(wait)
+	t.release(outcomeLimited)
+	if added > 0 {
+		c.cfg.OnRateLimited(added)
+	}
+}
+
+// key returns the key to send now. The error is an *Error.
+func (c *Client) key() (string, error) {
+	key, err := c.cfg.Key()
+	if err == nil {
+		err = checkKey(key)
+	}
+	if err != nil {
+		return "", &Error{Kind: KindKeyUnreadable, Err: scrubError(err, key)}
+	}
+	return key, nil
+}
+
+// tries counts how often a page was asked for.
+type tries struct {
+	most    int // Config.Attempts
+	total   int
+	failed  int // of these, those that count against most
+	ordered int // of these, those that waited as a 429 said
+	refused int // refusals without a reason, in a row
+}
+
+// next says whether to ask again after e, and after which wait.
+func (t *tries) next(e *Error) (wait time.Duration, again bool) {
+	t.total++
+	if e.Kind == KindRefused {
+		t.refused++
+	} else {
+		t.refused = 0
+	}
+	if e.keyChanged {
+		t.failed++
+		return 0, t.failed < t.most
+	}
+	if !e.passing() {
+		return 0, false
+	}
+	if e.Kind == KindRateLimited && e.RetryAfter > 0 {
+		t.ordered++
+		return 0, t.ordered < orderedWaits // the limiter waits
+	}
+	t.failed++
+	return max(backoff(t.failed), e.RetryAfter), t.failed < t.most
+}
+
+// last completes the error with which the page is given up.
+func (t *tries) last(e *Error) *Error {
+	e.Tries = t.total
+	if e.Kind == KindRefused && t.refused < t.most && e.shouldRetry == nil {
+		// Refused among other failures: nobody has said no for good yet.
+		e.Kind = KindUnavailable
+	}
+	return e
+}
+
+// backoff returns the wait after the nth failure, with full jitter.
+func backoff(n int) time.Duration {
+	d := backoffCap
+	if n < 7 { // 500 ms << 6 is above the cap
+		d = min(backoffBase<<(n-1), backoffCap)
+	}
+	return rand.N(d) + time.Millisecond
+}
+
+// sleep waits for d, or until ctx ends, which is the error.
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,60 @@
+package openai
+
+import (
+	"regexp"
+	"strings"
+	"unicode"
+)
+
+// excerptRunes is how much of an answer an error quotes.
+const excerptRunes = 200
+
+// redacted stands where a key was.
+const redacted = "***"
+
+// keyLike matches what looks like a key of OpenAI's, whole or cut off: an answer
+// may quote another key than the one sent.
+var keyLike = regexp.MustCompile(`sk-[A-Za-z0-9_*-]{4,}`)
+
+// scrub takes the key, and all that looks like one, out of text.
+func scrub(text, key string) string {
+	if key != "" {
+		text = strings.ReplaceAll(text, key, redacted)
+	}
+	return keyLike.ReplaceAllString(text, redacted)
+}
+
+// excerpt returns the beginning of a body as printable text without the key. The
+// key goes first: to cut first could leave half of it.
+func excerpt(body []byte, key string) string {
+	text := scrub(strings.ToValidUTF8(string(body), "\uFFFD"), key)
+	var b strings.Builder
+	n, gap := 0, false
+	for _, r := range text {
+		switch {
+		case n == excerptRunes:
+			return b.String() + "…"
+		case unicode.IsSpace(r) || !unicode.IsPrint(r):
+			gap = b.Len() > 0
+			continue
+		case gap:
+			b.WriteByte(' ')
+			gap = false
+		}
+		b.WriteRune(r)
+		n++
+	}
+	return b.String()
+}
+
+// scrubbed is an error whose text is without the key.
+type scrubbed struct {
+	text string
+	err  error
+}
+
+func scrubError(err error, key string) error { return &scrubbed{scrub(err.Error(), key), err} }
+
+func (s *scrubbed) Error() string { return s.text }
+
+func (s *scrubbed) Unwrap() error { return s.err }

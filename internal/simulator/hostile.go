@@ -1,0 +1,149 @@
+package simulator
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+)
+
+// apiError is the error of an error answer.
+type apiError struct {
+	Message string  `json:"message"`
+	Type    string  `json:"type"`
+	Param   *string `json:"param"`
+	Code    *string `json:"code"`
+}
+
+func coded(kind, code, message string) apiError {
+	return apiError{Message: message, Type: kind, Code: &code}
+}
+
+// Bodies seen in public, or made after the specification.
+var (
+	missingScope = coded("invalid_request_error", "insufficient_scope",
+		"You have insufficient permissions for this operation. Missing scopes: api.audit_logs.read.")
+	refused     = apiError{Type: "invalid_request_error", Message: "You have insufficient permissions for this operation."}
+	rateLimited = coded("requests", "rate_limit_exceeded", "Rate limit reached.")
+	userAction  = coded("insufficient_quota", "insufficient_quota", "Action is required on the account.")
+	serverError = apiError{Type: "server_error", Message: "The server had an error while processing your request."}
+)
+
+func wrongKey(key string) apiError {
+	return coded("invalid_request_error", "invalid_api_key", "Incorrect API key provided: "+key+".")
+}
+
+// fail answers with an error.
+func (a *API) fail(w http.ResponseWriter, status int, e apiError) {
+	a.stats.status(status)
+	body, err := json.Marshal(map[string]apiError{"error": e})
+	if err != nil {
+		panic("simulator: an error cannot be encoded: " + err.Error())
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the client may be gone
+}
+
+// fails answers if the fault is an answer that is no page.
+func (a *API) fails(w http.ResponseWriter, r *http.Request, fault Fault) bool {
+	after := func(value string) { w.Header().Set("Retry-After", value) }
+	switch fault {
+	case RateLimitSeconds:
+		after(strconv.Itoa(int(a.cfg.RetryAfter.Seconds())))
+		a.fail(w, http.StatusTooManyRequests, rateLimited)
+	case RateLimitDate:
+		after(a.cfg.Now().Add(a.cfg.DateOffset + a.cfg.RetryAfter).UTC().Format(http.TimeFormat))
+		a.fail(w, http.StatusTooManyRequests, rateLimited)
+	case RateLimitMillis:
+		w.Header().Set("Retry-After-Ms", strconv.FormatInt(a.cfg.RetryAfter.Milliseconds(), 10))
+		a.fail(w, http.StatusTooManyRequests, rateLimited)
+	case RateLimitBare:
+		a.fail(w, http.StatusTooManyRequests, rateLimited)
+	case RateLimitUserAction:
+		a.fail(w, http.StatusTooManyRequests, userAction)
+	case RequestTimeout:
+		a.fail(w, http.StatusRequestTimeout, serverError)
+	case Conflict:
+		a.fail(w, http.StatusConflict, serverError)
+	case ServerError:
+		a.fail(w, http.StatusInternalServerError, serverError)
+	case Unavailable:
+		a.fail(w, http.StatusServiceUnavailable, serverError)
+	case BadGateway:
+		a.html(w, http.StatusBadGateway)
+	case HTML:
+		a.html(w, http.StatusOK)
+	case WrongKey:
+		a.fail(w, http.StatusUnauthorized, wrongKey("sk-admin-****"))
+	case MissingScope401:
+		a.fail(w, http.StatusUnauthorized, missingScope)
+	case MissingScope403:
+		a.fail(w, http.StatusForbidden, missingScope)
+	case Refused401:
+		a.fail(w, http.StatusUnauthorized, refused)
+	case Refused403:
+		a.fail(w, http.StatusForbidden, refused)
+	case Redirect:
+		w.Header().Set("Location", "https://elsewhere.example.com"+r.URL.RequestURI())
+		a.fail(w, http.StatusFound, serverError)
+	default:
+		return false
+	}
+	return true
+}
+
+func (a *API) html(w http.ResponseWriter, status int) {
+	a.stats.status(status)
+	w.Header().Set("Content-Type", "text/html")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte("<html><head><title>Bad gateway</title></head><body>\n<h1>Bad gateway</h1></body></html>\n"))
+}
+
+// twist makes a page wrong that is right in form.
+func (a *API) twist(p page, fault Fault) page {
+	switch fault {
+	case HasMoreFalse:
+		p.hasMore = false
+	case HasMoreTrue:
+		p.hasMore = true
+	case EmptyWithMore:
+		p = page{hasMore: true}
+	case Duplicated:
+		doubled := make([]number, 0, 2*len(p.events))
+		for _, n := range p.events {
+			doubled = append(doubled, n, n)
+		}
+		p.events = doubled
+	case Shuffled:
+		p.events = slices.Clone(p.events)
+		for i := range p.events {
+			j := a.intN(i + 1)
+			p.events[i], p.events[j] = p.events[j], p.events[i]
+		}
+	}
+	return p
+}
+
+// reset cuts the connection.
+func reset(w http.ResponseWriter) {
+	h, ok := w.(http.Hijacker)
+	if !ok {
+		panic(http.ErrAbortHandler)
+	}
+	conn, _, err := h.Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	if c, ok := conn.(interface{ SetLinger(int) error }); ok {
+		_ = c.SetLinger(0) // RST instead of FIN, as far as it can be had
+	}
+	_ = conn.Close()
+}
+
+// partly writes the first part of a body and flushes it.
+func partly(w http.ResponseWriter, part []byte) {
+	_, _ = w.Write(part)
+	if f, ok := w.(http.Flusher); ok {
+		f.Flush()
+	}
+}

@@ -1,0 +1,151 @@
+package simulator
+
+import (
+	"bytes"
+	"compress/gzip"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// send renders a page and sends it, or what the fault makes of it.
+func (a *API) send(w http.ResponseWriter, r *http.Request, p page, fault Fault) {
+	a.stats.status(http.StatusOK)
+	zip := fault == CutGzip || fault == GzipBomb || (!a.cfg.NoGzip && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip"))
+	if fault == EndlessBody {
+		zip = false
+	}
+	if zip {
+		w.Header().Set("Content-Encoding", "gzip")
+	}
+	if fault == EndlessBody || fault == GzipBomb {
+		a.endless(w, zip)
+		return
+	}
+	body := a.body(p, fault)
+	if zip {
+		body = compress(body)
+	}
+	half := body[:len(body)/2]
+	switch fault {
+	case CutBody:
+		if zip { // cut what is inside
+			full := a.body(p, fault)
+			half = compress(full[:len(full)/2])
+		}
+		_, _ = w.Write(half)
+	case CutGzip:
+		_, _ = w.Write(half)
+	case HangInBody:
+		partly(w, half)
+		<-r.Context().Done()
+	case ResetInBody:
+		partly(w, half)
+		reset(w)
+	default:
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		_, _ = w.Write(body)
+	}
+}
+
+// body renders a page, or what the fault makes of it.
+func (a *API) body(p page, fault Fault) []byte {
+	body := a.render(p, fault)
+	switch fault {
+	case TwoDocuments:
+		return append(append(body, '\n'), body...)
+	case NDJSON:
+		return a.lines(p)
+	case EmptyObject:
+		return []byte("{}")
+	}
+	return body
+}
+
+// render writes the page as JSON.
+// Source: openapi-audit-logs.yaml, ListAuditLogsResponse.
+func (a *API) render(p page, fault Fault) []byte {
+	a.store.mu.RLock()
+	defer a.store.mu.RUnlock()
+	b := make([]byte, 0, 256+900*len(p.events))
+	b = append(b, `{"object":"list","data":[`...)
+	for i, n := range p.events {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = a.store.appendRaw(b, n)
+	}
+	b = append(b, ']')
+	first, last := "", ""
+	if len(p.events) > 0 {
+		first, last = a.store.id(p.events[0]), a.store.id(p.events[len(p.events)-1])
+	}
+	b = appendID(b, "first_id", first)
+	switch fault {
+	case LastIDMissing:
+	case LastIDNull:
+		b = appendID(b, "last_id", "")
+	case LastIDWrong:
+		b = appendID(b, "last_id", "audit_log_yyy__20240101")
+	default:
+		b = appendID(b, "last_id", last)
+	}
+	b = append(b, `,"has_more":`...)
+	return append(strconv.AppendBool(b, p.hasMore), '}')
+}
+
+// appendID writes a field with an id, null where there is none.
+func appendID(b []byte, name, id string) []byte {
+	b = append(b, `,"`+name+`":`...)
+	if id == "" {
+		return append(b, "null"...)
+	}
+	return strconv.AppendQuote(b, id)
+}
+
+func (a *API) lines(p page) []byte {
+	a.store.mu.RLock()
+	defer a.store.mu.RUnlock()
+	var b []byte
+	for _, n := range p.events {
+		b = append(a.store.appendRaw(b, n), '\n')
+	}
+	return b
+}
+
+// zippers are reused: a gzip writer is a megabyte to begin with.
+var zippers = sync.Pool{New: func() any {
+	z, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
+	if err != nil {
+		panic("simulator: " + err.Error())
+	}
+	return z
+}}
+
+func compress(body []byte) []byte {
+	var buf bytes.Buffer
+	z := zippers.Get().(*gzip.Writer)
+	defer zippers.Put(z)
+	z.Reset(&buf)
+	_, _ = z.Write(body) // into memory: it cannot fail
+	_ = z.Close()
+	return buf.Bytes()
+}
+
+// endless writes blanks until nobody reads them any more, or a limit.
+func (a *API) endless(w http.ResponseWriter, zip bool) {
+	var to io.Writer = w
+	if zip {
+		z := gzip.NewWriter(w)
+		defer z.Close()
+		to = z
+	}
+	blanks := bytes.Repeat([]byte{' '}, 1<<20)
+	for left := a.cfg.EndlessBytes; left > 0; left -= int64(len(blanks)) {
+		if _, err := to.Write(blanks); err != nil {
+			return
+		}
+	}
+}
