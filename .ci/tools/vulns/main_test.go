@@ -1,0 +1,35 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+const config = `{"config": {"protocol_version": "v1"}}`
+
+func TestOnlyAllowedAdvisoriesPass(t *testing.T) {
+	tests := []struct {
+		name, report, want string
+		passes             bool
+	}{
+		{"nothing", config, "0 advisories", true},
+		{"allowed", config + `{"finding": {"osv": "GO-2026-5046", "trace": [{"module": "m"}]}}`, "depends on m", true},
+		{"another", config + `{"finding": {"osv": "GO-2026-5049", "trace": [{"module": "m"}]}}`, "NOT ALLOWED", false},
+		{
+			"the nearest is told",
+			config + `{"finding": {"osv": "GO-2026-5046", "trace": [{"module": "m", "package": "p", "function": "F"}]}}` +
+				`{"finding": {"osv": "GO-2026-5046", "trace": [{"module": "m"}]}}`, "calls p.F", true,
+		},
+		{"no report", "", "", false},
+		{"half a report", config + `{"finding`, "", false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var out strings.Builder
+			err := run(strings.NewReader(test.report), &out)
+			if (err == nil) != test.passes || !strings.Contains(out.String(), test.want) {
+				t.Errorf("error %v, output:\n%s", err, out.String())
+			}
+		})
+	}
+}

@@ -1,0 +1,78 @@
+# The targets that people and CI use. "make" alone lists them.
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+
+# What ldflags stamp into the binary; a tarball without git still builds.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT  ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+
+PKG      ?= ./...
+FUZZTIME ?= 10s
+# A vulnerability database other than the public one, for example a file:// URL.
+VULNDB   ?=
+
+TOOLS := bin/tools
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build the static binary into bin/
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/openai-audit-kafka
+
+.PHONY: demo
+demo: ## show audit events flowing into Kafka, with nothing installed but Go
+	@go run ./cmd/demo $(ARGS)
+
+.PHONY: kafka
+kafka: ## run a real Apache Kafka on this machine until Ctrl-C (Java, Maven)
+	@go run ./internal/kafkatest/localkafka $(ARGS)
+
+.PHONY: test
+test: ## run the tests, on real Kafka too if Java and Maven are there
+	CGO_ENABLED=0 go run ./internal/kafkatest/localkafka -- go test $(TESTFLAGS) $(PKG)
+
+.PHONY: bench
+bench: ## run the benchmarks
+	go test -run '^$$' -bench . -benchmem $(PKG)
+
+# What CI runs after the tests. Each step can be run alone.
+.PHONY: check
+check: check-format check-vet check-lint check-vuln check-race check-fuzz ## all that must hold: format, lint, vulnerabilities, -race, fuzz
+
+.PHONY: check-format
+check-format:
+	@files=$$(gofmt -l cmd connector internal schemas .ci 2>/dev/null); \
+	if [ -n "$$files" ]; then echo "not formatted, run gofmt -w on:"; echo "$$files"; exit 1; fi
+
+.PHONY: check-vet
+check-vet:
+	go vet $(PKG)
+
+.PHONY: check-lint
+check-lint: $(TOOLS)
+	$(TOOLS)/staticcheck $(PKG)
+	$(TOOLS)/golangci-lint run $(PKG)
+	cd .ci/tools && go vet ./vulns && go test ./vulns
+
+.PHONY: check-vuln
+check-vuln: $(TOOLS)
+	.ci/vuln '$(TOOLS)/govulncheck' '$(VULNDB)' $(PKG)
+
+# Import rules and "the docs match the code" are tests. Real Kafka was the turn
+# of "make test"; here its tests are skipped.
+.PHONY: check-race
+check-race:
+	REQUIRE_KAFKA= KAFKA_TEST_BROKERS=off CGO_ENABLED=1 go test -race $(TESTFLAGS) $(PKG)
+
+.PHONY: check-fuzz
+check-fuzz:
+	.ci/fuzz $(FUZZTIME) $(PKG)
+
+# The tools are a module of their own, so that the product's go.mod stays small.
+$(TOOLS): .ci/tools/go.mod .ci/tools/go.sum $(wildcard .ci/tools/*/*.go)
+	cd .ci/tools && go build -o ../../$(TOOLS)/ tool ./...
+	@touch $(TOOLS)

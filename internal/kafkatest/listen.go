@@ -1,0 +1,127 @@
+package kafkatest
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"net"
+	"strconv"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Brokers returns the proxy's bootstrap servers, for clients that cannot use
+// Dial, such as a child process. Every broker that an answer names is replaced by
+// a listener of the proxy, so all connections of such a client go through it.
+func (p *Proxy) Brokers() []string {
+	addrs := make([]string, len(p.seed))
+	for i, broker := range p.seed {
+		addr, err := p.listener(broker)
+		if err != nil {
+			panic(fmt.Sprintf("kafkatest: no port to listen on: %v", err))
+		}
+		addrs[i] = addr
+	}
+	return addrs
+}
+
+// listener returns the address at which the proxy stands for the broker.
+func (p *Proxy) listener(broker string) (string, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.done:
+		return "", net.ErrClosed
+	default:
+	}
+	if l, ok := p.listeners[broker]; ok {
+		return l.Addr().String(), nil
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	p.listeners[broker] = l
+	// It ends when the listener is closed, by Close, which waits for it.
+	p.wait.Go(func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if err := p.connect(context.Background(), client, "tcp", broker, p.readdress); err != nil {
+				client.Close()
+			}
+		}
+	})
+	return l.Addr().String(), nil
+}
+
+// readdress returns the answer with the addresses of brokers replaced by those
+// of the proxy.
+func (p *Proxy) readdress(f Frame) ([]byte, error) {
+	response := kmsg.ResponseForKey(f.Key)
+	switch response.(type) {
+	case *kmsg.MetadataResponse, *kmsg.FindCoordinatorResponse, *kmsg.DescribeClusterResponse,
+		*kmsg.ProduceResponse, *kmsg.FetchResponse:
+	default:
+		return f.bytes, nil
+	}
+	response.SetVersion(f.Version)
+	head := 8 // length and correlation id
+	if response.IsFlexible() {
+		head++ // the number of tags, which is 0 in all versions there are
+	}
+	if len(f.bytes) < head || head == 9 && f.bytes[8] != 0 {
+		return nil, fmt.Errorf("an answer to key %d with an unknown head", f.Key)
+	}
+	if err := response.ReadFrom(f.bytes[head:]); err != nil {
+		return nil, err
+	}
+	if err := p.readdressAll(response); err != nil {
+		return nil, err
+	}
+	b := response.AppendTo(append([]byte(nil), f.bytes[:head]...))
+	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
+	return b, nil
+}
+
+func (p *Proxy) readdressAll(response kmsg.Response) error {
+	var err error
+	move := func(host *string, port *int32) {
+		if *host == "" || err != nil {
+			return // no coordinator yet
+		}
+		var addr, number string
+		if addr, err = p.listener(net.JoinHostPort(*host, strconv.Itoa(int(*port)))); err != nil {
+			return
+		}
+		*host, number, _ = net.SplitHostPort(addr)
+		n, _ := strconv.Atoi(number)
+		*port = int32(n)
+	}
+	switch r := response.(type) {
+	case *kmsg.MetadataResponse:
+		for i := range r.Brokers {
+			move(&r.Brokers[i].Host, &r.Brokers[i].Port)
+		}
+	case *kmsg.DescribeClusterResponse:
+		for i := range r.Brokers {
+			move(&r.Brokers[i].Host, &r.Brokers[i].Port)
+		}
+	case *kmsg.ProduceResponse: // names the new leader where it moved
+		for i := range r.Brokers {
+			move(&r.Brokers[i].Host, &r.Brokers[i].Port)
+		}
+	case *kmsg.FetchResponse:
+		for i := range r.Brokers {
+			move(&r.Brokers[i].Host, &r.Brokers[i].Port)
+		}
+	case *kmsg.FindCoordinatorResponse:
+		move(&r.Host, &r.Port)
+		for i := range r.Coordinators {
+			move(&r.Coordinators[i].Host, &r.Coordinators[i].Port)
+		}
+	}
+	return err
+}

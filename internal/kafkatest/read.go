@@ -1,0 +1,89 @@
+package kafkatest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// readPatience is longer than most transactions may stay open, so that a read
+// outlasts one that a killed process left behind only if its timeout is short.
+const readPatience = 90 * time.Second
+
+// Read returns the records of every partition of the topic up to the high
+// watermark of this moment, each partition in order. Markers are read past, not
+// returned. With kgo.ReadCommitted it waits for open transactions to end.
+func (c *Cluster) Read(t testing.TB, topic string, isolation kgo.IsolationLevel) []*kgo.Record {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), readPatience)
+	defer cancel()
+	view := *c
+	view.tb = t
+	starts, ends := view.bounds(ctx, topic)
+
+	// next is the offset still to come, of the partitions that are not done.
+	next := map[int32]int64{}
+	from := map[int32]kgo.Offset{}
+	for p, end := range ends {
+		if starts[p] < end {
+			next[p], from[p] = starts[p], kgo.NewOffset().At(starts[p])
+		}
+	}
+	if len(next) == 0 {
+		return nil
+	}
+	reader := view.Client(
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}),
+		kgo.FetchIsolationLevel(isolation),
+		// A log of transactions ends in a marker, which is not delivered. Without
+		// this a loop that counts records would wait for it for ever.
+		kgo.KeepControlRecords(),
+	)
+	defer reader.Close()
+	var records []*kgo.Record
+	for len(next) > 0 {
+		fetches := reader.PollFetches(ctx)
+		if ctx.Err() != nil {
+			t.Fatalf("reading %s: still at offsets %v of %v after %v: is a transaction open?", topic, next, ends, readPatience)
+		}
+		for _, e := range fetches.Errors() {
+			t.Fatalf("reading %s, partition %d: %v", e.Topic, e.Partition, e.Err)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			end := ends[r.Partition]
+			if r.Offset < end && !r.Attrs.IsControl() {
+				records = append(records, r)
+			}
+			if next[r.Partition] = r.Offset + 1; r.Offset+1 >= end {
+				delete(next, r.Partition)
+			}
+		})
+	}
+	return records
+}
+
+// bounds returns where each partition of the topic begins and ends.
+func (c *Cluster) bounds(ctx context.Context, topic string) (starts, ends map[int32]int64) {
+	c.tb.Helper()
+	admin := c.Admin()
+	// The high watermark, not the last stable offset: that one stops short of
+	// what was committed behind another producer's open transaction.
+	for _, list := range []struct {
+		of   func(context.Context, ...string) (kadm.ListedOffsets, error)
+		into *map[int32]int64
+	}{{admin.ListStartOffsets, &starts}, {admin.ListEndOffsets, &ends}} {
+		offsets, err := list.of(ctx, topic)
+		if err == nil {
+			err = offsets.Error()
+		}
+		if err != nil {
+			c.tb.Fatalf("asking for the offsets of %s: %v", topic, err)
+		}
+		*list.into = map[int32]int64{}
+		offsets.Each(func(o kadm.ListedOffset) { (*list.into)[o.Partition] = o.Offset })
+	}
+	return starts, ends
+}
