@@ -6,14 +6,15 @@ import (
 	"log/slog"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/records"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
 
-// read is a batch with what its events become.
+// read is a batch with what its events become, one by one.
 type read struct {
 	window.Batch
-	encoded map[auditlog.Identity]encoded
+	encoded []records.Encoded
 	head    bool // found at the head, so its delay says how fresh we are
 	must    bool // write the cursor whatever there is to write
 }
@@ -47,7 +48,11 @@ func (s *session) commit(ctx context.Context, r read) (discarded bool, err error
 		return false, nil
 	}
 
-	records := s.records(r, step)
+	written := r.written(step)
+	out := make([]txlog.Record, 0, len(written))
+	for _, e := range written {
+		out = e.AppendTo(out)
+	}
 	step.Cursor.WrittenAt = auditlog.SecondOf(s.now())
 	changes, err := s.changes(step)
 	if err != nil {
@@ -58,14 +63,14 @@ func (s *session) commit(ctx context.Context, r read) (discarded bool, err error
 	// the next start finds committed or not, as a whole. One after it, before the
 	// state advances, loses memory only: the next start reads the same from the
 	// topic.
-	err = s.kafkaLog.Commit(ctx, records, changes)
+	err = s.kafkaLog.Commit(ctx, out, changes)
 	s.telemetry.Committed(s.Name, result(err), s.now().Sub(began))
 	if err != nil {
 		return false, err
 	}
 	s.advance(step)
 	s.committed = s.now()
-	s.tellWritten(r, step)
+	s.tellWritten(r.head, step, written)
 	return false, nil
 }
 
@@ -86,11 +91,15 @@ func (s *session) advance(step window.Step) {
 	s.tellPositions()
 }
 
-// records returns what the step's events become, oldest first.
-func (s *session) records(r read, step window.Step) []txlog.Record {
-	out := make([]txlog.Record, 0, len(step.Write))
-	for _, ev := range step.Write {
-		out = append(out, r.encoded[ev.Identity()].records...)
+// written returns what the step's events become, oldest first.
+func (r read) written(step window.Step) []records.Encoded {
+	at := make(map[auditlog.Identity]int, len(r.Events))
+	for i := len(r.Events) - 1; i >= 0; i-- {
+		at[r.Events[i].Identity()] = i // of a repeat, the first is written
+	}
+	out := make([]records.Encoded, len(step.Write))
+	for i, ev := range step.Write {
+		out[i] = r.encoded[at[ev.Identity()]]
 	}
 	return out
 }
@@ -128,7 +137,7 @@ func result(err error) string {
 }
 
 // tellWritten reports what a commit added.
-func (s *session) tellWritten(r read, step window.Step) {
+func (s *session) tellWritten(head bool, step window.Step, written []records.Encoded) {
 	if len(step.Write) == 0 {
 		return
 	}
@@ -137,22 +146,22 @@ func (s *session) tellWritten(r read, step window.Step) {
 	s.mu.Lock()
 	newest := s.newest
 	s.mu.Unlock()
-	for _, ev := range step.Write {
+	for i, ev := range step.Write {
 		w := byScope[ev.Scope]
 		if w == nil {
 			w = &Written{Scope: string(ev.Scope), DeadLetters: map[string]int{}}
 			byScope[ev.Scope] = w
 		}
-		e := r.encoded[ev.Identity()]
-		if e.reason != "" {
-			w.DeadLetters[string(e.reason)]++
+		e := written[i]
+		if e.Reason != "" {
+			w.DeadLetters[string(e.Reason)]++
 			continue
 		}
 		w.Events++
-		if !e.info.KnownType {
+		if !e.Info.KnownType {
 			w.Unknown++
 		}
-		if r.head {
+		if head {
 			w.Delays = append(w.Delays, now.Sub(ev.EffectiveAt.Time()))
 			if ev.EffectiveAt < s.newest {
 				w.Late++
@@ -160,17 +169,18 @@ func (s *session) tellWritten(r read, step window.Step) {
 		}
 		newest = max(newest, ev.EffectiveAt)
 		w.Newest = newest.Time()
-		w.Latest = append(w.Latest, latest(ev, e))
+		if i >= len(step.Write)-latestKept {
+			w.Latest = append(w.Latest, latest(ev, e))
+		}
 	}
 	s.mu.Lock()
 	s.newest = newest
 	s.mu.Unlock()
 	for _, w := range byScope {
-		w.Latest = w.Latest[max(0, len(w.Latest)-latestKept):]
 		s.telemetry.Written(s.Name, *w)
 	}
 	level := slog.LevelDebug // history tells of its progress elsewhere
-	if r.head {
+	if head {
 		level = slog.LevelInfo
 	}
 	s.log.Log(context.Background(), level, "committed", "events", len(step.Write), "newest", newest.String())
@@ -179,9 +189,9 @@ func (s *session) tellWritten(r read, step window.Step) {
 // latestKept is how many events of a commit the status page can get.
 const latestKept = 20
 
-func latest(ev auditlog.Event, e encoded) LatestEvent {
+func latest(ev auditlog.Event, e records.Encoded) LatestEvent {
 	return LatestEvent{
 		Time: ev.EffectiveAt.Time(), ID: ev.ID, Type: ev.Type, Scope: string(ev.Scope),
-		Actor: e.info.Actor, IP: e.info.IP,
+		Actor: e.Info.Actor, IP: e.Info.IP,
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
 
 // fetchWindow reads a window to its end, and gives its parts to the slot: one,
@@ -135,15 +136,18 @@ func (f *fetch) take(ctx context.Context, page openai.Page) error {
 		fresh = append(fresh, ev)
 	}
 	f.events += len(fresh)
-	events, records, err := f.encodeAll(f.unknownOnly(fresh))
+	events := f.unknownOnly(fresh)
+	encoded, err := f.encodeAll(events)
 	if err != nil {
 		return err
 	}
 	f.part.Events = append(f.part.Events, events...)
-	for id, e := range records {
-		f.part.encoded[id] = e
-		f.bytes += e.bytes
-		f.allBytes += e.bytes
+	for _, e := range encoded {
+		// They are parts of the event's text, and would keep all of it.
+		e.Info.Actor, e.Info.IP = "", ""
+		f.part.encoded = append(f.part.encoded, e)
+		f.bytes += e.Bytes
+		f.allBytes += e.Bytes
 	}
 	if f.slot.window.Seconds() == 1 && (len(f.part.Events) >= windowMost || f.bytes >= windowBytes) {
 		return f.give(ctx, true)
@@ -166,8 +170,7 @@ func (f *fetch) give(ctx context.Context, partial bool) error {
 func (f *fetch) reset() {
 	w := f.slot.window
 	f.bytes = 0
-	f.part = read{encoded: map[auditlog.Identity]encoded{}}
-	f.part.From = w.From
+	f.part = read{Batch: window.Batch{From: w.From}}
 	if f.segment != nil {
 		segment := *f.segment
 		segment.From, segment.To = w.From, w.To+1

@@ -6,6 +6,7 @@ import (
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/records"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
 
@@ -133,7 +134,8 @@ func (s *session) merge(walks []headWalk) (read, error) {
 		s.telemetry.Skipped(s.Name, repeats)
 	}
 	var err error
-	r.Events, r.encoded, err = s.encodeAll(events)
+	r.Events = events
+	r.encoded, err = s.encodeAll(events)
 	return r, err
 }
 
@@ -149,21 +151,21 @@ func (s *session) headEffect(w headWalk) window.Effect {
 	}
 }
 
-// encodeAll encodes the events, and lets go of their bytes: a record holds them.
-func (s *session) encodeAll(events []auditlog.Event) ([]auditlog.Event, map[auditlog.Identity]encoded, error) {
+// encodeAll returns what each of the events becomes, and lets go of their bytes: a
+// record holds them.
+func (s *session) encodeAll(events []auditlog.Event) ([]records.Encoded, error) {
 	fetched := s.now()
-	out := make(map[auditlog.Identity]encoded, len(events))
+	out := make([]records.Encoded, len(events))
 	for i, ev := range events {
-		e, err := s.values.encode(ev, fetched)
-		if err != nil {
-			return nil, nil, err
+		var err error
+		if out[i], err = s.values.encoder.Encode(ev, fetched); err != nil {
+			return nil, err
 		}
-		out[ev.Identity()] = e
 		if ev.ID != "" {
 			events[i].Raw = nil // without an id, the bytes are the identity
 		}
 	}
-	return events, out, nil
+	return out, nil
 }
 
 // walked notes what the walk means for the next one.

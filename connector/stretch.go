@@ -17,7 +17,7 @@ const (
 	windowEvents = 1000     // what a window should hold, and so a transaction
 	windowMost   = 4000     // above it, a window is given back and cut
 	windowBytes  = 4 << 20  // of records, likewise
-	aheadBytes   = 20 << 20 // of records read ahead, all windows together
+	aheadBytes   = 16 << 20 // of records read ahead, all windows together
 )
 
 // stretch is a long time to read in windows, in parallel, and to write in order.
@@ -114,7 +114,7 @@ func (r *reader) room() bool {
 	if len(r.slots) == 0 || r.slots[0].window.From > r.next {
 		return true
 	}
-	most := 2 * r.cfg.APIConcurrency
+	most := r.cfg.APIConcurrency + 2
 	if r.bytes > 0 {
 		most = min(most, max(2, aheadBytes/r.bytes))
 	}

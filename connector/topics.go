@@ -130,7 +130,7 @@ func (t topics) sameTopics(c auditlog.Cursor) error {
 		if !ok {
 			continue // a copy that is not wanted any more
 		}
-		if was.Name == is.Name && (was.ID == "" || is.ID == "" || was.ID == is.ID) {
+		if was.Same(auditlog.Topic{Name: is.Name, ID: is.ID}) {
 			continue
 		}
 		return refuse("if it was moved with what it held (another cluster, a rename), run `cursor set --accept-topics`; if what it held is gone, `cursor reset` starts anew and emits again, or `verify --repair` fills it after --accept-topics",

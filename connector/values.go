@@ -3,12 +3,9 @@ package connector
 import (
 	"context"
 	"errors"
-	"time"
 
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/records"
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/schemas"
 )
 
@@ -62,19 +59,4 @@ func (o *organization) framing(ctx context.Context) (codec.Framing, schemas.Vers
 		err = &refusal{what: err, remedy: "register the schema (`schema register`), give the connector a topic of its own, or remove what is under the subject"}
 	}
 	return framing, version, err
-}
-
-// encoded is what an event becomes.
-type encoded struct {
-	records []txlog.Record
-	info    codec.Info
-	reason  codec.Reason // why it is a dead letter; empty if it is none
-	bytes   int
-}
-
-// encode returns the records of an event. It cannot fail: what cannot be a record
-// of ours is a dead letter.
-func (v *values) encode(ev auditlog.Event, fetched time.Time) (encoded, error) {
-	e, err := v.encoder.Encode(ev, fetched)
-	return encoded{records: e.Records, info: e.Info, reason: e.Reason, bytes: e.Bytes}, err
 }

@@ -79,7 +79,8 @@ func (a *app) rootCommand() *cobra.Command {
 	root.SilenceUsage, root.SilenceErrors = true, true
 	// Arguments and flags are checked before this is called.
 	root.PersistentPreRun = func(*cobra.Command, []string) { a.started = true }
-	root.AddCommand(a.runCommand(), a.configCommand(), a.healthCommand(), a.schemaCommand(), a.versionCommand())
+	root.AddCommand(a.runCommand(), a.configCommand(), a.healthCommand(), a.schemaCommand(), a.versionCommand(),
+		a.tailCommand(), a.cursorCommand())
 	return root
 }
 

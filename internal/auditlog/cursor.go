@@ -58,6 +58,12 @@ type Topic struct {
 	ID string `json:"id,omitempty"`
 }
 
+// Same reports whether two sights of a topic can be of the same one. An id that was
+// not told is unknown, and not changed.
+func (t Topic) Same(o Topic) bool {
+	return t.Name == o.Name && (t.ID == "" || o.ID == "" || t.ID == o.ID)
+}
+
 // OpenerLimit is how many openers a cursor remembers.
 const OpenerLimit = 4
 
@@ -106,10 +112,10 @@ type Range struct {
 	// HoldsFloor says that the range began at or above the floor, and so the
 	// floor may not pass its From: its ids are remembered until it is read. A
 	// range without it lies below the floor altogether.
-//
-// Remembered says that the head may have written some of the range before its
-// scope was frozen. The ids of that time are kept, below the floor too, until
-// the range has passed them.
+	//
+	// Remembered says that the head may have written some of the range before its
+	// scope was frozen. The ids of that time are kept, below the floor too, until
+	// the range has passed them.
 	HoldsFloor bool `json:"holds_floor,omitempty"`
 	Remembered bool `json:"remembered,omitempty"`
 }

@@ -30,6 +30,11 @@ func (b Bucket) Key(organization string) string {
 	return key
 }
 
+// OwnsKey reports whether the key of the offsets topic is the organization's.
+func OwnsKey(organization, key string) bool {
+	return key == CursorKey(organization) || strings.HasPrefix(key, seenPrefix(organization))
+}
+
 func seenPrefix(organization string) string { return "seen/" + organization + "/" }
 
 // ParseBucketKey reads the key of a bucket of the organization. ok is false if

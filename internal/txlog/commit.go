@@ -1,6 +1,7 @@
 package txlog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -121,13 +122,14 @@ func (l *Log) produce(ctx context.Context, records []Record, changes []Change) e
 	// Ends when the last promise is kept: at the latest when Commit closes the
 	// client, which fails all that are left.
 	go func() { all.Wait(); close(answered) }()
-	timer := time.NewTimer(produceWait)
+	wait := cmp.Or(l.cfg.produceWait, produceWait)
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-answered:
 		return first
 	case <-timer.C:
-		return errors.New("not acknowledged for " + produceWait.String() +
+		return errors.New("not acknowledged for " + wait.String() +
 			": the brokers cannot be reached, or a partition has fewer replicas in sync than min.insync.replicas")
 	case <-ctx.Done():
 		return context.Cause(ctx)

@@ -1,6 +1,7 @@
 package txlog
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"time"
@@ -35,6 +36,9 @@ type Config struct {
 	// StopGrace is how long a Commit may still take once its context has ended.
 	StopGrace time.Duration
 	Logger    *slog.Logger
+
+	// Only tests set these: what they stand in for takes too long to see happen.
+	transactionTimeout, produceWait time.Duration
 }
 
 // TransactionTimeout is how long the broker leaves a transaction open whose
@@ -71,7 +75,7 @@ func (l *Log) Close() {
 func writer(cfg Config) (*kgo.Client, error) {
 	return cfg.Connection.Client(
 		kgo.TransactionalID(cfg.TransactionalID),
-		kgo.TransactionTimeout(TransactionTimeout),
+		kgo.TransactionTimeout(cmp.Or(cfg.transactionTimeout, TransactionTimeout)),
 		kgo.RecordPartitioner(partitioner{state: cfg.Topic}),
 		kgo.ProducerBatchCompression(codec(cfg.Compression), kgo.NoCompression()),
 		// A batch larger than its topic takes fails as a whole, with the small
@@ -116,12 +120,19 @@ func codec(name string) kgo.CompressionCodec {
 // function is called: a start that hangs on somebody else's transaction must not
 // look like one that does nothing.
 func waiting(ctx context.Context, log *slog.Logger, what string) (stop func()) {
-	const every = 10 * time.Second
+	ctx, stop = context.WithCancel(ctx)
 	began := time.Now()
-	var timer *time.Timer
-	timer = time.AfterFunc(every, func() {
-		log.WarnContext(ctx, "still waiting", "for", what, "since", time.Since(began).Round(time.Second))
-		timer.Reset(every)
-	})
-	return func() { timer.Stop() }
+	go func() { // until stop, or the end of ctx
+		every := time.NewTicker(10 * time.Second)
+		defer every.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-every.C:
+				log.WarnContext(ctx, "still waiting", "for", what, "since", time.Since(began).Round(time.Second))
+			}
+		}
+	}()
+	return stop
 }

@@ -1,6 +1,17 @@
 package txlog
 
-import "github.com/twmb/franz-go/pkg/kgo"
+import (
+	"cmp"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// TransactionalID names the one writer of an owner's state in the topic, or of
+// what it does aside. Unless a prefix is given it holds the topic's name, so that
+// deployments with topics of their own never fence each other.
+func TransactionalID(prefix, topic, owner string) string {
+	return cmp.Or(prefix, topic) + "/" + owner
+}
 
 // Partition returns the partition, of that many, in which the state of the named
 // owner lives: where Kafka's own partitioner would put a record with that key.

@@ -1,0 +1,581 @@
+package connector_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sr/srfake"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafkatest"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
+)
+
+// The stories of a state that is damaged, lost, or another one's: a start refuses
+// it with the remedy, writes nothing, and never begins anew in silence.
+
+// refusals are all the states of contract §6 that need a decision. Each is made
+// of a world in which the connector ran and was stopped, or of a fresh one.
+var refusals = map[string]struct {
+	fresh  bool // the connector did not run before
+	make   func(w *world)
+	remedy []string // what the error tells to do
+}{
+	"a cursor that is no JSON": {
+		make:   func(w *world) { w.put("cursor/default", []byte(`{"version":1,`)) },
+		remedy: []string{"cannot be read", "`cursor reset`"},
+	},
+	"a cursor that lacks what it must have": {
+		make:   func(w *world) { w.put("cursor/default", []byte(`{"version":1,"organization":"default"}`)) },
+		remedy: []string{"cannot be read", "`cursor reset`"},
+	},
+	"a cursor of a newer version": {
+		make:   func(w *world) { w.put("cursor/default", []byte(`{"version":99,"whatever":[]}`)) },
+		remedy: []string{"version 99", "run that one"},
+	},
+	"a cursor copied from another name": {
+		make: func(w *world) {
+			w.put("cursor/default", []byte(`{"version":1,"organization":"other","start_anew":true}`))
+		},
+		remedy: []string{"written for other", "`cursor reset`"},
+	},
+	"seen ids without a cursor": {
+		make:   func(w *world) { w.put("cursor/default", nil) },
+		remedy: []string{"seen ids of default, and no cursor", "`cursor reset`"},
+	},
+	"a record of seen ids that is no JSON": {
+		make:   func(w *world) { w.put("seen/default/2026-01-01T00:00:00Z", []byte("x")) },
+		remedy: []string{"2026-01-01", "`cursor reset`"},
+	},
+	"a record of seen ids of a newer version": {
+		make:   func(w *world) { w.put("seen/default/2026-01-01T00:00:00Z", []byte(`{"version":99,"ids":["a"]}`)) },
+		remedy: []string{"version 99", "run that one"},
+	},
+	"a record of seen ids under a key of another form": {
+		make: func(w *world) {
+			w.put("seen/default/2026-01-01T00:00:30Z/x", []byte(`{"version":1,"ids":["a"]}`))
+		},
+		remedy: []string{"2026-01-01T00:00:30Z/x", "`cursor reset`"},
+	},
+	"a key of another organization than the cursor's": {
+		make:   func(w *world) { w.api = simulator.New(simulator.Config{Organization: "org-b"}) },
+		remedy: []string{"org-a", "org-b", "another ORGANIZATION_NAME"},
+	},
+	"an organization that is read under another name": {
+		make:   func(w *world) { w.cfg.Organizations[0].Name = "renamed" },
+		remedy: []string{"org-a is read already", "ORGANIZATION_NAME=default", "`cursor reset`"},
+	},
+	"a cursor in another partition than its own": {
+		make:   func(w *world) { w.addPartitions() },
+		remedy: []string{"somebody added partitions", "`cursor reset`"},
+	},
+	"an offsets topic that is not compacted": {
+		fresh: true,
+		make: func(w *world) {
+			w.cluster.CreateTopic(w.cfg.Kafka.OffsetsTopic, 1, map[string]string{"cleanup.policy": "delete"})
+		},
+		remedy: []string{"cleanup.policy=delete", "kafka-configs.sh"},
+	},
+	"an offsets topic that is compacted and deleted": {
+		make: func(w *world) {
+			policy := "compact,delete"
+			_, err := w.cluster.Admin().AlterTopicConfigs(w.t.Context(), []kadm.AlterConfig{{Name: "cleanup.policy", Value: &policy}}, w.cfg.Kafka.OffsetsTopic)
+			w.must(err)
+		},
+		remedy: []string{"compact alone", "kafka-configs.sh"},
+	},
+	"an events topic that was made anew": {
+		make:   func(w *world) { w.remake(w.cfg.Kafka.Topic, 1) },
+		remedy: []string{"the events topic is another", "`cursor set --accept-topics`", "`verify --repair`"},
+	},
+	"a dead letters' topic that was made anew": {
+		make:   func(w *world) { w.remake(w.cfg.Kafka.DLQTopic, 1) },
+		remedy: []string{"the dlq topic is another", "`cursor set --accept-topics`"},
+	},
+	"an offsets topic that was made anew": {
+		make:   func(w *world) { w.remake(w.cfg.Kafka.OffsetsTopic, 16) },
+		remedy: []string{"there is no cursor", "new events topic", "`cursor reset`"},
+	},
+	"an offsets topic that was emptied": {
+		make:   func(w *world) { w.empty(w.cfg.Kafka.OffsetsTopic) },
+		remedy: []string{"there is no cursor", "new events topic", "`cursor reset`"},
+	},
+	"values framed in another way than before": {
+		make: func(w *world) {
+			registry := srfake.New()
+			w.t.Cleanup(registry.Close)
+			w.cfg.Registry = connector.Registry{URL: registry.URL(), AutoRegister: true}
+		},
+		remedy: []string{"framed as single-object", "SCHEMA_REGISTRY_URL as it was", "`cursor set --accept-topics`"},
+	},
+	"a topic that is missing and may not be made": {
+		fresh:  true,
+		make:   func(w *world) { w.cfg.Kafka.CreateTopics = false },
+		remedy: []string{"kafka-topics.sh", "--create --topic events", "--config cleanup.policy=compact"},
+	},
+	"history older than the topic keeps event times": {
+		fresh: true,
+		make: func(w *world) {
+			w.cfg.Kafka.Timestamp = connector.TimestampEvent
+			w.cfg.Kafka.Retention = 24 * time.Hour
+			w.backfill(time.Now().Add(-48 * time.Hour))
+		},
+		remedy: []string{"retention.ms", "KAFKA_TIMESTAMP=ingest", "BACKFILL_START_TIME"},
+	},
+	"an earlier start than the topic keeps event times": {
+		make: func(w *world) {
+			w.cfg.Kafka.Timestamp = connector.TimestampEvent
+			week := fmt.Sprint((7 * 24 * time.Hour).Milliseconds())
+			_, err := w.cluster.Admin().AlterTopicConfigs(w.t.Context(), []kadm.AlterConfig{{Name: "retention.ms", Value: &week}}, w.cfg.Kafka.Topic)
+			w.must(err)
+			w.backfill(time.Now().Add(-8 * 24 * time.Hour))
+		},
+		remedy: []string{"retention.ms", "KAFKA_TIMESTAMP=ingest", "BACKFILL_START_TIME"},
+	},
+}
+
+func TestDamagedCursorTopic(t *testing.T) {
+	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
+		for name, refused := range refusals {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel() // mostly they wait for the broker
+				w := newQuickWorld(t, c, simulator.Config{Organization: "org-a"})
+				if !refused.fresh {
+					w.burst(5, 5)
+					i := w.start()
+					w.awaitEqual(20 * time.Second)
+					w.must(i.stop())
+				}
+				refused.make(w)
+				w.burst(5, 5)
+				before := w.ends()
+				i := w.start()
+				err := i.end(20 * time.Second)
+				if !errors.Is(err, connector.ErrRefused) {
+					t.Fatalf("it ended with %v", err)
+				}
+				for _, want := range refused.remedy {
+					if !strings.Contains(err.Error(), want) {
+						t.Errorf("the error does not tell %q: %v", want, err)
+					}
+				}
+				if reason := i.reason(); reason == "" || !strings.Contains(err.Error(), reason) {
+					t.Errorf("it is not ready because %q, and ended with %v", reason, err)
+				}
+				for topic, end := range w.ends() {
+					if end != before[topic] {
+						t.Errorf("%s ends at %d, and ended at %d before: something was written", topic, end, before[topic])
+					}
+				}
+			})
+		}
+	})
+}
+
+// What is refused before the fence harms nobody: the one who runs goes on.
+func TestRefusedStartFencesNobody(t *testing.T) {
+	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
+		w := newQuickWorld(t, c, simulator.Config{})
+		running := w.start()
+		running.awaitReady()
+		for _, value := range []string{`{"version":99}`, `{"version":1`} {
+			w.put("cursor/default", []byte(value))
+			w.host = "host-2"
+			if err := w.start().end(20 * time.Second); !errors.Is(err, connector.ErrRefused) {
+				t.Fatalf("with the cursor %s it ended with %v", value, err)
+			}
+			w.burst(3, 3)
+			w.awaitEqual(20 * time.Second)
+		}
+		if err := running.stop(); err != nil {
+			t.Errorf("the one who ran ended with %v", err)
+		}
+	})
+}
+
+// A lost state is not mended by a second start, nor by the settings of a first one.
+func TestUnreadableIsNotMissing(t *testing.T) {
+	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
+		w := newQuickWorld(t, c, simulator.Config{})
+		w.burst(5, 5)
+		i := w.start()
+		w.awaitEqual(20 * time.Second)
+		w.must(i.stop())
+		w.put("cursor/default", []byte("\x00"))
+		for _, start := range []*connector.BackfillStart{w.cfg.Organizations[0].BackfillStart, {Earliest: true}, nil} {
+			w.cfg.Organizations[0].BackfillStart = start
+			if err := w.start().end(20 * time.Second); !errors.Is(err, connector.ErrRefused) {
+				t.Errorf("with start %v it ended with %v", start, err)
+			}
+		}
+		if r := w.report(); !r.OK() {
+			t.Error(r)
+		}
+	})
+}
+
+// One organization under two names in one process is read under one of them.
+func TestSameOrganizationUnderTwoNames(t *testing.T) {
+	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
+		for range 3 { // both are first runs, at the same time
+			w := newQuickWorld(t, c, simulator.Config{Organization: "org-a"})
+			w.burst(20, 20)
+			second := w.cfg.Organizations[0]
+			second.Name = "second"
+			w.cfg.Organizations = append(w.cfg.Organizations, second)
+			i := w.start()
+			w.awaitEqual(20 * time.Second)
+			eventually(t, 20*time.Second, "one is refused", func() bool {
+				return strings.Contains(i.reasonOf("default")+i.reasonOf("second"), "org-a is read already")
+			})
+			w.burst(5, 5)
+			w.awaitEqual(20 * time.Second)
+			w.must(i.stop())
+		}
+	})
+}
+
+// A refused organization stops alone; the process ends when none is left.
+func TestRefusedOrganizationStopsAlone(t *testing.T) {
+	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
+		w := newQuickWorld(t, c, simulator.Config{})
+		w.ensureOffsets()
+		w.putFor("bad", "cursor/bad", []byte("x"))
+		bad := w.cfg.Organizations[0]
+		bad.Name = "bad"
+		w.cfg.Organizations = append(w.cfg.Organizations, bad)
+		w.burst(5, 5)
+		i := w.start()
+		w.awaitEqual(20 * time.Second)
+		eventually(t, 20*time.Second, "the reason is told", func() bool { return strings.Contains(i.reasonOf("bad"), "cursor/bad") })
+		w.burst(5, 5)
+		w.awaitEqual(20 * time.Second)
+		if reason := i.reasonOf("default"); reason != "" {
+			t.Errorf("the other one is not ready: %s", reason)
+		}
+		if err := i.stop(); err != nil {
+			t.Errorf("stopped while one was at work, it ended with %v", err)
+		}
+
+		w.put("cursor/default", []byte("x"))
+		if err := w.start().end(20 * time.Second); !errors.Is(err, connector.ErrRefused) {
+			t.Errorf("with all refused it ended with %v", err)
+		}
+	})
+}
+
+// Foreign keys in the offsets topic are ignored, and warned of once.
+func TestForeignKeys(t *testing.T) {
+	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
+		w := newQuickWorld(t, c, simulator.Config{})
+		var log lockedBuffer
+		w.cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		w.burst(5, 5)
+		i := w.start()
+		w.awaitEqual(20 * time.Second)
+		w.must(i.stop())
+		for n := range 3 {
+			w.put(fmt.Sprintf("somebody/%d", n), []byte("else's"))
+		}
+		w.put("", []byte("without a key"))
+		w.put("cursor/neighbour", []byte("not ours to read"))
+		w.put("seen/neighbour/x", []byte("nor this"))
+		w.proxy = c.Proxy()
+		i = w.start()
+		i.awaitReady()
+		w.proxy.Dark(0) // it may open once more
+		w.burst(5, 5)
+		w.awaitEqual(20 * time.Second)
+		w.must(i.stop())
+		if n := strings.Count(log.String(), "records that are not ours"); n != 1 {
+			t.Errorf("warned %d times:\n%s", n, log.String())
+		}
+	})
+}
+
+// What follows are the edges of start, floor, lookback and history.
+
+// Without a start, what took effect before the first run is not read, whenever it
+// shows up; what takes effect from that second on is.
+func TestFirstRunWithoutHistoryEmitsNothingOld(t *testing.T) {
+	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
+		now := time.Now()
+		w.since = auditlog.SecondOf(now)
+		for k := -120; k <= 5; k++ {
+			w.add(now.Add(time.Duration(k)*time.Second), 0)
+		}
+		w.add(now.Add(-time.Second), 5*time.Minute)
+		w.add(now, 5*time.Minute)
+		i := w.start()
+		time.Sleep(2 * time.Hour)
+		if r := w.report(); !r.OK() || r.Topic != 7 {
+			t.Error(r)
+		}
+		w.must(i.stop())
+	})
+}
+
+// Lookbacks may be made larger and smaller between starts: nothing is doubled, and
+// what is late by the larger one is found once it has grown into effect.
+func TestChangedLookbacksDoubleNothing(t *testing.T) {
+	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
+		began := time.Now()
+		w.backfill(began.Add(-10 * 24 * time.Hour))
+		w.api.Generate(2000, w.since, auditlog.SecondOf(began))
+		for n, lookback := range []struct{ live, deep time.Duration }{
+			{10 * time.Minute, 24 * time.Hour},
+			{6 * time.Hour, 7 * 24 * time.Hour},
+			{time.Minute, 0},
+			{time.Hour, 48 * time.Hour},
+		} {
+			w.cfg.Lookback, w.cfg.DeepLookback = lookback.live, lookback.deep
+			i := w.start()
+			i.awaitReady()
+			for range 48 {
+				time.Sleep(time.Hour)
+				w.api.Step(5, 0.3, lookback.live*9/10)
+			}
+			if lookback.deep > 0 {
+				w.add(time.Now().Add(-40*time.Hour), 0)
+				if n == 0 {
+					w.cfg.DeepLookback = lookback.deep // 40 hours are beyond a day: see the next start
+				}
+			}
+			time.Sleep(2 * time.Hour)
+			w.must(i.stop())
+			if r := w.report(); len(r.Doubled)+len(r.Extra)+len(r.Different) > 0 || len(r.Missing) > 1 {
+				t.Errorf("with lookbacks %v: %v", lookback, r)
+			}
+		}
+	})
+}
+
+// An earlier start adds just what lies before; a later or unset one changes nothing.
+func TestMovedStart(t *testing.T) {
+	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
+		began := time.Now()
+		day := func(n int) time.Time { return began.Add(-time.Duration(n) * 24 * time.Hour) }
+		w.api.Generate(3000, auditlog.SecondOf(day(30)), auditlog.SecondOf(began))
+		for _, start := range []struct {
+			from *connector.BackfillStart
+			days int // from which the topic is equal then
+		}{
+			{&connector.BackfillStart{At: day(5)}, 5},
+			{&connector.BackfillStart{At: day(2)}, 5},
+			{&connector.BackfillStart{At: day(12)}, 12},
+			{nil, 12},
+			{&connector.BackfillStart{At: day(12).Add(time.Second)}, 12},
+			{&connector.BackfillStart{At: day(12).Add(-time.Second)}, 12},
+			{&connector.BackfillStart{Earliest: true}, 31},
+		} {
+			w.cfg.Organizations[0].BackfillStart = start.from
+			i := w.start()
+			time.Sleep(2 * time.Hour)
+			w.api.Step(3, 0, 0)
+			time.Sleep(time.Minute)
+			w.must(i.stop())
+			w.since = auditlog.SecondOf(day(start.days))
+			if start.from != nil && !start.from.Earliest && start.from.At.Before(w.since.Time()) {
+				w.since = auditlog.SecondOf(start.from.At)
+			}
+			if r := w.report(); !r.OK() {
+				t.Errorf("start %v: %v", start.from, r)
+			}
+		}
+	})
+}
+
+// Turned on for the first time later, the tenant scope brings its history; turned
+// off and on, it goes on from where it was. Events of both scopes stay single.
+func TestTenantScopeTurnedOnLater(t *testing.T) {
+	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
+		began := time.Now()
+		w.backfill(began.Add(-10 * 24 * time.Hour))
+		w.api.Generate(2000, w.since, auditlog.SecondOf(began))
+		both := func() {
+			now := auditlog.SecondOf(time.Now())
+			w.addEvent(simulator.Event{EffectiveAt: now, Scopes: []auditlog.Scope{auditlog.ScopeTenant}})
+			w.addEvent(simulator.Event{EffectiveAt: now, Scopes: auditlog.Scopes()})
+		}
+		for n, tenant := range []connector.TenantEvents{
+			connector.TenantOff, connector.TenantOff, connector.TenantAuto, connector.TenantOff, connector.TenantOn,
+		} {
+			w.cfg.Organizations[0].TenantEvents = tenant
+			i := w.start()
+			i.awaitReady()
+			for range 30 {
+				both()
+				time.Sleep(time.Hour)
+			}
+			w.must(i.stop())
+			r := w.report()
+			if len(r.Doubled)+len(r.Extra)+len(r.Different) > 0 {
+				t.Fatalf("run %d: %v", n, r)
+			}
+			if off := tenant == connector.TenantOff; off != (len(r.Missing) > 0) {
+				t.Errorf("run %d, tenant events %s: %v", n, tenant, r)
+			}
+		}
+	})
+}
+
+// Events in every second around the start, the floor and the ends of history, of
+// the first run and of catching up, and late ones exactly at the floor.
+func TestEdgesOfFloorAndHistory(t *testing.T) {
+	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
+		began := time.Now()
+		w.backfill(began.Add(-30 * 24 * time.Hour))
+		around := func(at time.Time) {
+			for k := -3; k <= 3; k++ {
+				w.add(at.Add(time.Duration(k)*time.Second), 0)
+			}
+		}
+		around(w.since.Time())
+		around(began.Add(-24 * time.Hour))
+		around(began.Add(-10 * time.Minute))
+		around(began)
+		i := w.start()
+		time.Sleep(3 * time.Hour)
+		w.add(w.cursor().Floor.Time(), 0) // shows up late, exactly there
+		time.Sleep(time.Hour)
+		w.must(i.stop())
+		if r := w.report(); !r.OK() {
+			t.Fatal(r)
+		}
+
+		floor := w.cursor().Floor.Time()
+		time.Sleep(5 * time.Hour)
+		w.add(floor, 0)
+		w.add(floor.Add(time.Second), 0)
+		around(time.Now().Add(-10 * time.Minute)) // where catching up ends
+		w.burst(1500, 7)                          // more than a poll reads
+		i = w.start()
+		time.Sleep(2 * time.Hour)
+		w.must(i.stop())
+		if r := w.report(); !r.OK() {
+			t.Error(r)
+		}
+	})
+}
+
+// History that was read once is not asked of the topic again: with event times a
+// start may be older by now than what the topic keeps.
+func TestRetentionEatsBackfillOnlyWhereHistoryIsLeft(t *testing.T) {
+	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
+		w.cfg.Kafka.Timestamp = connector.TimestampEvent
+		w.cfg.Kafka.Retention = 30 * 24 * time.Hour
+		began := time.Now()
+		w.backfill(began.Add(-20 * 24 * time.Hour))
+		w.api.Generate(500, w.since, auditlog.SecondOf(began))
+		i := w.start()
+		time.Sleep(20 * 24 * time.Hour)
+		w.must(i.stop())
+		i = w.start()
+		w.api.Step(3, 0, 0)
+		time.Sleep(time.Hour)
+		select {
+		case <-i.done:
+			t.Fatalf("it ended with %v", i.err)
+		default:
+		}
+		w.must(i.stop())
+	})
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// put writes a record where the organization's state is, as somebody else would.
+func (w *world) put(key string, value []byte) { w.putFor("default", key, value) }
+
+func (w *world) putFor(organization, key string, value []byte) {
+	w.t.Helper()
+	details, err := w.cluster.Admin().ListTopics(w.t.Context(), w.cfg.Kafka.OffsetsTopic)
+	w.must(err)
+	r := &kgo.Record{
+		Topic: w.cfg.Kafka.OffsetsTopic, Key: []byte(key), Value: value,
+		Partition: txlog.Partition(organization, int32(len(details[w.cfg.Kafka.OffsetsTopic].Partitions))),
+	}
+	w.must(w.cluster.Client(kgo.RecordPartitioner(kgo.ManualPartitioner())).ProduceSync(w.t.Context(), r).FirstErr())
+}
+
+// ensureOffsets makes the offsets topic as the connector would.
+func (w *world) ensureOffsets() {
+	w.cluster.CreateTopic(w.cfg.Kafka.OffsetsTopic, 16, map[string]string{"cleanup.policy": "compact"})
+}
+
+// ends returns where each partition of the world's topics ends.
+func (w *world) ends() map[string]int64 {
+	w.t.Helper()
+	ends := map[string]int64{}
+	for _, topic := range []string{w.cfg.Kafka.Topic, w.cfg.Kafka.DLQTopic, w.cfg.Kafka.OffsetsTopic} {
+		if !w.exists(topic) {
+			continue
+		}
+		offsets, err := w.cluster.Admin().ListEndOffsets(w.t.Context(), topic)
+		w.must(errors.Join(err, offsets.Error()))
+		offsets.Each(func(o kadm.ListedOffset) { ends[fmt.Sprintf("%s/%d", topic, o.Partition)] = o.Offset })
+	}
+	return ends
+}
+
+// remake deletes the topic and makes it anew, empty.
+func (w *world) remake(topic string, partitions int32) {
+	w.t.Helper()
+	admin := w.cluster.Admin()
+	described, err := admin.DescribeTopicConfigs(w.t.Context(), topic)
+	w.must(err)
+	config := map[string]string{}
+	for _, c := range described[0].Configs {
+		if c.Key == "cleanup.policy" {
+			config[c.Key] = c.MaybeValue()
+		}
+	}
+	_, err = admin.DeleteTopic(w.t.Context(), topic)
+	w.must(err)
+	eventually(w.t, 20*time.Second, "the topic is gone", func() bool { return !w.exists(topic) })
+	w.cluster.CreateTopic(topic, partitions, config)
+}
+
+// empty deletes all records of the topic.
+func (w *world) empty(topic string) {
+	w.t.Helper()
+	admin := w.cluster.Admin()
+	ends, err := admin.ListEndOffsets(w.t.Context(), topic)
+	w.must(err)
+	deleted, err := admin.DeleteRecords(w.t.Context(), ends.Offsets())
+	w.must(errors.Join(err, deleted.Error()))
+}
+
+// addPartitions adds so many partitions to the offsets topic that the state
+// belongs into another one.
+func (w *world) addPartitions() {
+	w.t.Helper()
+	const was = 16
+	n := int32(was + 1)
+	for txlog.Partition("default", n) == txlog.Partition("default", was) {
+		n++
+	}
+	responses, err := w.cluster.Admin().UpdatePartitions(w.t.Context(), int(n), w.cfg.Kafka.OffsetsTopic)
+	w.must(errors.Join(err, responses.Error()))
+	eventually(w.t, 20*time.Second, "the partitions are there", func() bool {
+		details, err := w.cluster.Admin().ListTopics(w.t.Context(), w.cfg.Kafka.OffsetsTopic)
+		return err == nil && len(details[w.cfg.Kafka.OffsetsTopic].Partitions) == int(n)
+	})
+}

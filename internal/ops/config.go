@@ -1,0 +1,171 @@
+package ops
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
+)
+
+// Config is what the commands work with, for one organization.
+type Config struct {
+	// Organization is the name from the settings.
+	Organization string
+	Connection   kafka.Connection
+	Topics       Topics
+	// TransactionalID is the prefix of the transactional ids; empty: the name of
+	// the offsets topic.
+	TransactionalID string
+	// Compression, Headers and EventTime are how the connector writes.
+	Compression string
+	Headers     []codec.Header
+	EventTime   bool
+	API         API
+	// Registry is the schema registry; without a URL there is none.
+	Registry codec.RegistryConfig
+	// Progress is told how far a long command is, often; nil: nobody is.
+	Progress Progress
+	Logger   *slog.Logger
+	// Now is the clock; nil: time.Now.
+	Now func() time.Time
+}
+
+// Topics are the names of the topics; JSON and OCSF are empty where there is none.
+type Topics struct{ Events, DLQ, Offsets, JSON, OCSF string }
+
+// API says how to ask the API.
+type API struct {
+	BaseURL string
+	// Key returns the admin key; nil where none is needed.
+	Key func() (string, error)
+	// Transport does the requests; nil: one of package openai.
+	Transport         http.RoundTripper
+	Concurrency       int
+	RequestsPerMinute int
+	// Tenant says whether tenant events are read.
+	Tenant Tenant
+}
+
+// Tenant says whether tenant events are read.
+type Tenant string
+
+// The values of Tenant.
+const (
+	TenantAuto Tenant = "auto"
+	TenantOn   Tenant = "on"
+	TenantOff  Tenant = "off"
+)
+
+// Progress is told what is being done, and how much of it is done.
+type Progress func(doing string, done, total int64)
+
+// ErrFenced says that another instance took the transactional id over.
+var ErrFenced = txlog.ErrFenced
+
+// userAgent is how the API's operators can know us.
+const userAgent = "openai-audit-kafka"
+
+// readLimit bounds the read of a topic that an open transaction holds up. It is
+// counted anew for each piece, so a large topic may take as long as it needs.
+const readLimit = 3 * time.Minute
+
+func (c Config) now() time.Time {
+	if c.Now == nil {
+		return time.Now()
+	}
+	return c.Now()
+}
+
+func (c Config) progress(doing string, done, total int64) {
+	if c.Progress != nil {
+		c.Progress(doing, done, total)
+	}
+}
+
+// source is the header ce_source of the organization's records.
+func (c Config) source() string { return sourcePrefix + c.Organization }
+
+const sourcePrefix = "/openai/organizations/"
+
+// transactionalID returns the id under which the connector writes; with parts,
+// those of others for the same organization.
+func (c Config) transactionalID(parts ...string) string {
+	owner := strings.Join(append([]string{c.Organization}, parts...), "/")
+	return txlog.TransactionalID(c.TransactionalID, c.Topics.Offsets, owner)
+}
+
+// client returns a client of the API.
+func (c Config) client() (*openai.Client, error) {
+	if c.API.Key == nil {
+		return nil, errors.New("there is no admin key")
+	}
+	return openai.New(openai.Config{
+		BaseURL:   c.API.BaseURL,
+		Key:       c.API.Key,
+		Transport: c.API.Transport,
+		Limiter: openai.NewLimiter(openai.LimiterConfig{
+			Concurrency:       c.API.Concurrency,
+			RequestsPerMinute: c.API.RequestsPerMinute,
+			Now:               c.Now,
+		}),
+		Now:       c.Now,
+		UserAgent: userAgent,
+		Logger:    c.Logger,
+	})
+}
+
+// decoder returns a decoder of the events topic's values.
+func (c Config) decoder() (*codec.Decoder, error) {
+	if c.Registry.URL == "" {
+		return codec.NewDecoder(nil)
+	}
+	return codec.NewDecoder(codec.LookupSchemas(c.Registry))
+}
+
+// describe returns the topics of these names as the brokers have them. All must be
+// there.
+func (c Config) describe(ctx context.Context, names ...string) (map[string]kafka.Topic, error) {
+	topics, err := kafka.DescribeTopics(ctx, c.Connection, names...)
+	if err != nil {
+		return nil, explained(err)
+	}
+	for _, name := range names {
+		if _, ok := topics[name]; !ok {
+			return nil, fmt.Errorf("the topic %s does not exist, or may not be seen: `run` makes it, `check` says what is missing", name)
+		}
+	}
+	return topics, nil
+}
+
+// names returns the topics in use by what the cursor calls them.
+func (t Topics) names() map[string]string {
+	names := map[string]string{"events": t.Events, "dlq": t.DLQ, "offsets": t.Offsets}
+	if t.JSON != "" {
+		names["json"] = t.JSON
+	}
+	if t.OCSF != "" {
+		names["ocsf"] = t.OCSF
+	}
+	return names
+}
+
+// refs returns the topics as a cursor remembers them.
+func (t Topics) refs(found map[string]kafka.Topic) map[string]auditlog.Topic {
+	out := map[string]auditlog.Topic{}
+	for role, name := range t.names() {
+		out[role] = auditlog.Topic{Name: name, ID: found[name].ID}
+	}
+	return out
+}
+
+// explained adds cause and remedy to an error of Kafka.
+func explained(err error) error { return fmt.Errorf("%w: %s", err, kafka.Explain(err)) }

@@ -1,0 +1,113 @@
+package ops
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
+)
+
+// Edit is a change of the cursor by hand. It is made by looking only; Apply does
+// it, by the same rules, on the state as it is then.
+type Edit struct {
+	// Does says in sentences what it does, and what follows from it.
+	Does []string
+	// Unknown says that there is no state of the organization.
+	Unknown bool
+
+	cfg       Config
+	partition int32
+	change    change
+	elsewhere []int32 // other partitions, whose records of the organization go
+}
+
+// change says what a state becomes, and what that means. It is asked twice: about
+// the state as it is seen, and as it is once nobody else can write.
+type change func(records map[string][]byte, now auditlog.Second) (does []string, changes []txlog.Change, err error)
+
+// stopGrace is how long a transaction may still take when the command is stopped.
+const stopGrace = 4 * time.Second
+
+// newEdit tries the change on the state as it can be seen.
+func (c Config) newEdit(ctx context.Context, change change) (*Edit, error) {
+	found, err := c.peek(ctx)
+	if err != nil {
+		return nil, err
+	}
+	does, _, err := change(found.records, auditlog.SecondOf(c.now()))
+	if err != nil {
+		return nil, err
+	}
+	return &Edit{Does: does, Unknown: len(found.records) == 0, cfg: c, partition: found.partition, change: change}, nil
+}
+
+// Apply does what the edit says. It fences a running connector first: that one
+// stops, and goes on from the new cursor when it is started again. An error that
+// wraps ErrFenced says that somebody started one meanwhile, and nothing was done.
+func (e *Edit) Apply(ctx context.Context) error {
+	if err := e.apply(ctx, e.partition, e.change); err != nil {
+		return err
+	}
+	// If we crash before these, the next run refuses the cursor that is left
+	// elsewhere, and the same command goes on here.
+	for _, partition := range e.elsewhere {
+		if err := e.apply(ctx, partition, removed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Edit) apply(ctx context.Context, partition int32, change change) error {
+	c := e.cfg
+	log, records, err := txlog.Open(ctx, txlog.Config{
+		Connection:      c.Connection,
+		TransactionalID: c.transactionalID(),
+		Topic:           c.Topics.Offsets,
+		Partition:       partition,
+		Keep:            func(key string) bool { return auditlog.OwnsKey(c.Organization, key) },
+		Compression:     c.Compression,
+		StopGrace:       stopGrace,
+		Logger:          c.Logger,
+	})
+	if err != nil {
+		return again(err)
+	}
+	defer log.Close()
+	_, changes, err := change(records, auditlog.SecondOf(c.now()))
+	if err != nil {
+		return err
+	}
+	return again(log.Commit(ctx, nil, changes))
+}
+
+// again says what an error means for somebody who gave a command once.
+func again(err error) error {
+	switch {
+	case errors.Is(err, txlog.ErrFenced):
+		return fmt.Errorf("an instance was started meanwhile (a supervisor's restart, perhaps): stop it, and give the command again: %w", err)
+	case errors.Is(err, txlog.ErrUnconfirmed):
+		return fmt.Errorf("it is not known whether it was done: look with `cursor show`, and give the command again: %w", err)
+	}
+	return err
+}
+
+// removed removes all that is there.
+func removed(records map[string][]byte, _ auditlog.Second) (does []string, changes []txlog.Change, err error) {
+	for key := range records {
+		changes = append(changes, txlog.Change{Key: key})
+	}
+	return nil, changes, nil
+}
+
+// cursorChange is the change that writes the cursor.
+func cursorChange(c auditlog.Cursor) (txlog.Change, error) {
+	if err := c.Validate(); err != nil {
+		return txlog.Change{}, fmt.Errorf("the new cursor would not be one: %w", err)
+	}
+	value, err := c.Encode()
+	return txlog.Change{Key: auditlog.CursorKey(c.Organization), Value: value}, err
+}

@@ -1,0 +1,187 @@
+package ops
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
+)
+
+// SkipTo returns the edit that goes on from a time, without reading what lies
+// before it and is not read yet.
+func SkipTo(ctx context.Context, c Config, to auditlog.Second) (*Edit, error) {
+	server := c.serverNow(ctx)
+	return c.newEdit(ctx, func(records map[string][]byte, now auditlog.Second) ([]string, []txlog.Change, error) {
+		state, err := c.state(records)
+		if err != nil {
+			return nil, nil, err
+		}
+		at := to
+		if at <= now {
+			// By the API's clock it may not be so late yet, and positions in its
+			// future would skip what comes until then.
+			at = min(at, server)
+		}
+		step, err := state.SkipTo(at, now)
+		if err != nil {
+			return nil, nil, err
+		}
+		step.Cursor.WrittenAt = now
+		written, err := cursorChange(step.Cursor)
+		changes := []txlog.Change{written}
+		for _, bucket := range step.Forget {
+			changes = append(changes, txlog.Change{Key: bucket.Key(c.Organization)})
+		}
+		return skips(state.Cursor, at, len(step.Forget)), changes, err
+	})
+}
+
+// serverNow returns now by the earlier of our clock and the API's. Without an
+// answer ours counts alone.
+func (c Config) serverNow(ctx context.Context) auditlog.Second {
+	now := auditlog.SecondOf(c.now())
+	if c.API.Key == nil {
+		return now
+	}
+	client, err := c.client()
+	if err == nil {
+		page, asked := client.Newest(ctx, auditlog.ScopeOrganization, 1)
+		if err = asked; err == nil {
+			return min(now, page.Began)
+		}
+	}
+	c.Logger.Warn("the API does not tell its time, so this host's clock counts alone", "error", err)
+	return now
+}
+
+func skips(was auditlog.Cursor, to auditlog.Second, minutes int) []string {
+	does := []string{fmt.Sprintf("%s goes on from %v.", was.Organization, to)}
+	for _, scope := range auditlog.Scopes() {
+		pos := was.Scopes[scope]
+		if pos.Live < to {
+			does = append(does, fmt.Sprintf("%s events from %v on that are not written yet are not read.", scope, max(pos.Live, was.Start)))
+		}
+		for _, r := range pos.History {
+			if r.From < to {
+				does = append(does, fmt.Sprintf("%s events of history from %v to %v are not read.", scope, r.From, min(r.To, to)))
+			}
+		}
+	}
+	if minutes > 0 {
+		does = append(does, fmt.Sprintf("The ids written in %d minutes before are forgotten.", minutes))
+	}
+	return append(does,
+		"Nothing is written again.",
+		fmt.Sprintf("What is skipped shows in `verify --from %v --to %v`, and `verify --repair` fills it.", was.Start, to))
+}
+
+// AcceptTopics returns the edit that takes the topics as they are now for those
+// that were written to so far.
+func AcceptTopics(ctx context.Context, c Config) (*Edit, error) {
+	var names []string
+	for _, name := range c.Topics.names() {
+		names = append(names, name)
+	}
+	found, err := c.describe(ctx, names...)
+	if err != nil {
+		return nil, err
+	}
+	now := c.Topics.refs(found)
+	framing := codec.FramingSingleObject
+	if c.Registry.URL != "" {
+		framing = codec.FramingConfluent
+	}
+	return c.newEdit(ctx, func(records map[string][]byte, at auditlog.Second) ([]string, []txlog.Change, error) {
+		state, err := c.state(records)
+		if err != nil {
+			return nil, nil, err
+		}
+		cursor := state.Cursor.Clone()
+		if cursor.StartAnew {
+			return nil, nil, fmt.Errorf("the cursor was reset: the next run takes the topics as they are")
+		}
+		does, moved := accepts(cursor.Topics, now)
+		switch same := cursor.Framing == "" || cursor.Framing == framing; {
+		case !same && !moved["events"]:
+			return nil, nil, fmt.Errorf("the values in %s are framed as %s, and the settings ask for %s: set SCHEMA_REGISTRY_URL as it was, or give a new events topic", c.Topics.Events, cursor.Framing, framing)
+		case !same:
+			does = append(does, fmt.Sprintf("Values are framed as %s from now on, and not as %s.", framing, cursor.Framing))
+		case len(moved) == 0:
+			return nil, nil, fmt.Errorf("the topics are those that were written to so far: there is nothing to accept")
+		}
+		cursor.Topics, cursor.Framing, cursor.WrittenAt = now, framing, at
+		written, err := cursorChange(cursor)
+		return append(does, "Nothing is written again; what the new topics lack shows in `verify`, and `verify --repair` fills it."),
+			[]txlog.Change{written}, err
+	})
+}
+
+// accepts says which topics are others than they were.
+func accepts(was, is map[string]auditlog.Topic) (does []string, moved map[string]bool) {
+	moved = map[string]bool{}
+	for _, role := range []string{"events", "dlq", "offsets", "json", "ocsf"} {
+		before, known := was[role]
+		now, wanted := is[role]
+		if known && wanted && !before.Same(now) {
+			moved[role] = true
+			does = append(does, fmt.Sprintf("The %s topic is %s (id %s), and was %s (id %s).",
+				role, now.Name, cmp.Or(now.ID, "unknown"), before.Name, cmp.Or(before.ID, "unknown")))
+		}
+	}
+	return does, moved
+}
+
+// Reset returns the edit after which the organization starts anew. It works on
+// states that nobody can read, and on one that is lost.
+func Reset(ctx context.Context, c Config) (*Edit, error) {
+	edit, err := c.newEdit(ctx, func(records map[string][]byte, now auditlog.Second) ([]string, []txlog.Change, error) {
+		return c.reset(records, now)
+	})
+	if err != nil {
+		return nil, err
+	}
+	// A cursor that lies where it does not belong, since partitions were added,
+	// would be refused for ever.
+	_, topic, err := c.place(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for partition, offsets := range topic.offsets {
+		found, err := c.peekAt(ctx, int32(partition), offsets)
+		if err != nil {
+			return nil, err
+		}
+		if int32(partition) != edit.partition && len(found.records) > 0 {
+			edit.Unknown = false
+			edit.elsewhere = append(edit.elsewhere, int32(partition))
+			edit.Does = append(edit.Does, fmt.Sprintf("%d records of it in partition %d, where they do not belong, are removed.", len(found.records), partition))
+		}
+	}
+	return edit, nil
+}
+
+func (c Config) reset(records map[string][]byte, now auditlog.Second) ([]string, []txlog.Change, error) {
+	does := []string{fmt.Sprintf("%s starts anew: the next run emits again what BACKFILL_START_TIME asks for, also what is in %s already.", c.Organization, c.Topics.Events)}
+	var openers []auditlog.Opener
+	switch was, err := auditlog.DecodeCursor(records[auditlog.CursorKey(c.Organization)]); {
+	case err == nil && was.StartAnew:
+		does = append(does, "It was reset before, and was not run since.")
+	case err == nil:
+		openers = was.Openers
+		does = append(does, fmt.Sprintf("Its cursor (start %v, floor %v) is dropped.", was.Start, was.Floor))
+	case len(records) == 0:
+		does = append(does, "There is no state of it now.")
+	default:
+		does = append(does, "Its cursor is missing or cannot be read: "+err.Error()+".")
+	}
+	_, changes, _ := removed(records, now)
+	changes = slices.DeleteFunc(changes, func(c txlog.Change) bool { return !strings.HasPrefix(c.Key, "seen/") })
+	written, err := cursorChange(window.Reset(c.Organization, openers, now))
+	return append(does, fmt.Sprintf("%d records of written ids are removed.", len(changes))), append(changes, written), err
+}

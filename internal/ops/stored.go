@@ -1,0 +1,83 @@
+package ops
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
+)
+
+// stored is what a partition of the offsets topic holds of the organization, as it
+// is committed now. Reading it fences nobody.
+type stored struct {
+	partition int32
+	records   map[string][]byte
+	// trail are the cursors that compaction has left, the latest last: how fast
+	// history goes can be seen from them.
+	trail []auditlog.Cursor
+}
+
+// place returns the partition of the organization's state, and the offsets topic.
+func (c Config) place(ctx context.Context) (int32, extent, error) {
+	topic, err := c.extent(ctx, c.Topics.Offsets)
+	if err != nil {
+		return 0, topic, fmt.Errorf("looking for the cursor: %w", err)
+	}
+	return txlog.Partition(c.Organization, int32(len(topic.offsets))), topic, nil
+}
+
+// peek reads the organization's state where it belongs.
+func (c Config) peek(ctx context.Context) (stored, error) {
+	partition, topic, err := c.place(ctx)
+	if err != nil {
+		return stored{}, err
+	}
+	return c.peekAt(ctx, partition, topic.offsets[partition])
+}
+
+func (c Config) peekAt(ctx context.Context, partition int32, o kafka.Offsets) (stored, error) {
+	s := stored{partition: partition, records: map[string][]byte{}}
+	reader, err := kafka.NewReader(c.Connection, c.Topics.Offsets, partition, kafka.LogStart)
+	if err != nil {
+		return s, err
+	}
+	defer reader.Close()
+	return s, readPiece(ctx, reader, o.Stable, func(r *kafka.Record) error {
+		s.keep(c.Organization, r)
+		return nil
+	})
+}
+
+// trailLength is how many cursors are kept: a busy one is written every second.
+const trailLength = 600
+
+func (s *stored) keep(organization string, r *kafka.Record) {
+	key := string(r.Key)
+	if !auditlog.OwnsKey(organization, key) {
+		return
+	}
+	if r.Value == nil {
+		delete(s.records, key)
+		return
+	}
+	s.records[key] = r.Value
+	if key != auditlog.CursorKey(organization) {
+		return
+	}
+	if cursor, err := auditlog.DecodeCursor(r.Value); err == nil { // else it is told when it is used
+		s.trail = append(s.trail, cursor)
+		s.trail = s.trail[max(0, len(s.trail)-trailLength):]
+	}
+}
+
+// state returns what was read as a state. There must be one.
+func (c Config) state(records map[string][]byte) (*window.State, error) {
+	state, err := window.DecodeState(c.Organization, records)
+	if err == nil && state == nil {
+		err = fmt.Errorf("there is no cursor of %s in %s: it was never run with these settings", c.Organization, c.Topics.Offsets)
+	}
+	return state, err
+}

@@ -1,0 +1,62 @@
+package ops
+
+import (
+	"context"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+)
+
+// extent is a topic as it stood at one moment, by partition.
+type extent struct {
+	topic   string
+	offsets []kafka.Offsets
+}
+
+func (c Config) extent(ctx context.Context, topic string) (extent, error) {
+	offsets, err := kafka.TopicOffsets(ctx, c.Connection, topic)
+	if err != nil {
+		return extent{}, explained(err)
+	}
+	return extent{topic, offsets}, nil
+}
+
+func (e extent) size() (records int64) {
+	for _, o := range e.offsets {
+		records += o.End - o.Start
+	}
+	return records
+}
+
+// piece is how many offsets are read under one time limit.
+const piece = 50_000
+
+// read passes the committed records of all partitions up to the extent's ends,
+// each partition in order. What is transacted there now is waited for.
+func (c Config) read(ctx context.Context, e extent, fn func(*kafka.Record) error) error {
+	done := int64(0)
+	for partition, offsets := range e.offsets {
+		reader, err := kafka.NewReader(c.Connection, e.topic, int32(partition), kafka.LogStart)
+		if err != nil {
+			return err
+		}
+		defer reader.Close()
+		for from := offsets.Start; from < offsets.End; from += piece {
+			to := min(from+piece, offsets.End)
+			if err := readPiece(ctx, reader, to, fn); err != nil {
+				return err
+			}
+			done += to - from
+			c.progress("reading "+e.topic, done, e.size())
+		}
+	}
+	return nil
+}
+
+func readPiece(ctx context.Context, reader *kafka.Reader, to int64, fn func(*kafka.Record) error) error {
+	ctx, cancel := context.WithTimeout(ctx, readLimit)
+	defer cancel()
+	if err := reader.ReadTo(ctx, to, fn); err != nil {
+		return explained(err)
+	}
+	return nil
+}

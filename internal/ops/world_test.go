@@ -1,0 +1,188 @@
+package ops_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafkatest"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ops"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
+)
+
+func TestMain(m *testing.M) { kafkatest.Main(m) }
+
+// world is a simulated API, a broker, the real connector between them, and an
+// operator beside it.
+type world struct {
+	t         *testing.T
+	api       *simulator.API
+	cluster   *kafkatest.Cluster
+	connector connector.Config
+	ops       ops.Config
+	log       *lockedBuffer
+}
+
+func newWorld(t *testing.T, c *kafkatest.Cluster, api simulator.Config) *world {
+	t.Helper()
+	w := &world{t: t, api: simulator.New(api), cluster: c, log: &lockedBuffer{}}
+	server := httptest.NewServer(w.api)
+	t.Cleanup(server.Close)
+	t.Cleanup(func() {
+		if t.Failed() || os.Getenv("TEST_LOG") != "" {
+			t.Logf("the log:\n%s", w.log)
+		}
+	})
+	logger := slog.New(slog.NewTextHandler(w.log, nil))
+
+	cfg := connector.DefaultConfig()
+	cfg.PollInterval = time.Second
+	cfg.Logger = logger
+	k := &cfg.Kafka
+	k.Brokers, k.Topic, k.DLQTopic, k.OffsetsTopic = c.Brokers(), c.Name("events"), c.Name("dlq"), c.Name("offsets")
+	org := connector.DefaultOrganization()
+	org.AdminKey, org.BaseURL = connector.SecretValue(simulator.Key), server.URL+"/v1"
+	cfg.Organizations = []connector.Organization{org}
+	w.connector = cfg
+
+	w.ops = ops.Config{
+		Organization: org.Name,
+		Connection:   kafka.Connection{Brokers: c.Brokers(), ClientID: "ops", Dial: c.Dial},
+		Topics:       ops.Topics{Events: k.Topic, DLQ: k.DLQTopic, Offsets: k.OffsetsTopic},
+		Compression:  "zstd",
+		API: ops.API{
+			BaseURL: org.BaseURL, Key: org.AdminKey.Read, Transport: simulator.Transport(w.api),
+			Concurrency: 4, Tenant: ops.TenantAuto,
+		},
+		Logger: logger,
+	}
+	return w
+}
+
+func (w *world) backfill(from time.Time) {
+	w.connector.Organizations[0].BackfillStart = &connector.BackfillStart{At: from}
+}
+
+// start runs the connector until the returned function is called, which returns
+// how it ended.
+func (w *world) start() (stop func() error) {
+	w.t.Helper()
+	return w.run().stop
+}
+
+// running is a connector at work.
+type running struct {
+	stop func() error
+	done <-chan struct{}
+}
+
+func (w *world) run() running {
+	w.t.Helper()
+	c, err := connector.New(w.connector)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	var ended error
+	go func() { defer close(done); ended = c.Run(ctx) }()
+	r := running{done: done, stop: func() error {
+		cancel()
+		<-done
+		return ended
+	}}
+	w.t.Cleanup(func() { _ = r.stop() })
+	return r
+}
+
+// runUntilEqual runs the connector until the topic holds what is asked for.
+func (w *world) runUntilEqual(since time.Time) {
+	w.t.Helper()
+	stop := w.start()
+	eventually(w.t, "the topic equals the API", func() bool {
+		_, err := ops.Cursor(w.t.Context(), w.ops)
+		return err == nil && w.exists() && w.report(since).OK()
+	})
+	if err := stop(); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// exists reports whether the connector has made its topics.
+func (w *world) exists() bool {
+	found, err := w.cluster.Admin().ListTopics(w.t.Context(), w.ops.Topics.Events, w.ops.Topics.DLQ, w.ops.Topics.Offsets)
+	return err == nil && found.Error() == nil
+}
+
+// report compares the topic with what the API holds since a time.
+func (w *world) report(since time.Time) kafkatest.Report {
+	w.t.Helper()
+	var truth []kafkatest.Want
+	for ev := range w.api.Truth() {
+		if ev.EffectiveAt < auditlog.SecondOf(since) {
+			continue
+		}
+		for _, scope := range ev.Scopes {
+			truth = append(truth, kafkatest.Want{ID: ev.ID, Scope: string(scope), EffectiveAt: int64(ev.EffectiveAt), Raw: ev.Raw})
+		}
+	}
+	records := w.cluster.Read(w.t, w.ops.Topics.Events, kgo.ReadCommitted())
+	return kafkatest.Compare(truth, append(records, w.cluster.Read(w.t, w.ops.Topics.DLQ, kgo.ReadCommitted())...))
+}
+
+// wantEqual fails unless the topic holds exactly what the API does since a time.
+func (w *world) wantEqual(since time.Time) {
+	w.t.Helper()
+	if r := w.report(since); !r.OK() {
+		w.t.Errorf("the topic does not equal the API: %s", r)
+	}
+}
+
+// cursor reads the cursor as an operator does.
+func (w *world) cursor() ops.CursorReport {
+	w.t.Helper()
+	r, err := ops.Cursor(w.t.Context(), w.ops)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := r.Validate(); err != nil {
+		w.t.Fatalf("the cursor is none: %v", err)
+	}
+	return r
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(40 * time.Second); !ok(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 40 s: %s", what)
+		}
+	}
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}

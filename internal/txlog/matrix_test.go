@@ -1,0 +1,150 @@
+package txlog_test
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafkatest"
+)
+
+// step is a request that Open or Commit sends. This table is the one place to add
+// one; a request that is not in it fails TestFaultMatrix.
+type step struct {
+	key   kmsg.Key
+	old   bool // only brokers before 4.0 are asked
+	aside bool // nothing waits for it, and not every broker is asked
+}
+
+var steps = []step{
+	{key: kmsg.ApiVersions},
+	{key: kmsg.Metadata},
+	{key: kmsg.ListOffsets},
+	{key: kmsg.Fetch},
+	{key: kmsg.FindCoordinator},
+	{key: kmsg.InitProducerID},
+	{key: kmsg.AddPartitionsToTxn, old: true},
+	{key: kmsg.Produce},
+	{key: kmsg.EndTxn},
+	// The client's own metrics, for brokers that subscribe to them (KIP-714).
+	{key: kmsg.GetTelemetrySubscriptions, aside: true},
+	{key: kmsg.PushTelemetry, aside: true},
+}
+
+// TestFaultMatrix lets every request fail, before it is applied and after: once,
+// which the client may mend by itself, and until we give up. Then it tries again,
+// then it starts anew, and the oracle is asked each time.
+func TestFaultMatrix(t *testing.T) {
+	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) { faultMatrix(t, c, false) })
+	t.Run("inprocess as 3.6", func(t *testing.T) {
+		faultMatrix(t, kafkatest.InProcess(t, kafkatest.Fake(kfake.MaxVersions(kversion.V3_6_0()))), true)
+	})
+}
+
+func faultMatrix(t *testing.T, c *kafkatest.Cluster, old bool) {
+	var (
+		mu   sync.Mutex // guards sent
+		sent = map[int16]bool{}
+	)
+	observe := func(f kafkatest.Frame) {
+		mu.Lock()
+		defer mu.Unlock()
+		sent[f.Key] = true
+	}
+	t.Run("cells", func(t *testing.T) {
+		for _, s := range steps {
+			if s.old && !old {
+				continue
+			}
+			for _, mode := range []kafkatest.Mode{kafkatest.CutBefore, kafkatest.CutAfterApplied} {
+				for name, nth := range map[string]int{"once": 1, "until we give up": kafkatest.EveryRequest} {
+					t.Run(s.key.Name()+" "+string(mode)+" "+name, func(t *testing.T) {
+						t.Parallel() // a cell waits more than it works
+						faultCell(t, c, s, kafkatest.Fault{Key: s.key.Int16(), Nth: nth, Mode: mode}, observe)
+					})
+				}
+			}
+		}
+	})
+	for key := range sent {
+		if !slices.ContainsFunc(steps, func(s step) bool { return s.key.Int16() == key && (old || !s.old) }) {
+			t.Errorf("%s requests are sent, and are not in the table of steps", kmsg.NameForKey(key))
+		}
+	}
+}
+
+func faultCell(t *testing.T, c *kafkatest.Cluster, s step, fault kafkatest.Fault, observe func(kafkatest.Frame)) {
+	w := newWorld(t, c)
+	w.cfg.StopGrace = 100 * time.Millisecond
+	log := w.open(w.cfg)
+	w.mustCommit(log) // something to lose
+	log.Close()
+
+	proxy := c.Proxy(fault)
+	proxy.Observe(observe)
+	patience := time.Minute
+	if fault.Nth == kafkatest.EveryRequest {
+		patience = 400 * time.Millisecond
+	}
+	err := w.attempt(proxy, patience)
+	switch {
+	case s.aside:
+	case proxy.Struck(fault.Mode) == 0:
+		t.Fatal("the fault met no request")
+	case err == nil && fault.Nth == kafkatest.EveryRequest:
+		t.Error("it succeeded though every request failed")
+	}
+
+	proxy.Clear()
+	if err := w.attempt(proxy, time.Minute); err != nil {
+		t.Errorf("the second attempt: %v", err)
+	}
+	w.reopened()
+}
+
+// attempt opens the log through the proxy and commits once.
+func (w *world) attempt(p *kafkatest.Proxy, patience time.Duration) error {
+	w.tb.Helper()
+	ctx, cancel := context.WithTimeout(w.tb.Context(), patience)
+	defer cancel()
+	log, err := w.tryOpen(ctx, w.through(p))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	return w.commit(ctx, log)
+}
+
+// TestRandomFaults cuts one in so many requests of any kind, and opens again
+// after each error, for as long as a test may take.
+func TestRandomFaults(t *testing.T) {
+	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
+		t.Parallel() // it waits more than it works
+		w := newWorld(t, c)
+		w.cfg.StopGrace = 100 * time.Millisecond
+		proxy := c.Proxy()
+		seed := uint64(time.Now().UnixNano())
+		proxy.Random(seed, 25, kafkatest.Fault{Key: kafkatest.AnyKey})
+		failed := 0
+		for range 40 {
+			if err := w.attempt(proxy, time.Second); err != nil {
+				failed++
+			}
+		}
+		happened := 0
+		proxy.Clear()
+		w.reopened()
+		for _, b := range w.batches {
+			if b == confirmed {
+				happened++
+			}
+		}
+		t.Logf("seed %d: %d of 40 attempts failed; %d of %d commits happened", seed, failed, happened, len(w.batches))
+	})
+}

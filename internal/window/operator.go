@@ -1,0 +1,87 @@
+package window
+
+import (
+	"fmt"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+)
+
+// What an operator does to a state by hand. Nothing here reads the API, so a
+// cursor may afterwards say less than the topic holds, and never more.
+
+// SkipTo returns the step that goes on from a time without reading what lies
+// before it: positions and floor move forward to it, and history and seen ids
+// below it are dropped. The start stays, so that what was skipped is known as
+// missing, and can be repaired. A time below the floor, or after now, is refused.
+func (s *State) SkipTo(to, now auditlog.Second) (Step, error) {
+	switch c := s.Cursor; {
+	case c.StartAnew:
+		return Step{}, fmt.Errorf("the cursor was reset and has no position yet; run the connector, with BACKFILL_START_TIME if history is wanted")
+	case to > now:
+		return Step{}, fmt.Errorf("%v lies after now (%v): what comes until then would be lost", to, now)
+	case to < c.Floor:
+		return Step{}, fmt.Errorf("%v lies before the floor (%v): to go backwards would write again what is there; "+
+			"BACKFILL_START_TIME adds history before the start, `verify --repair` fills what is missing after it", to, c.Floor)
+	}
+	c := s.Cursor.Clone()
+	c.Floor = to
+	for scope, pos := range c.Scopes {
+		// A scope that was never read gets a position too: with none, all time from
+		// the start would be read once it is allowed.
+		pos.Live, pos.Deep = max(pos.Live, to), max(pos.Deep, to)
+		pos.History = shrink(pos.History, to)
+		c.Scopes[scope] = pos
+	}
+	return Step{Cursor: c, Forget: s.Memory.forgettable(c)}, nil
+}
+
+// Reset returns the cursor of an organization that is to start anew. Who opened
+// it before is kept, if that is known.
+func Reset(organization string, openers []auditlog.Opener, now auditlog.Second) auditlog.Cursor {
+	return auditlog.Cursor{
+		Version:      auditlog.CursorVersion,
+		Organization: organization,
+		StartAnew:    true,
+		WrittenAt:    now,
+		Openers:      openers,
+	}
+}
+
+// Reader says who is to write an event that is missing in the topic.
+type Reader string
+
+// The readers of an event's time.
+const (
+	ReaderNone  Reader = "not_covered"       // nobody: it lies before the start
+	ReaderLater Reader = "left_to_connector" // the connector, now or later
+	ReaderPast  Reader = "repair"            // the connector was to, and will not come back
+)
+
+// ReaderOf says who is to write an event of a time that the scope lists. Between
+// start and floor, outside of history still to be read, the connector never reads
+// again, so that somebody else may write there without any word between them.
+//
+// A scope that is not read now will get its time back as history when it is. What
+// the other scope lists as well is left out of that, so where both list an event
+// the one that is read decides.
+func ReaderOf(c auditlog.Cursor, scope auditlog.Scope, at auditlog.Second) Reader {
+	switch {
+	case c.StartAnew:
+		return ReaderLater
+	case at < c.Start:
+		return ReaderNone
+	case at >= c.Floor:
+		return ReaderLater
+	}
+	for _, pos := range c.Scopes {
+		for _, r := range pos.History {
+			if r.From <= at && at < r.To {
+				return ReaderLater
+			}
+		}
+	}
+	if pos := c.Scopes[scope]; pos.State != auditlog.StateOn && at >= pos.Live {
+		return ReaderLater // also where it was never read: then Live is zero
+	}
+	return ReaderPast
+}

@@ -1,0 +1,62 @@
+package window
+
+import (
+	"fmt"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+)
+
+// StateError is a stored state that nobody may go on from without a decision.
+type StateError struct {
+	Err    error
+	Remedy string
+}
+
+func (e *StateError) Error() string { return e.Err.Error() + ": " + e.Remedy }
+
+// Unwrap returns what is wrong.
+func (e *StateError) Unwrap() error { return e.Err }
+
+func unusable(remedy, format string, args ...any) error {
+	return &StateError{Err: fmt.Errorf(format, args...), Remedy: remedy}
+}
+
+const remedyForState = "if a newer version wrote it, run that one; if somebody else did, `cursor reset` starts anew and emits again"
+
+// DecodeState takes the records of the offsets topic apart; nil without a cursor,
+// which is a first run. What it cannot read is a *StateError: what is unreadable
+// is not missing, and to begin anew would double events.
+func DecodeState(organization string, records map[string][]byte) (*State, error) {
+	memory := NewMemory()
+	for key, value := range records {
+		bucket, ok, err := auditlog.ParseBucketKey(organization, key)
+		if !ok {
+			continue
+		}
+		var names []string
+		if err == nil {
+			names, err = auditlog.DecodeSeen(value)
+		}
+		if err != nil {
+			return nil, unusable(remedyForState, "key %q in the offsets topic: %w", key, err)
+		}
+		memory.Load(bucket, names)
+	}
+	value, ok := records[auditlog.CursorKey(organization)]
+	if !ok {
+		if memory.Len() > 0 {
+			return nil, unusable("somebody removed the cursor: `cursor reset` starts anew and emits again",
+				"the offsets topic holds %d seen ids of %s, and no cursor", memory.Len(), organization)
+		}
+		return nil, nil
+	}
+	c, err := auditlog.DecodeCursor(value)
+	if err != nil {
+		return nil, unusable(remedyForState, "key %q in the offsets topic: %w", auditlog.CursorKey(organization), err)
+	}
+	if c.Organization != organization {
+		return nil, unusable("somebody copied it; `cursor reset` starts anew and emits again",
+			"the cursor under the key of %s was written for %s", organization, c.Organization)
+	}
+	return &State{Cursor: c, Memory: memory}, nil
+}
