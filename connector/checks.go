@@ -59,6 +59,22 @@ func (s *session) checkOrganization(ctx context.Context, apiName string) error {
 	if apiName == "" {
 		return nil // the API does not say
 	}
+	if err := s.checkCursors(ctx, apiName); err != nil {
+		return err
+	}
+	if name := s.claims.claim(apiName, s.Name); name != s.Name {
+		return readAlready(apiName, name)
+	}
+	return nil
+}
+
+func readAlready(apiName, name string) error {
+	return refuse(fmt.Sprintf("set ORGANIZATION_NAME=%s; if it was renamed on purpose, run `cursor reset` for %s", name, name),
+		"%s is read already, under the name %s", apiName, name)
+}
+
+// checkCursors holds the API's name against the cursors that are there.
+func (s *session) checkCursors(ctx context.Context, apiName string) error {
 	if s.known != nil && s.known.Cursor.APIOrganization != "" {
 		if was := s.known.Cursor.APIOrganization; was != apiName {
 			return refuse("give the key of the organization it was, or another ORGANIZATION_NAME; `cursor reset` starts anew with this one",
@@ -76,8 +92,7 @@ func (s *session) checkOrganization(ctx context.Context, apiName string) error {
 			if err != nil || key == auditlog.CursorKey(s.Name) || c.APIOrganization != apiName || c.StartAnew {
 				continue
 			}
-			return refuse(fmt.Sprintf("set ORGANIZATION_NAME=%s; if it was renamed on purpose, run `cursor reset` for %s", c.Organization, c.Organization),
-				"%s is read already, under the name %s", apiName, c.Organization)
+			return readAlready(apiName, c.Organization)
 		}
 	}
 	return nil

@@ -25,6 +25,28 @@ type Connector struct {
 	now       func() time.Time
 	host      string
 	metrics   *kafka.Metrics
+	claims    claims
+}
+
+// claims says which organization of the API is read under which name, so that two
+// of one process that start at once do not both read it.
+type claims struct {
+	mu    sync.Mutex // guards names
+	names map[string]string
+}
+
+// claim returns under which name the API's organization is read in this process:
+// under the given one, if nobody was first.
+func (c *claims) claim(apiName, name string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.names == nil {
+		c.names = map[string]string{}
+	}
+	if _, taken := c.names[apiName]; !taken {
+		c.names[apiName] = name
+	}
+	return c.names[apiName]
 }
 
 // New returns a connector for the config. It connects to nobody yet. The error
@@ -70,9 +92,6 @@ func (c Config) Validate() error {
 	if c.PollInterval <= 0 || c.Lookback <= 0 || c.DeepLookback < 0 || c.APIConcurrency < 1 {
 		errs = append(errs, errors.New("an interval, a lookback or the concurrency is out of range; start from DefaultConfig"))
 	}
-	if c.Kafka.GroupID != "" {
-		errs = append(errs, errors.New("sharing organizations in a consumer group is not built yet"))
-	}
 	return errors.Join(errs...)
 }
 
@@ -85,35 +104,68 @@ func (c Config) Validate() error {
 // them, all stop, and the error wraps ErrFenced: this process was started by
 // mistake, or was replaced.
 func (c *Connector) Run(ctx context.Context) error {
+	var orgs []*organization
+	for _, org := range c.cfg.Organizations {
+		o, err := c.organization(org)
+		if err != nil {
+			return fmt.Errorf("organization %s: %w", org.Name, err)
+		}
+		orgs = append(orgs, o)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var (
-		wg   sync.WaitGroup
-		mu   sync.Mutex // guards errs
-		errs []error
-	)
-	for _, org := range c.cfg.Organizations {
+	t := &team{cancel: cancel, log: c.cfg.Logger, left: len(orgs)}
+	if c.cfg.Kafka.GroupID != "" {
+		c.share(ctx, orgs, t)
+		return t.err()
+	}
+	var wg sync.WaitGroup
+	for _, o := range orgs {
 		// Ends with ctx, or by itself; waited for below.
-		wg.Go(func() {
-			o, err := c.organization(org)
-			if err == nil {
-				err = o.run(ctx)
-			}
-			if err == nil {
-				return
-			}
-			mu.Lock()
-			errs = append(errs, fmt.Errorf("organization %s: %w", org.Name, err))
-			mu.Unlock()
-			if errors.Is(err, ErrFenced) {
-				cancel()
-				return
-			}
-			c.cfg.Logger.Error("organization stopped", "organization", org.Name, "error", err)
-		})
+		wg.Go(func() { t.ended(o.Name, o.run(ctx)) })
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	return t.err()
+}
+
+// team is what the organizations of an instance have in common: how they end.
+type team struct {
+	cancel context.CancelFunc // stops all
+	log    *slog.Logger
+
+	mu   sync.Mutex // guards what follows
+	left int        // organizations that may still work
+	errs []error
+}
+
+// ended takes down how an organization ended; nil if it was told to.
+func (t *team) ended(name string, err error) {
+	if err == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.errs = append(t.errs, fmt.Errorf("organization %s: %w", name, err))
+	t.left--
+	if errors.Is(err, ErrFenced) || t.left == 0 {
+		t.cancel()
+		return
+	}
+	t.log.Error("an organization stopped, the others go on", "organization", name, "error", err)
+}
+
+// fail ends all of them.
+func (t *team) fail(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.errs = append(t.errs, err)
+	t.cancel()
+}
+
+func (t *team) err() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return errors.Join(t.errs...)
 }
 
 func (c *Connector) connection(log *slog.Logger) kafka.Connection {

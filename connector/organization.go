@@ -30,6 +30,10 @@ type organization struct {
 	live      *openai.Client // few tries: the next poll comes soon
 	history   *openai.Client
 	limiter   *openai.Limiter
+	keep      func(key string) bool // which keys of the offsets topic are ours
+	claims    *claims               // shared by all of the process
+	// shared says that a consumer group decides who works for the organization.
+	shared bool
 }
 
 // userAgent is how the API's operators can know us.
@@ -46,6 +50,8 @@ func (c *Connector) organization(org Organization) (*organization, error) {
 		log:          log,
 		telemetry:    c.cfg.Telemetry,
 		policy:       window.Policy{Lookback: c.cfg.Lookback, DeepLookback: c.cfg.DeepLookback},
+		keep:         keepKeys(org.Name, log),
+		claims:       &c.claims,
 		limiter: openai.NewLimiter(openai.LimiterConfig{
 			Concurrency:       c.cfg.APIConcurrency,
 			RequestsPerMinute: c.cfg.APIRequestsPerMinute,

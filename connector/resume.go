@@ -35,7 +35,7 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 		TransactionalID: txlog.TransactionalID(o.cfg.Kafka.TransactionalID, o.cfg.Kafka.OffsetsTopic, o.Name),
 		Topic:           o.cfg.Kafka.OffsetsTopic,
 		Partition:       partition,
-		Keep:            keepKeys(o.Name, o.log),
+		Keep:            o.keep,
 		BeforeFence:     o.beforeFence,
 		Compression:     o.cfg.Kafka.Compression,
 		MaxMessageBytes: topics.maxMessageBytes(),
@@ -61,7 +61,7 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 // beforeFence stops an instance that another one has replaced, before it harms it.
 func (o *organization) beforeFence(records map[string][]byte) error {
 	found, err := decodeState(o.Name, records)
-	if err != nil || found == nil {
+	if err != nil || found == nil || o.shared {
 		return err
 	}
 	if by, is := takenOver(found.Cursor, o.host, auditlog.SecondOf(o.now())); is {
@@ -80,12 +80,16 @@ func (s *session) begin(ctx context.Context, records map[string][]byte) error {
 		return err
 	}
 	first := state == nil || state.Cursor.StartAnew
+	known := auditlog.MaxSecond
 	if first {
 		err = s.checkFirstRun(ctx, state != nil)
 	} else {
-		err = s.checkSame(state.Cursor)
+		known, err = state.Cursor.Start, s.checkSame(state.Cursor)
 	}
 	if err != nil {
+		return err
+	}
+	if err := s.checkHistoryFits(known); err != nil {
 		return err
 	}
 	hello, err := s.hello(ctx)

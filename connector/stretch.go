@@ -14,10 +14,10 @@ import (
 // The sizes of reads in windows. They bound memory: a window is held while it is
 // fetched and until it is committed, some windows are read ahead, and no more.
 const (
-	windowEvents = 1000     // what a window should hold, and so a transaction
-	windowMost   = 4000     // above it, a window is given back and cut
-	windowBytes  = 4 << 20  // of records, likewise
-	aheadBytes   = 16 << 20 // of records read ahead, all windows together
+	windowEvents = 600      // what a window should hold, and so a transaction
+	windowMost   = 2400     // above it, a window is given back and cut
+	windowBytes  = 3 << 20  // of records, likewise
+	aheadBytes   = 12 << 20 // of records read ahead, all windows together
 )
 
 // stretch is a long time to read in windows, in parallel, and to write in order.

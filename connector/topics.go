@@ -65,7 +65,7 @@ func (o *organization) prepareTopics(ctx context.Context) (topics, error) {
 	for role, name := range names {
 		out[role] = found[name]
 	}
-	return out, o.checkHistoryFits(out)
+	return out, nil
 }
 
 // topicError tells what needs a decision from what can mend itself.
@@ -80,25 +80,28 @@ func topicError(err error) error {
 
 // checkHistoryFits refuses history into a topic that would delete it at once:
 // with the events' own times as record timestamps, retention counts from those.
-func (o *organization) checkHistoryFits(t topics) error {
-	if o.BackfillStart == nil || o.cfg.Kafka.Timestamp != TimestampEvent {
+// known is from when on history was asked for before: that may have expired since,
+// and is not written again.
+func (s *session) checkHistoryFits(known auditlog.Second) error {
+	from := s.backfillStart()
+	if from >= known || s.cfg.Kafka.Timestamp != TimestampEvent {
 		return nil
 	}
-	age := o.now().Sub(o.backfillStart().Time())
+	age := s.now().Sub(from.Time())
 	for _, role := range []string{roleEvents, roleJSON, roleOCSF} {
-		topic, ok := t[role]
+		topic, ok := s.topics[role]
 		if !ok || !topic.Known || topic.TimestampType == "LogAppendTime" {
 			continue
 		}
 		if topic.RetentionMs >= 0 && age.Milliseconds() > topic.RetentionMs {
 			return refuse("raise the topic's retention.ms (or set it to -1), set KAFKA_TIMESTAMP=ingest, or ask for less with BACKFILL_START_TIME",
 				"topic %s keeps records for %v and would delete history from %v within minutes, since KAFKA_TIMESTAMP=event",
-				topic.Name, time.Duration(topic.RetentionMs)*time.Millisecond, o.backfillStart())
+				topic.Name, time.Duration(topic.RetentionMs)*time.Millisecond, from)
 		}
 		if topic.TimestampBeforeMaxMs > 0 && age.Milliseconds() > topic.TimestampBeforeMaxMs {
 			return refuse("raise the topic's message.timestamp.before.max.ms, set KAFKA_TIMESTAMP=ingest, or ask for less with BACKFILL_START_TIME",
 				"topic %s refuses records older than %v, and history from %v is wanted, since KAFKA_TIMESTAMP=event",
-				topic.Name, time.Duration(topic.TimestampBeforeMaxMs)*time.Millisecond, o.backfillStart())
+				topic.Name, time.Duration(topic.TimestampBeforeMaxMs)*time.Millisecond, from)
 		}
 	}
 	return nil

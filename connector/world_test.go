@@ -180,7 +180,8 @@ func (w *world) awaitEqual(within time.Duration) kafkatest.Report {
 // recorder is the telemetry of tests: it keeps what was told.
 type recorder struct {
 	mu        sync.Mutex
-	whyNot    string
+	whyNot    string // of whichever organization told last
+	reasons   map[string]string
 	told      bool
 	positions connector.Positions
 	written   int
@@ -191,7 +192,7 @@ type recorder struct {
 }
 
 func newRecorder() *recorder {
-	return &recorder{letters: map[string]int{}, commits: map[string]int{}}
+	return &recorder{reasons: map[string]string{}, letters: map[string]int{}, commits: map[string]int{}}
 }
 
 func (*recorder) Requested(string, int, time.Duration) {}
@@ -226,10 +227,18 @@ func (r *recorder) Positions(_ string, p connector.Positions) {
 	r.positions = p
 }
 
-func (r *recorder) Ready(_, reason string) {
+func (r *recorder) Ready(organization, reason string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.whyNot, r.told = reason, true
+	r.reasons[organization] = reason
+}
+
+// reasonOf says why one organization of several is not ready.
+func (r *recorder) reasonOf(organization string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.reasons[organization]
 }
 
 func (r *recorder) reason() string {

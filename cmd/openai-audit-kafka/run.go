@@ -67,7 +67,7 @@ func serve(ctx context.Context, settings *config.Settings, log *slog.Logger) err
 		Organizations: names(cfg.Organizations), DeadLetterReasons: reasons(),
 		PollInterval: cfg.PollInterval, ShowEvents: settings.HTTP.ShowEvents,
 	})
-	cfg.Logger, cfg.Telemetry = log, tel
+	cfg.Logger, cfg.Telemetry = log, keepMemory(tel, cfg.Kafka)
 	for _, warning := range settings.Warnings {
 		log.Warn("settings", "warning", warning)
 	}

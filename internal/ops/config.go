@@ -133,7 +133,7 @@ func (c Config) decoder() (*codec.Decoder, error) {
 
 // describe returns the topics of these names as the brokers have them. All must be
 // there.
-func (c Config) describe(ctx context.Context, names ...string) (map[string]kafka.Topic, error) {
+func (c Config) describe(ctx context.Context, names ...string) (described, error) {
 	topics, err := kafka.DescribeTopics(ctx, c.Connection, names...)
 	if err != nil {
 		return nil, explained(err)
@@ -144,6 +144,27 @@ func (c Config) describe(ctx context.Context, names ...string) (map[string]kafka
 		}
 	}
 	return topics, nil
+}
+
+// described are topics as the brokers have them, by name.
+type described map[string]kafka.Topic
+
+// maxMessageBytes returns what batches the topics take.
+func (d described) maxMessageBytes() map[string]int {
+	out := map[string]int{}
+	for name, topic := range d {
+		out[name] = topic.MaxMessageBytes
+	}
+	return out
+}
+
+// all describes every topic in use.
+func (c Config) all(ctx context.Context) (described, error) {
+	var names []string
+	for _, name := range c.Topics.names() {
+		names = append(names, name)
+	}
+	return c.describe(ctx, names...)
 }
 
 // names returns the topics in use by what the cursor calls them.

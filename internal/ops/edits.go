@@ -84,11 +84,7 @@ func skips(was auditlog.Cursor, to auditlog.Second, minutes int) []string {
 // AcceptTopics returns the edit that takes the topics as they are now for those
 // that were written to so far.
 func AcceptTopics(ctx context.Context, c Config) (*Edit, error) {
-	var names []string
-	for _, name := range c.Topics.names() {
-		names = append(names, name)
-	}
-	found, err := c.describe(ctx, names...)
+	found, err := c.all(ctx)
 	if err != nil {
 		return nil, err
 	}

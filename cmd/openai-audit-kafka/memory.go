@@ -1,0 +1,63 @@
+package main
+
+import (
+	"math"
+	"runtime/debug"
+	"sync"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/telemetry"
+)
+
+// What the garbage collector is told to stay below, in bytes. Without it the heap
+// grows to twice of what lives before anything is collected, and half of a small
+// container is waste. It is a wish, not a bound: nothing fails above it.
+const (
+	memoryBase = 46 << 20 // reading history in windows
+	memoryCopy = 24 << 20 // more for each copy of the events that is written
+	memoryID   = 128      // for each remembered id, twice what it takes
+	memoryStep = 8 << 20  // a change that is worth telling
+)
+
+// memoryKeeper is a telemetry that moves the collector's limit with the number of
+// remembered ids, which is what a busy organization needs memory for.
+type memoryKeeper struct {
+	*telemetry.Telemetry
+	base int64
+
+	mu   sync.Mutex // guards what follows
+	seen map[string]int
+	told int64
+}
+
+// keepMemory sets the limit, unless GOMEMLIMIT did.
+func keepMemory(tel *telemetry.Telemetry, k connector.Kafka) connector.Telemetry {
+	if debug.SetMemoryLimit(-1) != math.MaxInt64 {
+		return tel
+	}
+	m := &memoryKeeper{Telemetry: tel, base: memoryBase, seen: map[string]int{}}
+	for _, topic := range []string{k.JSONTopic, k.OCSFTopic} {
+		if topic != "" {
+			m.base += memoryCopy
+		}
+	}
+	m.told = m.base
+	debug.SetMemoryLimit(m.base)
+	return m
+}
+
+// Positions moves the limit, and passes on what it is told.
+func (m *memoryKeeper) Positions(organization string, p connector.Positions) {
+	m.Telemetry.Positions(organization, p)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.seen[organization] = p.SeenIDs
+	limit := m.base
+	for _, n := range m.seen {
+		limit += int64(n) * memoryID
+	}
+	if limit-m.told > memoryStep || m.told-limit > memoryStep {
+		m.told = limit
+		debug.SetMemoryLimit(limit)
+	}
+}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/config"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ops"
+)
+
+func (a *app) verifyCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "verify --from T --to T",
+		Short: "Hold the topic against the API, and fill holes",
+		Long: `Lists the API and the topic for events that took effect from --from to before --to
+(` + config.TimeForms + `) and prints the ids that are
+
+  missing            listed by the API, and neither in the topic nor a dead letter
+  doubled            more than once in the topic
+  extra              in the topic, and not listed by the API, which lists older ones
+  different          there, but raw_event is another JSON value, or cannot be decoded
+  left_to_connector  not there yet: later than the cursor's floor, or in history that
+                     is still to be read
+  not_covered        from before the cursor's start
+  expired            perhaps deleted by the topic's retention
+
+--repair writes what is missing, exactly once. It has a transactional id of its own
+and needs no pause of a running connector; it can be killed and given again.
+
+It needs about 40 bytes of memory for each event.
+
+Exit codes: 0 the topic holds what it should, 1 failed, 2 wrong usage or settings,
+3 another repair was started, 4 something is missing, doubled or extra (with --strict
+also different).`,
+		Example: `  openai-audit-kafka verify --from 2026-05-01 --to 2026-06-01
+  openai-audit-kafka verify --from 30d --to 1h --repair
+  openai-audit-kafka verify --from 7d --to 0s --output json | jq -r '.missing[]'`,
+		Args: cobra.NoArgs,
+	}
+	name, output := organizationFlag(cmd), outputFlag(cmd)
+	from := cmd.Flags().String("from", "", "the first time, inclusive")
+	to := cmd.Flags().String("to", "", "the end, exclusive")
+	repair := cmd.Flags().Bool("repair", false, "write what is missing")
+	strict := cmd.Flags().Bool("strict", false, "exit 4 for different values too")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		begin, end, err := a.span(*from, *to)
+		if err != nil {
+			return err
+		}
+		asJSON, err := a.wantsJSON(*output)
+		if err != nil {
+			return err
+		}
+		settings, log, err := a.settings(config.Options{})
+		if err != nil {
+			return err
+		}
+		org, err := a.organization(settings, *name)
+		if err != nil {
+			return err
+		}
+		cfg := operate(settings, org, log)
+		progress := newProgress(a.stderr)
+		cfg.Progress = progress.show
+		do := ops.Verify
+		if *repair {
+			do = ops.Repair
+		}
+		report, err := do(cmd.Context(), cfg, begin, end)
+		progress.end()
+		if err != nil {
+			return outcome(cmd.Context(), err)
+		}
+		if asJSON {
+			err = a.printJSON(report)
+		} else {
+			err = report.Print(a.stdout)
+		}
+		if err == nil && !report.OK(*strict) {
+			return reportedError{errFound}
+		}
+		return err
+	}
+	return cmd
+}
+
+// span reads --from and --to.
+func (a *app) span(from, to string) (begin, end auditlog.Second, err error) {
+	if from == "" || to == "" {
+		return 0, 0, a.usage("verify needs --from T and --to T")
+	}
+	first, err := a.time("from", from)
+	if err != nil {
+		return 0, 0, err
+	}
+	last, err := a.time("to", to)
+	if err != nil {
+		return 0, 0, err
+	}
+	begin, end = auditlog.SecondOf(first), auditlog.SecondOf(last)
+	if begin >= end {
+		return 0, 0, a.usage("--from %v is not before --to %v", begin, end)
+	}
+	return begin, end, nil
+}
+
+// progress writes how far a long command is: one line that changes on a terminal,
+// and else a line now and then.
+type progress struct {
+	out      io.Writer
+	terminal bool
+	every    time.Duration
+	last     time.Time
+	shown    bool
+}
+
+func newProgress(out io.Writer) *progress {
+	p := &progress{out: out, terminal: isTerminal(out), every: 10 * time.Second, last: time.Now()}
+	if p.terminal {
+		p.every = 200 * time.Millisecond
+	}
+	return p
+}
+
+func (p *progress) show(doing string, done, total int64) {
+	now := time.Now()
+	if now.Sub(p.last) < p.every || total <= 0 {
+		return
+	}
+	p.last, p.shown = now, true
+	if text := fmt.Sprintf("%s: %d %%", doing, 100*done/total); p.terminal {
+		fmt.Fprintf(p.out, "\r\x1b[K%s", text)
+	} else {
+		fmt.Fprintln(p.out, text)
+	}
+}
+
+func (p *progress) end() {
+	if p.shown && p.terminal {
+		fmt.Fprint(p.out, "\r\x1b[K")
+	}
+}

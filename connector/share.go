@@ -1,0 +1,91 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/membership"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
+)
+
+// settleTime is how long after a fence the group may still tell that a partition
+// was lost: its session timeout and a heartbeat, and some.
+const settleTime = 9 * time.Second
+
+// share works for those organizations whose partition of the offsets topic the
+// consumer group assigns to this instance, and stands by for the others. It
+// returns when ctx ends.
+func (c *Connector) share(ctx context.Context, orgs []*organization, t *team) {
+	for _, o := range orgs {
+		o.shared = true
+		o.telemetry.Leading(o.Name, false)
+		o.telemetry.Ready(o.Name, "starting: joining consumer group "+c.cfg.Kafka.GroupID)
+	}
+	for attempt := 1; ctx.Err() == nil; attempt++ {
+		err := c.takePart(ctx, orgs, t)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		if errors.Is(err, ErrRefused) {
+			t.fail(err)
+			return
+		}
+		pause := backoff(attempt, 30*time.Second)
+		for _, o := range orgs {
+			o.telemetry.Ready(o.Name, err.Error())
+		}
+		c.cfg.Logger.Error("taking part in the consumer group failed", "error", err, "backoff", pause.Round(time.Millisecond))
+		if wait(ctx, pause) != nil {
+			return
+		}
+	}
+}
+
+// takePart joins the group and stays in it until ctx ends.
+func (c *Connector) takePart(ctx context.Context, orgs []*organization, t *team) error {
+	// The partitions are counted first: they are what is shared.
+	topics, err := orgs[0].prepareTopics(ctx)
+	if err != nil {
+		return err
+	}
+	partitions := topics[roleOffsets].Partitions
+	for _, o := range orgs {
+		o.telemetry.Ready(o.Name, "") // a standby that waits is ready
+	}
+	return membership.Run(ctx, membership.Config{
+		Connection: c.connection(c.cfg.Logger),
+		Group:      c.cfg.Kafka.GroupID,
+		Topic:      c.cfg.Kafka.OffsetsTopic,
+		Logger:     c.cfg.Logger,
+	}, func(ctx context.Context, partition int32) {
+		done := make(chan struct{})
+		mine := 0
+		for _, o := range orgs {
+			if txlog.Partition(o.Name, partitions) != partition {
+				continue
+			}
+			mine++
+			// Ends with ctx, when the partition is lost; waited for below.
+			go func() { t.ended(o.Name, o.own(ctx)); done <- struct{}{} }()
+		}
+		for range mine {
+			<-done
+		}
+	})
+}
+
+// own works for an organization while its partition is ours. To be fenced by who
+// has it now is no mistake: the group may tell a little later that we lost it.
+func (o *organization) own(ctx context.Context) error {
+	o.log.Info("this instance works for the organization now")
+	err := o.run(ctx)
+	if errors.Is(err, ErrFenced) && wait(ctx, settleTime) != nil {
+		err = nil
+	}
+	if err == nil {
+		o.telemetry.Ready(o.Name, "") // stands by again
+		o.log.Info("this instance stands by for the organization")
+	}
+	return err
+}

@@ -1,0 +1,240 @@
+package ops
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/records"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
+	"github.com/openai-audit-kafka/openai-audit-kafka/schemas"
+)
+
+// Repair is Verify, and then writes what is missing. It may run beside the
+// connector, be killed at any moment and run again: each event is written once.
+//
+//  1. It fences its own transactional id. An earlier repair, however dead, can
+//     write nothing more, and what it had open is aborted or committed.
+//  2. Then it reads the cursor. Between its start and floor, outside of history,
+//     the connector never reads again, whatever it does from here on.
+//  3. Then the topic, to the high watermark of that moment: all that the connector
+//     and earlier repairs ever wrote there is before it.
+//  4. Then the API. What it lists there and the topic does not hold, nobody else
+//     will write.
+//
+// Nothing goes into the offsets topic: ids below the floor are not remembered.
+func Repair(ctx context.Context, c Config, from, to auditlog.Second) (*Report, error) {
+	v, err := c.verification(from, to)
+	if err != nil {
+		return nil, err
+	}
+	topics, err := c.all(ctx)
+	if err != nil {
+		return nil, err
+	}
+	partition, _, err := c.place(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// A crash after this has fenced a repair that runs elsewhere, and nobody else.
+	log, stored, err := txlog.Open(ctx, txlog.Config{
+		Connection:      c.Connection,
+		TransactionalID: c.transactionalID("repair"),
+		Topic:           c.Topics.Offsets,
+		Partition:       partition,
+		Keep:            func(key string) bool { return auditlog.OwnsKey(c.Organization, key) },
+		Compression:     c.Compression,
+		MaxMessageBytes: topics.maxMessageBytes(),
+		StopGrace:       stopGrace,
+		Logger:          c.Logger,
+	})
+	if err != nil {
+		return nil, repairError(err)
+	}
+	defer log.Close()
+	state, err := c.state(stored)
+	if err != nil {
+		return nil, err
+	}
+	v.cursor = &state.Cursor
+	encoder, err := c.encoder(ctx, topics, state.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := v.run(ctx); err != nil {
+		return nil, err
+	}
+	r := &repair{verification: v, log: log, encoder: encoder}
+	if err := r.run(ctx); err != nil {
+		return nil, repairError(err)
+	}
+	report, err := v.report(ctx)
+	if err == nil {
+		report.Repaired = &r.written
+	}
+	return report, err
+}
+
+// encoder returns the connector's encoder. It refuses topics and framings that the
+// connector would refuse.
+func (c Config) encoder(ctx context.Context, t described, cursor auditlog.Cursor) (*records.Encoder, error) {
+	if cursor.StartAnew {
+		return nil, errors.New("the cursor was reset: the next run writes all of it anew, so there is nothing to repair")
+	}
+	now := c.Topics.refs(t)
+	for role, was := range cursor.Topics {
+		if is, used := now[role]; used && !was.Same(is) {
+			return nil, fmt.Errorf("the %s topic is another than the one written to so far (%s, id %s): if it was moved with what it held, or is to be filled, run `cursor set --accept-topics` first", role, was.Name, was.ID)
+		}
+	}
+	framing, schema := codec.SingleObject(), schemas.Latest()
+	if c.Registry.URL != "" {
+		var err error
+		if framing, schema, err = codec.Register(ctx, c.Registry, c.Logger); err != nil {
+			return nil, err
+		}
+	}
+	if cursor.Framing != "" && cursor.Framing != framing.Name() {
+		return nil, fmt.Errorf("the values in %s are framed as %s, and the settings ask for %s: set SCHEMA_REGISTRY_URL as it was", c.Topics.Events, cursor.Framing, framing.Name())
+	}
+	return records.NewEncoder(records.Config{
+		Organization: c.Organization,
+		Events:       t[c.Topics.Events],
+		DLQ:          t[c.Topics.DLQ],
+		JSON:         t[c.Topics.JSON],
+		OCSF:         t[c.Topics.OCSF],
+		Framing:      framing,
+		Schema:       schema,
+		Headers:      c.Headers,
+		EventTime:    c.EventTime,
+		Now:          c.now,
+	})
+}
+
+// repairError says what an error means for a repair: it can always be given again.
+func repairError(err error) error {
+	if errors.Is(err, txlog.ErrFenced) {
+		return fmt.Errorf("another repair of the organization was started, and goes on: %w", err)
+	}
+	if errors.Is(err, txlog.ErrUnconfirmed) {
+		return fmt.Errorf("the repair stopped; give the command again, nothing is written twice: %w", err)
+	}
+	return err
+}
+
+// repair writes what a verification found missing.
+type repair struct {
+	*verification
+	log     *txlog.Log
+	encoder *records.Encoder
+	written int
+
+	pending []pending // of the next transaction
+	bytes   int
+}
+
+// pending is an event that is to be written.
+type pending struct {
+	*absent
+	encoded records.Encoded
+}
+
+// The size of a transaction of a repair.
+const (
+	repairEvents = 1000
+	repairBytes  = 4 << 20
+)
+
+// run writes the missing events in windows, oldest first. The API is asked for
+// them once more, so that no more than a transaction of them is in memory.
+func (r *repair) run(ctx context.Context) error {
+	var missing []*absent
+	for _, a := range r.oldestFirst() {
+		if r.reader(a) == window.ReaderPast && !r.expired(a) {
+			missing = append(missing, a)
+		}
+	}
+	for rest := missing; len(rest) > 0; {
+		n := together(rest)
+		if err := r.window(ctx, window.Window{From: rest[0].at, To: rest[n-1].at}); err != nil {
+			return err
+		}
+		rest = rest[n:]
+		r.progress("repairing", int64(len(missing)-len(rest)), int64(len(missing)))
+	}
+	return nil
+}
+
+// together returns how many of the missing events are read as one window: whole
+// seconds, close to each other, and about a transaction of them.
+func together(missing []*absent) int {
+	const near = time.Minute
+	n := 1
+	for ; n < len(missing); n++ {
+		if missing[n].at == missing[n-1].at {
+			continue
+		}
+		if n >= repairEvents || missing[n].at.Sub(missing[n-1].at) > near {
+			break
+		}
+	}
+	return n
+}
+
+// window writes what is missing in it.
+func (r *repair) window(ctx context.Context, w window.Window) error {
+	var failed error
+	fetched := r.now()
+	_, err := r.readWindow(ctx, w, func(ev auditlog.Event) {
+		if failed == nil {
+			failed = r.take(ctx, ev, fetched)
+		}
+	})
+	if err := errors.Join(failed, err); err != nil {
+		return err
+	}
+	return r.flush(ctx)
+}
+
+// take puts the event into the transaction if it is to be written.
+func (r *repair) take(ctx context.Context, ev auditlog.Event, fetched time.Time) error {
+	a := r.absent[ev.Identity()]
+	if a == nil || a.taken || r.reader(a) != window.ReaderPast || r.expired(a) {
+		return nil
+	}
+	encoded, err := r.encoder.Encode(ev, fetched)
+	if err != nil {
+		return err
+	}
+	a.taken = true
+	r.pending = append(r.pending, pending{a, encoded})
+	if r.bytes += encoded.Bytes; len(r.pending) < repairEvents && r.bytes < repairBytes {
+		return nil
+	}
+	return r.flush(ctx)
+}
+
+// flush writes the transaction. A crash before it leaves everything missing that
+// is in it, and one after it nothing: the next repair reads the topic to find out.
+func (r *repair) flush(ctx context.Context) error {
+	slices.SortStableFunc(r.pending, func(a, b pending) int { return cmp.Compare(a.at, b.at) })
+	var out []txlog.Record
+	for _, p := range r.pending {
+		out = p.encoded.AppendTo(out)
+	}
+	if err := r.log.Commit(ctx, out, nil); err != nil {
+		return err
+	}
+	for _, p := range r.pending {
+		p.repaired = true
+	}
+	r.written += len(r.pending)
+	r.pending, r.bytes = nil, 0
+	return nil
+}

@@ -1,0 +1,145 @@
+package ops
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
+)
+
+const (
+	// windowEvents is what a window of the API should hold. Windows are read in
+	// parallel, and nothing of them is kept but what is missing.
+	windowEvents = 1000
+	// walkTries is how often a walk is begun anew that failed on its way.
+	walkTries = 4
+)
+
+// readAPI passes every event that the API lists for the time, of all scopes that
+// it lets us list.
+func (v *verification) readAPI(ctx context.Context) error {
+	if err := v.findScopes(ctx); err != nil {
+		return err
+	}
+	var (
+		mu   sync.Mutex // guards plan and done
+		plan = window.NewPlan(v.from, v.to, windowEvents)
+		done int64
+	)
+	// All end with the plan or the first error; waited for by Wait.
+	group, ctx := errgroup.WithContext(ctx)
+	for range max(1, v.API.Concurrency) {
+		group.Go(func() error {
+			for {
+				mu.Lock()
+				w, ok := plan.Next()
+				mu.Unlock()
+				if !ok {
+					return nil
+				}
+				events, err := v.readWindow(ctx, w, v.see)
+				if err != nil {
+					return err
+				}
+				mu.Lock()
+				plan.Read(w, events)
+				done += w.Seconds()
+				v.progress("reading the API", done, int64(v.to-v.from))
+				mu.Unlock()
+			}
+		})
+	}
+	return group.Wait()
+}
+
+// readWindow passes the events of a window, the organization's first. An event may
+// be passed more than once: a walk that fails on its way begins anew.
+func (v *verification) readWindow(ctx context.Context, w window.Window, see func(auditlog.Event)) (events int, err error) {
+	for _, scope := range v.scopes {
+		for try := 1; ; try++ {
+			n, err := v.walk(ctx, scope, w, see)
+			if err == nil {
+				events += n
+				break
+			}
+			if e, ok := errors.AsType[*openai.Error](err); !ok || e.Denied() || try == walkTries {
+				return events, fmt.Errorf("reading %s events from %v to %v: %w", scope, w.From, w.To, err)
+			}
+			v.Logger.Warn("reading a window failed; it is read again from its start", "error", err)
+			if err := pause(ctx, time.Second<<try); err != nil {
+				return events, err
+			}
+		}
+	}
+	return events, nil
+}
+
+func (v *verification) walk(ctx context.Context, scope auditlog.Scope, w window.Window, see func(auditlog.Event)) (events int, err error) {
+	query := openai.Query{Scope: scope, From: w.From, To: w.To, Bounded: true, Class: openai.History}
+	for page, err := range v.api.Pages(ctx, query) {
+		if err != nil {
+			return events, err
+		}
+		for _, ev := range page.Events {
+			see(ev)
+		}
+		events += len(page.Events)
+	}
+	return events, nil
+}
+
+// findScopes finds out which scopes there are to list, by the rules of the
+// connector: tenant events that the key may not read are left out with auto.
+func (v *verification) findScopes(ctx context.Context) error {
+	v.scopes = []auditlog.Scope{auditlog.ScopeOrganization}
+	if v.API.Tenant == TenantOff {
+		return nil
+	}
+	_, err := v.api.Newest(ctx, auditlog.ScopeTenant, 1)
+	e, answered := errors.AsType[*openai.Error](err)
+	if answered && e.Denied() && v.API.Tenant != TenantOn {
+		v.Logger.Warn("the key may not read tenant events: they are left out", "error", err)
+		return nil
+	}
+	v.scopes = auditlog.Scopes()
+	return err
+}
+
+// listsBefore reports whether the API lists anything older than a time.
+func (v *verification) listsBefore(ctx context.Context, at auditlog.Second) (bool, error) {
+	for _, scope := range v.scopes {
+		if at <= 0 {
+			break // nobody asks for what is older than time
+		}
+		query := openai.Query{Scope: scope, From: 0, To: at - 1, Bounded: true, Class: openai.Live}
+		for page, err := range v.api.Pages(ctx, query) {
+			if err != nil {
+				return false, err
+			}
+			if len(page.Events) > 0 {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+// pause waits for about d, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d/2 + rand.N(d/2))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
