@@ -1,6 +1,9 @@
 package main
 
 import (
+	"io"
+	"net"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -23,7 +26,7 @@ func TestTakeoverAfterKill(t *testing.T) {
 	server := httptest.NewServer(api)
 	defer server.Close()
 	topics := []string{c.Name("events"), c.Name("dlq")}
-	instance := func() *exec.Cmd {
+	instance := func(addr string) *exec.Cmd {
 		cmd := exec.Command(os.Args[0], asProgram)
 		cmd.Env = []string{
 			"OPENAI_ADMIN_KEY=" + simulator.Key,
@@ -31,7 +34,7 @@ func TestTakeoverAfterKill(t *testing.T) {
 			"BACKFILL_START_TIME=60d", "POLL_INTERVAL=1s",
 			"KAFKA_BROKERS=" + strings.Join(c.Brokers(), ","), "KAFKA_GROUP_ID=audit",
 			"KAFKA_TOPIC=" + topics[0], "KAFKA_DLQ_TOPIC=" + topics[1], "KAFKA_OFFSETS_TOPIC=offsets",
-			"HTTP_ADDR=off",
+			"HTTP_ADDR=" + addr,
 		}
 		cmd.Stderr = &logged{t: t}
 		if err := cmd.Start(); err != nil {
@@ -40,13 +43,25 @@ func TestTakeoverAfterKill(t *testing.T) {
 		t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 		return cmd
 	}
-	first := instance()
+	instances := map[string]*exec.Cmd{}
+	for range 2 {
+		addr := freeAddr(t)
+		instances[addr] = instance(addr)
+	}
 	if r := await(t, c, api, topics); !r.OK() {
 		t.Fatal(r)
 	}
-	instance()
-	time.Sleep(4 * time.Second) // until the second has joined
-	if err := first.Process.Kill(); err != nil {
+	time.Sleep(4 * time.Second) // until both have joined
+	active := ""
+	for addr := range instances {
+		if leads(addr) {
+			active = addr
+		}
+	}
+	if active == "" {
+		t.Fatal("no instance says that it leads")
+	}
+	if err := instances[active].Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	killed := time.Now()
@@ -56,4 +71,26 @@ func TestTakeoverAfterKill(t *testing.T) {
 	if !r.OK() {
 		t.Error(r)
 	}
+}
+
+// leads reports whether the instance says that it works for the organization.
+func leads(addr string) bool {
+	resp, err := http.Get("http://" + addr + "/metrics")
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return err == nil && strings.Contains(string(text), `openai_audit_leader{organization="default"} 1`)
+}
+
+// freeAddr returns an address that nobody listens on.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }
