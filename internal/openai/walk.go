@@ -177,13 +177,13 @@ func (w *walk) check(a answer) (Page, error) {
 // one leads back over the same events, to an end that is none.
 func (w *walk) checkDirection(events []auditlog.Event) error {
 	var first, last auditlog.Second
-	any := false
+	found := false
 	for _, e := range events {
 		switch {
 		case !e.Timed:
 			continue
-		case !any:
-			first, any = e.EffectiveAt, true
+		case !found:
+			first, found = e.EffectiveAt, true
 		case e.EffectiveAt < last:
 			return nil
 		}

@@ -72,7 +72,7 @@ func TestEveryFaultIsOne(t *testing.T) {
 				}
 				api.Script(fault)
 				res, got, err := ask(t, api, middle, zip)
-				good := err == nil && res.StatusCode == 200 && bytes.Equal(got, want)
+				good := err == nil && res.StatusCode == http.StatusOK && bytes.Equal(got, want)
 				if slices.Contains(harmless, fault) {
 					if !good {
 						t.Errorf("%s: %v, %s", fault, err, got)

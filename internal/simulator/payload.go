@@ -120,7 +120,7 @@ func words(name string, r *rand.Rand) string {
 	case "certificate":
 		return "-----BEGIN CERTIFICATE-----\n" + strings.Repeat("MIIBszCCAVmgAwIBAgIUExample\n", 12) + "-----END CERTIFICATE-----\n"
 	case "title", "name", "group_name", "role_name", "description", "connector_name":
-		return pick("Research", "Produktion Köln", "実験", "Sales \"EMEA\"", "Example") + " " + strconv.Itoa(r.IntN(100))
+		return pick("Research", "Werkbank Köln", "実験", "Sales \"EMEA\"", "Example") + " " + strconv.Itoa(r.IntN(100))
 	}
 	return fmt.Sprintf("%s-Example%06d", strings.ReplaceAll(name, "_id", ""), r.IntN(100000))
 }

@@ -139,7 +139,7 @@ func (a *API) endless(w http.ResponseWriter, zip bool) {
 	var to io.Writer = w
 	if zip {
 		z := gzip.NewWriter(w)
-		defer z.Close()
+		defer func() { _ = z.Close() }() // the client may be gone
 		to = z
 	}
 	blanks := bytes.Repeat([]byte{' '}, 1<<20)

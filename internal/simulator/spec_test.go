@@ -273,7 +273,7 @@ func TestRateLimitBucket(t *testing.T) {
 	for range 10 {
 		_, res := get(t, api, nil)
 		codes[res.StatusCode]++
-		if res.StatusCode == 429 && res.Header.Get("Retry-After") != "1" {
+		if res.StatusCode == http.StatusTooManyRequests && res.Header.Get("Retry-After") != "1" {
 			t.Errorf("Retry-After is %q, want 1", res.Header.Get("Retry-After"))
 		}
 	}
