@@ -194,3 +194,34 @@ func simulateWeeks(t *testing.T, w *world, rng *rand.Rand) {
 func (w *world) startInTopic() auditlog.Second {
 	return auditlog.SecondOf(w.cursor().Start.Time())
 }
+
+// An organization so busy that its lookback takes more pages than a poll reads: it
+// is walked in windows beside the polls, and both its positions keep up.
+func TestBusyOrganization(t *testing.T) {
+	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
+		w.since = auditlog.SecondOf(time.Now())
+		w.cfg.Lookback, w.cfg.DeepLookback = 3*time.Minute, time.Hour
+		i := w.start()
+		i.awaitReady()
+		for range 70 * 60 / 5 {
+			time.Sleep(5 * time.Second)
+			w.api.Step(40, 0.1, 2*time.Minute)
+		}
+		time.Sleep(4 * time.Minute)
+		if r := w.report(); !r.OK() {
+			t.Error(r)
+		} else {
+			t.Log(r)
+		}
+		i.stop()
+		now := auditlog.SecondOf(time.Now())
+		for scope, pos := range w.cursor().Scopes {
+			if behind := now.Sub(pos.Live); behind < 0 || behind > 2*time.Minute {
+				t.Errorf("the live position of %s is %v, now is %v", scope, pos.Live, now)
+			}
+			if behind := now.Sub(pos.Deep); behind < 0 || behind > time.Hour {
+				t.Errorf("the deep position of %s is %v, now is %v", scope, pos.Deep, now)
+			}
+		}
+	})
+}

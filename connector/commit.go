@@ -15,8 +15,9 @@ import (
 type read struct {
 	window.Batch
 	encoded []records.Encoded
-	head    bool // found at the head, so its delay says how fresh we are
-	must    bool // write the cursor whatever there is to write
+	began   auditlog.Second // when its walks began, for a part of a long one
+	head    bool            // found at the head, so its delay says how fresh we are
+	must    bool            // write the cursor whatever there is to write
 }
 
 // commit writes what of the read is not written yet, with the cursor and the ids,

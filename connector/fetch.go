@@ -20,7 +20,7 @@ func (s *session) fetchWindow(ctx context.Context, st stretch, sl *slot) fetched
 		err := f.run(ctx)
 		switch {
 		case err == nil:
-			res.events, res.bytes, res.began = f.events, f.allBytes, f.began
+			res.events, res.bytes = f.events, f.allBytes
 			close(sl.parts)
 			return res
 		case errors.Is(err, errDense):
@@ -157,7 +157,7 @@ func (f *fetch) take(ctx context.Context, page openai.Page) error {
 
 // give hands a part over to be committed, and begins the next one.
 func (f *fetch) give(ctx context.Context, partial bool) error {
-	f.part.Partial = partial
+	f.part.Partial, f.part.began = partial, f.began
 	select {
 	case f.slot.parts <- f.part:
 	case <-ctx.Done():

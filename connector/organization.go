@@ -85,10 +85,10 @@ func (o *organization) run(ctx context.Context) error {
 		err := o.session(ctx)
 		o.telemetry.Leading(o.Name, false)
 		switch {
-		case ctx.Err() != nil:
-			return nil
 		case errors.Is(err, txlog.ErrFenced), errors.Is(err, ErrFenced):
 			return fmt.Errorf("%w: %w", ErrFenced, err)
+		case ctx.Err() != nil:
+			return nil
 		case errors.Is(err, ErrRefused):
 			o.telemetry.Ready(o.Name, err.Error())
 			return err
@@ -113,7 +113,7 @@ func (o *organization) session(ctx context.Context) error {
 		return err
 	}
 	defer s.kafkaLog.Close()
-	if err := s.work(ctx); err != nil || ctx.Err() == nil {
+	if err := s.work(ctx); ctx.Err() == nil || errors.Is(err, txlog.ErrFenced) {
 		return err
 	}
 	return s.leave()

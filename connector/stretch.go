@@ -46,7 +46,6 @@ type fetched struct {
 	events int
 	bytes  int
 	dense  int // if not zero, about how many events the window holds: too many
-	began  auditlog.Second
 	err    error
 }
 
@@ -103,6 +102,8 @@ type reader struct {
 	began   auditlog.Second // the earliest beginning of a walk
 	results chan fetched
 	bytes   int // of an average window, from those read so far
+
+	progress progress
 }
 
 // done reports whether all is committed.
@@ -147,7 +148,6 @@ func (r *reader) ended(res fetched) error {
 		r.plan.GiveBack(res.slot.window, res.dense)
 	default:
 		r.plan.Read(res.slot.window, res.events)
-		r.began = min(r.began, res.began)
 		r.bytes = max(res.bytes, (7*r.bytes+res.bytes)/8)
 	}
 	return nil
@@ -162,6 +162,9 @@ func (r *reader) write(ctx context.Context, part read, ok bool) error {
 		r.slots = r.slots[1:]
 		return nil
 	}
+	// With the part and not with the end of its fetch, which may be told later:
+	// what the stretch proves must not be later than any of its walks.
+	r.began = min(r.began, part.began)
 	if !part.Partial {
 		part.Effect = r.effect(w)
 	}
@@ -169,6 +172,7 @@ func (r *reader) write(ctx context.Context, part read, ok bool) error {
 	if discarded {
 		return errReplan
 	}
+	r.progress.written(r, len(part.Events), w.To)
 	return err
 }
 

@@ -113,7 +113,7 @@ func TestWhoMayFence(t *testing.T) {
 		"the host that was replaced, eleven minutes after the other one crashed": func(w *world) {
 			w.on("host-1").crash()
 			w.on("host-2").crash()
-			time.Sleep(10 * time.Minute)
+			time.Sleep(9 * time.Minute)
 			w.on("host-1").refusesToFence("host-2")
 			time.Sleep(time.Minute + time.Second)
 			w.on("host-1").startsAndLeaves()

@@ -1,0 +1,323 @@
+package connector_test
+
+import (
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
+)
+
+// The API as an enemy, in virtual time: whatever it does, and for however long,
+// nothing is lost and nothing doubled, it is not asked in a tight loop, and where
+// the head cannot be read somebody is told why.
+
+// enemy is what a fault means while every request meets it.
+type enemy struct {
+	harmless bool   // it is equal and ready all the same
+	reason   string // why it is not ready; empty: that it was last read long ago
+	requests int    // the most in five minutes; 0: two a scope and poll
+	lasts    time.Duration
+}
+
+var enemies = map[simulator.Fault]enemy{
+	// Two minutes are waited for as told, whatever the API's clock says.
+	simulator.RateLimitSeconds:    {requests: 4},
+	simulator.RateLimitDate:       {requests: 4},
+	simulator.RateLimitMillis:     {requests: 4},
+	simulator.RateLimitBare:       {reason: "rate limit"},
+	simulator.RateLimitUserAction: {reason: "billing"},
+
+	simulator.RequestTimeout: {reason: "HTTP 408"},
+	simulator.Conflict:       {reason: "HTTP 409"},
+	simulator.ServerError:    {reason: "HTTP 500"},
+	simulator.BadGateway:     {reason: "HTTP 502"},
+	simulator.Unavailable:    {reason: "HTTP 503"},
+
+	simulator.WrongKey:        {reason: "OPENAI_ADMIN_KEY"},
+	simulator.MissingScope401: {reason: "api.audit_logs.read"},
+	simulator.MissingScope403: {reason: "api.audit_logs.read"},
+	simulator.Refused401:      {reason: "api.audit_logs.read"},
+	simulator.Refused403:      {reason: "api.audit_logs.read"},
+	simulator.Redirect:        {reason: "OPENAI_BASE_URL"},
+
+	simulator.Hang:         {reason: "no complete answer in time"},
+	simulator.HangInBody:   {reason: "no complete answer in time"},
+	simulator.Reset:        {reason: "reset"},
+	simulator.ResetInBody:  {reason: "reading the answer"},
+	simulator.CutBody:      {reason: "not a page"},
+	simulator.CutGzip:      {reason: "reading the answer"},
+	simulator.TwoDocuments: {reason: "not a page"},
+	simulator.NDJSON:       {reason: "not a page"},
+	simulator.EmptyObject:  {reason: "not a page"},
+	simulator.HTML:         {reason: "not a page"},
+	// Each is asked for again with fewer events, down to one, before it is an error.
+	simulator.EndlessBody: {reason: "larger than the limit", lasts: time.Minute},
+	simulator.GzipBomb:    {reason: "larger than the limit", lasts: time.Minute},
+
+	simulator.DateOff:     {harmless: true},
+	simulator.DateBehind:  {harmless: true},
+	simulator.DateMissing: {harmless: true},
+
+	simulator.SmallPage:     {harmless: true, requests: 20_000},
+	simulator.HasMoreFalse:  {harmless: true},
+	simulator.LastIDNull:    {harmless: true},
+	simulator.LastIDMissing: {harmless: true},
+	simulator.LastIDWrong:   {harmless: true},
+	simulator.Duplicated:    {harmless: true},
+	simulator.Shuffled:      {harmless: true},
+	simulator.InsertAtHead:  {harmless: true, requests: 1000},
+	simulator.HasMoreTrue:   {reason: "would not end"},
+	simulator.EmptyWithMore: {reason: "would not end"},
+	simulator.RepeatedPage:  {reason: "would not end"},
+	simulator.HeadRestart:   {reason: "would not end"},
+	simulator.Reversed:      {reason: "oldest first"},
+	simulator.IgnoreWindow:  {reason: "from which was asked"},
+	simulator.VanishedBad:   {reason: "no longer knows the event"},
+	simulator.VanishedGone:  {reason: "no longer knows the event"},
+}
+
+func TestEnemyAPI(t *testing.T) {
+	for _, fault := range simulator.Faults() {
+		if _, ok := enemies[fault]; !ok {
+			t.Errorf("the fault %q has no story", fault)
+		}
+	}
+	for _, fault := range slices.Sorted(maps.Keys(enemies)) {
+		t.Run(string(fault), func(t *testing.T) {
+			var peak atomic.Uint64
+			api := simulator.Config{
+				RetryAfter: 2 * time.Minute, DateOffset: 3 * time.Hour,
+				OnRequest: func(*http.Request) { peak.Store(max(peak.Load(), heap())) },
+			}
+			inBubble(t, api, func(t *testing.T, w *world) { enemies[fault].meet(t, w, fault) })
+			// Bodies of a gigabyte would be far above it.
+			if most := peak.Load(); most > 400<<20 {
+				t.Errorf("the heap had %d MiB", most>>20)
+			}
+		})
+	}
+}
+
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// meet lets a fault meet every request of one that runs, then of one that starts,
+// and then goes away.
+func (e enemy) meet(t *testing.T, w *world, fault simulator.Fault) {
+	if e.lasts == 0 {
+		e.lasts = 5 * time.Minute
+	}
+	if e.requests == 0 {
+		e.requests = 4 * 30
+	}
+	began := time.Now()
+	w.backfill(began.Add(-3 * 24 * time.Hour))
+	w.api.Generate(300, w.since, auditlog.SecondOf(began))
+	i := w.start()
+	time.Sleep(5 * time.Minute)
+	for _, restarted := range []bool{false, true} {
+		if restarted {
+			w.must(i.stop())
+		}
+		w.api.SetFaults(map[simulator.Fault]float64{fault: 1})
+		if restarted {
+			i = w.start()
+		}
+		before := w.api.Requests().Total
+		w.burst(250, 500)
+		time.Sleep(e.lasts)
+		if n := w.api.Requests().Total - before; n > e.requests {
+			t.Errorf("restarted %v: %d requests in %v", restarted, n, e.lasts)
+		}
+		r := w.report()
+		if len(r.Doubled)+len(r.Extra)+len(r.Different) > 0 {
+			t.Fatalf("restarted %v, while it lasts: %v", restarted, r)
+		}
+		ready, reason := i.readiness(w)
+		switch {
+		case e.harmless && (!r.OK() || !ready):
+			t.Errorf("restarted %v, while it lasts: %v; not ready because: %s", restarted, r, reason)
+		case !e.harmless && (ready || !strings.Contains(reason, e.reason)):
+			t.Errorf("restarted %v, while it lasts: ready %v, because: %s", restarted, ready, reason)
+		case !e.harmless && len(r.Missing) == 0:
+			t.Errorf("restarted %v: the fault harmed nothing", restarted)
+		}
+		w.api.SetFaults(nil)
+		time.Sleep(7 * time.Minute) // the longest pause between tries is five
+		if r := w.report(); !r.OK() {
+			t.Errorf("restarted %v, afterwards: %v", restarted, r)
+		}
+		if ready, reason := i.readiness(w); !ready {
+			t.Errorf("restarted %v, afterwards not ready: %s", restarted, reason)
+		}
+	}
+	w.must(i.stop())
+}
+
+// readiness is as /readyz tells it: by what failed, and by how long ago the head
+// was last read.
+func (i *instance) readiness(w *world) (ready bool, reason string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	stale := time.Since(i.positions.LastSuccess) > 3*w.cfg.PollInterval
+	return i.told && i.whyNot == "" && !stale, i.whyNot
+}
+
+// One request in three meets some fault, a different one each time, while events
+// go on for hours.
+func TestEnemyAPIAllAtOnce(t *testing.T) {
+	inBubble(t, simulator.Config{Seed: 5, EndlessBytes: 40 << 20}, func(t *testing.T, w *world) {
+		faults := map[simulator.Fault]float64{}
+		for _, fault := range simulator.Faults() {
+			faults[fault] = 1.0 / 3 / float64(len(simulator.Faults()))
+		}
+		delete(faults, simulator.EndlessBody) // these two alone would take most of the time
+		delete(faults, simulator.GzipBomb)
+		began := time.Now()
+		w.backfill(began.Add(-30 * 24 * time.Hour))
+		w.api.Generate(5000, w.since, auditlog.SecondOf(began))
+		w.api.SetFaults(faults)
+		i := w.start()
+		for range 60 {
+			w.api.Step(20, 0.1, time.Minute)
+			time.Sleep(time.Minute)
+		}
+		w.api.SetFaults(nil)
+		time.Sleep(2 * time.Hour)
+		if r := w.report(); !r.OK() {
+			t.Error(r)
+		}
+		w.must(i.stop())
+	})
+}
+
+// A key that is replaced at the API makes it unready, with the remedy; the new one
+// is read from its file without a restart.
+func TestKeyChanged(t *testing.T) {
+	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
+		file := filepath.Join(t.TempDir(), "key")
+		w.must(os.WriteFile(file, []byte(simulator.Key+"\n"), 0o600))
+		w.cfg.Organizations[0].AdminKey = connector.SecretFile(file)
+		w.since = auditlog.SecondOf(time.Now())
+		i := w.start()
+		time.Sleep(time.Minute)
+		for _, key := range []string{"sk-admin-second", "sk-admin-third"} {
+			w.api.SetKeys(key)
+			w.burst(150, 20)
+			time.Sleep(10 * time.Minute)
+			if ready, reason := i.readiness(w); ready || !strings.Contains(reason, "OPENAI_ADMIN_KEY") || strings.Contains(reason, simulator.Key) {
+				t.Errorf("with the old key: ready %v, because: %s", ready, reason)
+			}
+			w.must(os.WriteFile(file, []byte(key), 0o600))
+			time.Sleep(6 * time.Minute)
+			if r := w.report(); !r.OK() || r.API == 0 {
+				t.Errorf("with the new key: %v", r)
+			}
+			if ready, reason := i.readiness(w); !ready {
+				t.Errorf("with the new key it is not ready: %s", reason)
+			}
+		}
+		w.must(i.stop())
+	})
+}
+
+// Events dated in the future are written when they are shown, and not again when
+// their time comes; those that come meanwhile, dated before them, are no less seen.
+func TestEventsInTheFuture(t *testing.T) {
+	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
+		w.since = auditlog.SecondOf(time.Now())
+		i := w.start()
+		time.Sleep(time.Minute)
+		for _, ahead := range []time.Duration{time.Second, time.Minute, 9 * time.Minute, time.Hour, 20 * time.Hour, 400 * 24 * time.Hour} {
+			w.add(time.Now().Add(ahead), 0)
+		}
+		time.Sleep(time.Minute)
+		if r := w.report(); !r.OK() || r.API != 6 {
+			t.Errorf("when they are shown: %v", r)
+		}
+		for hour := range 26 {
+			w.api.Step(3, 0, 0)
+			w.add(time.Now().Add(30*time.Minute), 10*time.Minute)
+			time.Sleep(time.Hour)
+			if hour%10 == 9 {
+				w.must(i.stop())
+				time.Sleep(3 * time.Hour)
+				w.burst(1200, 60) // enough to fall behind
+				i = w.start()
+			}
+		}
+		time.Sleep(2 * time.Hour)
+		if r := w.report(); !r.OK() {
+			t.Errorf("when their time has come: %v", r)
+		}
+		w.must(i.stop())
+	})
+}
+
+// Ten thousand events of one second, while it runs and while new ones come.
+func TestThousandsInOneSecondLive(t *testing.T) {
+	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
+		w.since = auditlog.SecondOf(time.Now())
+		i := w.start()
+		time.Sleep(time.Minute)
+		w.api.Step(10_000, 0, 0)
+		for range 6 {
+			time.Sleep(10 * time.Second)
+			w.api.Step(5, 0, 0)
+		}
+		time.Sleep(10 * time.Second)
+		if r := w.report(); !r.OK() || r.API != 10_030 {
+			t.Errorf("a minute after they showed up: %v", r)
+		}
+		if ready, reason := i.readiness(w); !ready {
+			t.Errorf("not ready: %s", reason)
+		}
+		w.must(i.stop())
+	})
+}
+
+// Events that were written vanish from the list, some while their ids are where a
+// walk goes on: that walk begins again, and what is there stays single.
+func TestVanishedCursor(t *testing.T) {
+	var w *world
+	hide := 0
+	api := simulator.Config{OnRequest: func(r *http.Request) {
+		if id := r.URL.Query().Get("after"); id != "" && hide > 0 {
+			hide--
+			w.api.Hide(true, id)
+		}
+	}}
+	inBubble(t, api, func(t *testing.T, made *world) {
+		w = made
+		w.since = auditlog.SecondOf(time.Now()) - 600
+		w.backfill(w.since.Time())
+		w.burst(450, 300)
+		i := w.start()
+		time.Sleep(time.Minute)
+		for range 5 {
+			hide = 3 // of the full walks, which go on behind known events
+			w.burst(20, 5)
+			time.Sleep(3 * time.Minute)
+			if r := w.report(); !r.OK() {
+				t.Error(r)
+			}
+		}
+		if hide == 3 {
+			t.Error("nothing vanished")
+		}
+		w.must(i.stop())
+	})
+}
