@@ -146,7 +146,11 @@ func simulateWeeks(t *testing.T, w *world, rng *rand.Rand) {
 	w.api.Generate(3000, auditlog.SecondOf(began.Add(-100*24*time.Hour)), auditlog.SecondOf(began))
 	w.backfill(began.Add(-20 * 24 * time.Hour))
 	i := w.start()
-	for hour := range 8 * 24 {
+	days := 8
+	if testing.Short() {
+		days = 2 // the race detector makes them ten times as long
+	}
+	for hour := range days * 24 {
 		for range 6 {
 			time.Sleep(10 * time.Minute)
 			w.api.Step(rng.IntN(4), 0.2, 9*time.Minute)
@@ -170,7 +174,7 @@ func simulateWeeks(t *testing.T, w *world, rng *rand.Rand) {
 		case 7, 8:
 			w.api.AllowTenant(true)
 		case 9:
-			if hour > 90 {
+			if hour > days*12 {
 				i.stop()
 				w.backfill(began.Add(-time.Duration(20+rng.IntN(60)) * 24 * time.Hour))
 				w.since = min(w.since, auditlog.SecondOf(began.Add(-20*24*time.Hour)))
@@ -203,7 +207,11 @@ func TestBusyOrganization(t *testing.T) {
 		w.cfg.Lookback, w.cfg.DeepLookback = 3*time.Minute, time.Hour
 		i := w.start()
 		i.awaitReady()
-		for range 70 * 60 / 5 {
+		minutes := 70
+		if testing.Short() {
+			minutes = 15
+		}
+		for range minutes * 12 {
 			time.Sleep(5 * time.Second)
 			w.api.Step(40, 0.1, 2*time.Minute)
 		}

@@ -135,6 +135,7 @@ type team struct {
 
 	mu   sync.Mutex // guards what follows
 	left int        // organizations that may still work
+	over bool       // none is left, or this instance must not go on
 	errs []error
 }
 
@@ -147,7 +148,7 @@ func (t *team) ended(name string, err error) {
 	defer t.mu.Unlock()
 	t.errs = append(t.errs, fmt.Errorf("organization %s: %w", name, err))
 	t.left--
-	if errors.Is(err, ErrFenced) || t.left == 0 {
+	if t.over = t.over || errors.Is(err, ErrFenced) || t.left == 0; t.over {
 		t.cancel()
 		return
 	}
@@ -158,13 +159,17 @@ func (t *team) ended(name string, err error) {
 func (t *team) fail(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.errs = append(t.errs, err)
+	t.errs, t.over = append(t.errs, err), true
 	t.cancel()
 }
 
+// err is how the instance ended: nil if it was told to while one was at work.
 func (t *team) err() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if !t.over {
+		return nil
+	}
 	return errors.Join(t.errs...)
 }
 

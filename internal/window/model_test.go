@@ -29,7 +29,11 @@ func TestModel(t *testing.T) {
 		return
 	}
 	var total modelStats
-	for seed := range uint64(*modelSeeds) {
+	seeds := *modelSeeds
+	if testing.Short() {
+		seeds = min(seeds, 15) // the race detector makes them ten times as long
+	}
+	for seed := range uint64(seeds) {
 		total.add(runModel(t, seed+1))
 		if t.Failed() {
 			t.Fatalf("seed %d failed; run it alone with -model.seed=%d", seed+1, seed+1)
