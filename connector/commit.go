@@ -30,7 +30,9 @@ func (s *session) commit(ctx context.Context, r read) (discarded bool, err error
 	case s.writing <- struct{}{}:
 		defer func() { <-s.writing }()
 	case <-ctx.Done():
-		return false, ctx.Err()
+	}
+	if ctx.Err() != nil {
+		return false, ctx.Err() // told to stop: no new transaction begins
 	}
 
 	// Held against committed state, inside the commit: another read may have

@@ -445,3 +445,24 @@ func headerOf(r *kgo.Record, key string) string {
 	}
 	return ""
 }
+
+// A start asks for the newest events, to learn the time and whose log it is. That
+// none of them has an id to go on from must not stop it.
+func TestNewestEventsWithoutIDDoNotStopAStart(t *testing.T) {
+	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
+		w := newQuickWorld(t, c, simulator.Config{})
+		now := auditlog.SecondOf(time.Now())
+		for n := range 20 {
+			for _, scope := range auditlog.Scopes() {
+				w.api.AddRaw(scope, now-auditlog.Second(n), fmt.Appendf(nil, `{"n":"%s %d","effective_at":%d}`, scope, n, now))
+			}
+		}
+		w.burst(200, 100)
+		i := w.start()
+		i.awaitReady()
+		if r := w.awaitEqual(20 * time.Second); r.DeadLettered != 40 {
+			t.Errorf("%v, %d dead letters, want 40", r, r.DeadLettered)
+		}
+		w.must(i.stop())
+	})
+}

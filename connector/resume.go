@@ -12,9 +12,9 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
 
-// stopGrace is how long the open transaction may take once we are told to stop.
-// With the last cursor after it, it leaves room in the eight seconds promised.
-const stopGrace = 4 * time.Second
+// stopGrace is how long the open transaction may take once we are told to stop, and
+// then the last cursor, beyond its own second: seven of the eight seconds promised.
+const stopGrace = 3 * time.Second
 
 // helloEvents is how many events are asked for where one would do: if the newest
 // few have no id, a shorter list could not say from where it goes on, which is an
@@ -190,7 +190,7 @@ func (s *session) openingCommit(ctx context.Context, apiName string) error {
 // leave writes the cursor a last time and says that this instance is gone of its
 // own accord. If it fails, the next start finds the state of the last commit.
 func (s *session) leave() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	c := s.state.Cursor.Clone()
 	c.Openers = closed(c.Openers)

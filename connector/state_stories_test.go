@@ -146,7 +146,7 @@ func TestDamagedCursorTopic(t *testing.T) {
 		for name, refused := range refusals {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel() // mostly they wait for the broker
-				w := newQuickWorld(t, c, simulator.Config{Organization: "org-a"})
+				w := newQuickWorld(t, again(t, c), simulator.Config{Organization: "org-a"})
 				if !refused.fresh {
 					w.burst(5, 5)
 					i := w.start()
@@ -177,6 +177,15 @@ func TestDamagedCursorTopic(t *testing.T) {
 			})
 		}
 	})
+}
+
+// again returns a cluster of the same kind for a parallel subtest, which must not
+// fail the test above it.
+func again(t *testing.T, c *kafkatest.Cluster) *kafkatest.Cluster {
+	if c.Real() {
+		return kafkatest.SharedReal(t)
+	}
+	return kafkatest.InProcess(t)
 }
 
 // What is refused before the fence harms nobody: the one who runs goes on.

@@ -166,3 +166,39 @@ func (w *world) startsAndLeaves() {
 	i.running()
 	w.must(i.stop())
 }
+
+// Whatever it is in when it is told to stop, it says in the cursor that it left, so
+// that a host it replaced may start at once.
+func TestCleanStopIsMarked(t *testing.T) {
+	for name, during := range map[string]func(w *world, i *instance){
+		"at work": func(*world, *instance) {},
+		"in history": func(w *world, i *instance) {
+			began := i.commitsOK()
+			eventually(w.t, 20*time.Second, "history is written", func() bool { return i.commitsOK() > began+2 })
+		},
+		"while the API hangs": func(w *world, _ *instance) {
+			w.api.SetFaults(map[simulator.Fault]float64{simulator.HangInBody: 1})
+			time.Sleep(4 * quick)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
+				w := newQuickWorld(t, c, simulator.Config{Latency: 5 * time.Millisecond})
+				w.backfill(time.Now().Add(-100 * 24 * time.Hour))
+				w.api.Generate(12_000, w.since, w.since+100*24*60*60-60)
+				i := w.start()
+				i.awaitReady()
+				during(w, i)
+				w.must(i.stop())
+				openers := w.cursor().Openers
+				if last := openers[len(openers)-1]; !last.Closed {
+					t.Errorf("the last opener did not leave: %+v", openers)
+				}
+				w.api.SetFaults(nil)
+				i = w.start()
+				w.awaitEqual(30 * time.Second)
+				w.must(i.stop())
+			})
+		})
+	}
+}

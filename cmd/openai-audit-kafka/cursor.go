@@ -159,7 +159,7 @@ func (a *app) cursorConfig(name string) (cfg ops.Config, listed bool, err error)
 
 // edit looks, says what would be done, asks, and does it.
 func (a *app) edit(ctx context.Context, name string, yes bool, plan func(context.Context, ops.Config) (*ops.Edit, error)) error {
-	if !yes && !isTerminal(os.Stdin) {
+	if !yes && !canAsk() {
 		return a.usage("there is no terminal to ask on: say --yes")
 	}
 	cfg, listed, err := a.cursorConfig(name)
@@ -185,6 +185,14 @@ func (a *app) edit(ctx context.Context, name string, yes bool, plan func(context
 	}
 	fmt.Fprintln(a.stderr, "Done.")
 	return nil
+}
+
+// canAsk reports whether somebody may answer. The null device looks like a terminal,
+// and is what services get.
+func canAsk() bool {
+	in, err := os.Stdin.Stat()
+	null, nullErr := os.Stat(os.DevNull)
+	return err == nil && isTerminal(os.Stdin) && (nullErr != nil || !os.SameFile(in, null))
 }
 
 func confirmed(in io.Reader, out io.Writer) bool {

@@ -12,7 +12,7 @@ import (
 func (a *app) schemaCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "schema",
-		Short: "Print the Avro schema of the events",
+		Short: "Print, register or check the Avro schema of the events",
 		Long: `The Avro schema of the events topic. A version is never changed once it is
 released; a new one appends fields with defaults.`,
 		Args: cobra.NoArgs,
@@ -29,6 +29,6 @@ registered. Needs no settings and no network.`,
 			_, err := fmt.Fprintln(a.stdout, strings.TrimSpace(schemas.Latest().Text))
 			return err
 		},
-	})
+	}, a.schemaRegisterCommand(), a.schemaCheckCommand())
 	return cmd
 }

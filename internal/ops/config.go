@@ -103,8 +103,9 @@ func (c Config) transactionalID(parts ...string) string {
 	return txlog.TransactionalID(c.TransactionalID, c.Topics.Offsets, owner)
 }
 
-// client returns a client of the API.
-func (c Config) client() (*openai.Client, error) {
+// client returns a client of the API that asks so often for a page; 0: as often as
+// usual.
+func (c Config) client(attempts int) (*openai.Client, error) {
 	if c.API.Key == nil {
 		return nil, errors.New("there is no admin key")
 	}
@@ -120,6 +121,7 @@ func (c Config) client() (*openai.Client, error) {
 		Now:       c.Now,
 		UserAgent: userAgent,
 		Logger:    c.Logger,
+		Attempts:  attempts,
 	})
 }
 

@@ -49,7 +49,7 @@ func (c Config) serverNow(ctx context.Context) auditlog.Second {
 	if c.API.Key == nil {
 		return now
 	}
-	client, err := c.client()
+	client, err := c.client(0)
 	if err == nil {
 		page, asked := client.Newest(ctx, auditlog.ScopeOrganization, 1)
 		if err = asked; err == nil {

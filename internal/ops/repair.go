@@ -26,7 +26,8 @@ import (
 //  3. Then the topic, to the high watermark of that moment: all that the connector
 //     and earlier repairs ever wrote there is before it.
 //  4. Then the API. What it lists there and the topic does not hold, nobody else
-//     will write.
+//     will write. Nor what the connector remembers to have written and the topic
+//     lost since.
 //
 // Nothing goes into the offsets topic: ids below the floor are not remembered.
 func Repair(ctx context.Context, c Config, from, to auditlog.Second) (*Report, error) {
@@ -62,7 +63,7 @@ func Repair(ctx context.Context, c Config, from, to auditlog.Second) (*Report, e
 	if err != nil {
 		return nil, err
 	}
-	v.cursor = &state.Cursor
+	v.state = state
 	encoder, err := c.encoder(ctx, topics, state.Cursor)
 	if err != nil {
 		return nil, err
@@ -160,21 +161,28 @@ func (r *repair) run(ctx context.Context) error {
 			missing = append(missing, a)
 		}
 	}
+	near := r.pageTime()
 	for rest := missing; len(rest) > 0; {
-		n := together(rest)
+		n := together(rest, near)
 		if err := r.window(ctx, window.Window{From: rest[0].at, To: rest[n-1].at}); err != nil {
 			return err
 		}
 		rest = rest[n:]
 		r.progress("repairing", int64(len(missing)-len(rest)), int64(len(missing)))
 	}
-	return nil
+	return r.flush(ctx)
+}
+
+// pageTime returns the time in which the API lists about a page of events: to read
+// over so much costs no more than to ask anew.
+func (r *repair) pageTime() time.Duration {
+	const page = 100
+	return r.to.Sub(r.from) / time.Duration(max(1, r.listed/page))
 }
 
 // together returns how many of the missing events are read as one window: whole
-// seconds, close to each other, and about a transaction of them.
-func together(missing []*absent) int {
-	const near = time.Minute
+// seconds, near to each other, and about a transaction of them.
+func together(missing []*absent, near time.Duration) int {
 	n := 1
 	for ; n < len(missing); n++ {
 		if missing[n].at == missing[n-1].at {
@@ -187,7 +195,7 @@ func together(missing []*absent) int {
 	return n
 }
 
-// window writes what is missing in it.
+// window takes what is missing in it.
 func (r *repair) window(ctx context.Context, w window.Window) error {
 	var failed error
 	fetched := r.now()
@@ -196,10 +204,7 @@ func (r *repair) window(ctx context.Context, w window.Window) error {
 			failed = r.take(ctx, ev, fetched)
 		}
 	})
-	if err := errors.Join(failed, err); err != nil {
-		return err
-	}
-	return r.flush(ctx)
+	return errors.Join(failed, err)
 }
 
 // take puts the event into the transaction if it is to be written.

@@ -32,9 +32,7 @@ func Verify(ctx context.Context, c Config, from, to auditlog.Second) (*Report, e
 	if err != nil {
 		return nil, err
 	}
-	if state != nil {
-		v.cursor = &state.Cursor
-	}
+	v.state = state
 	return v.run(ctx)
 }
 
@@ -43,7 +41,7 @@ type verification struct {
 	Config
 	from, to auditlog.Second // [from, to)
 	api      *openai.Client
-	cursor   *auditlog.Cursor // nil: there is none
+	state    *window.State    // nil: there is none
 	scopes   []auditlog.Scope // that the API lets us list
 
 	events, letters extent
@@ -60,6 +58,7 @@ type verification struct {
 
 // absent is an event that the API lists and the topic does not hold.
 type absent struct {
+	id       auditlog.Identity
 	name     string
 	at       auditlog.Second
 	scopes   []auditlog.Scope
@@ -71,7 +70,7 @@ func (c Config) verification(from, to auditlog.Second) (*verification, error) {
 	if from >= to {
 		return nil, fmt.Errorf("there is no time from %v to before %v", from, to)
 	}
-	client, err := c.client()
+	client, err := c.client(0)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +127,7 @@ func (v *verification) see(ev auditlog.Event) {
 func (v *verification) seeAbsent(id auditlog.Identity, ev auditlog.Event) {
 	a := v.absent[id]
 	if a == nil {
-		a = &absent{name: ev.Name(), at: ev.Second()}
+		a = &absent{id: id, name: ev.Name(), at: ev.Second()}
 		v.absent[id] = a
 		v.listed++
 	}
@@ -139,12 +138,14 @@ func (v *verification) seeAbsent(id auditlog.Identity, ev auditlog.Event) {
 
 // reader says who is to write an absent event.
 func (v *verification) reader(a *absent) window.Reader {
-	if v.cursor == nil {
-		return window.ReaderPast // nobody knows better
+	if v.state == nil || v.state.Memory.Has(a.id) {
+		// Nobody knows better, or the connector has written it: it is gone since, and
+		// the connector leaves it out for as long as it remembers, and then for good.
+		return window.ReaderPast
 	}
-	reader := window.ReaderOf(*v.cursor, a.scopes[0], a.at)
+	reader := window.ReaderOf(v.state.Cursor, a.scopes[0], a.at)
 	for _, scope := range a.scopes[1:] {
-		if other := window.ReaderOf(*v.cursor, scope, a.at); other == window.ReaderPast {
+		if other := window.ReaderOf(v.state.Cursor, scope, a.at); other == window.ReaderPast {
 			reader = other
 		}
 	}

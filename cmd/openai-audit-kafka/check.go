@@ -1,0 +1,98 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/config"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ops"
+)
+
+func (a *app) checkCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Try everything that run needs, and write nothing",
+		Long: `Tries everything that run needs: the key and what it may read, audit logging, the
+API's clock and order, the brokers, each ACL, the topics and their settings, the
+schema registry, and the cursor. It prints one line for each, with cause and remedy,
+and last which guarantee holds. It writes nothing and fences nobody, so it can be run
+beside a running connector.
+
+ok: as it should be. warning: it works, at a price. failed: run would not work.
+
+Exit codes: 0 nothing failed, 2 wrong usage or settings, 4 something failed.`,
+		Example: `  openai-audit-kafka check
+  openai-audit-kafka check --output json | jq '.checks[] | select(.state != "ok")'`,
+		Args: cobra.NoArgs,
+	}
+	name, output := organizationFlag(cmd), outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		asJSON, err := a.wantsJSON(*output)
+		if err != nil {
+			return err
+		}
+		settings, log, err := a.settings(config.Options{WithoutKey: true})
+		if err != nil {
+			return err
+		}
+		organizations := settings.Connector.Organizations
+		if *name != "" {
+			org, err := a.organization(settings, *name)
+			if err != nil {
+				return err
+			}
+			organizations = []connector.Organization{org}
+		}
+		for _, warning := range settings.Warnings {
+			fmt.Fprintf(a.stderr, "warning: %s\n", warning)
+		}
+		ok := true
+		for _, org := range organizations {
+			report := ops.Check(cmd.Context(), operate(settings, org, log), runSettings(settings.Connector, org))
+			if err := cmd.Context().Err(); err != nil {
+				return err
+			}
+			ok = ok && report.OK()
+			if asJSON {
+				err = a.printJSON(report)
+			} else {
+				err = a.printCheck(report, len(organizations) > 1)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if !ok {
+			return reportedError{errFound}
+		}
+		return nil
+	}
+	return cmd
+}
+
+func (a *app) printCheck(report *ops.CheckReport, several bool) error {
+	if several {
+		fmt.Fprintf(a.stdout, "%s:\n", report.Organization)
+	}
+	return report.Print(a.stdout)
+}
+
+// runSettings is what the settings say about a start of the connector.
+func runSettings(c connector.Config, org connector.Organization) ops.RunSettings {
+	s := ops.RunSettings{
+		CreateTopics: c.Kafka.CreateTopics,
+		Partitions:   c.Kafka.Partitions,
+		Replication:  c.Kafka.ReplicationFactor,
+		Retention:    c.Kafka.Retention,
+	}
+	if b := org.BackfillStart; b != nil {
+		s.Backfill = new(auditlog.Second)
+		if !b.Earliest {
+			*s.Backfill = auditlog.SecondOf(b.At)
+		}
+	}
+	return s
+}

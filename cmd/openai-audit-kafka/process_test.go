@@ -1,0 +1,381 @@
+package main
+
+import (
+	"errors"
+	"maps"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafkatest"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
+)
+
+// The stories of real processes on real Kafka: how they end, and what they leave.
+// They share one broker, since it takes seconds to start one.
+func TestProcesses(t *testing.T) {
+	c := kafkatest.Real(t)
+	for name, story := range map[string]func(t *testing.T, w *processes){
+		"a sleeper that was replaced writes nothing and leaves with 3": sleeperIsFenced,
+		"a second signal is obeyed at once":                            secondSignal,
+		"a refusal is exit code 1, with the remedy":                    refusalExits,
+		"a crash loop keeps the last stable offset moving":             crashLoop,
+	} {
+		t.Run(name, func(t *testing.T) { story(t, newProcesses(t, c)) })
+	}
+	for name, prepare := range stops {
+		t.Run("a signal is obeyed within 8 s, "+name, func(t *testing.T) {
+			t.Parallel() // they wait
+			w := newProcesses(t, c)
+			p := prepare(w)
+			began := time.Now()
+			p.signal(syscall.SIGTERM)
+			code := p.exit(20 * time.Second)
+			if took := time.Since(began); code != exitDone || took > stopLimit {
+				t.Errorf("exit code %d after %v\n%s", code, took, p.log.String())
+			}
+		})
+	}
+}
+
+// Wrong settings are exit code 2, with all faults at once.
+func TestWrongSettingsExit(t *testing.T) {
+	p := start(t, []string{
+		"OPENAI_ADMIN_KEY_FILE=/nonexistent/key", "POLL_INTERVAL=1ms", "KAFKA_TOPC=events", "LOOKBACK=never",
+		"KAFKA_SASL_MECHANISM=MAGIC", "ORGANIZATION_NAME=No Name", "HTTP_ADDR=off",
+	})
+	if code := p.exit(10 * time.Second); code != exitUsage {
+		t.Errorf("exit code %d", code)
+	}
+	for _, variable := range []string{
+		"OPENAI_ADMIN_KEY_FILE", "POLL_INTERVAL", "KAFKA_TOPC", "LOOKBACK", "KAFKA_SASL_MECHANISM", "ORGANIZATION_NAME",
+	} {
+		if !strings.Contains(p.log.String(), variable) {
+			t.Errorf("%s is not named:\n%s", variable, p.log.String())
+		}
+	}
+}
+
+// stops are what a process is in when it is told to stop.
+var stops = map[string]func(w *processes) *process{
+	"at work": func(w *processes) *process {
+		p := w.start(w.proxy.Brokers())
+		w.await()
+		return p
+	},
+	"in the middle of history": func(w *processes) *process {
+		w.api.Generate(50_000, w.from, auditlog.SecondOf(time.Now().Add(-time.Hour)))
+		p := w.start(w.proxy.Brokers())
+		w.awaitRequests(kmsg.EndTxn.Int16(), 5)
+		return p
+	},
+	"with an API that hangs at the start": func(w *processes) *process {
+		w.api.SetFaults(map[simulator.Fault]float64{simulator.Hang: 1})
+		p := w.start(w.proxy.Brokers())
+		w.awaitAPI()
+		return p
+	},
+	"with an API that hangs in its answers": func(w *processes) *process {
+		p := w.start(w.proxy.Brokers())
+		w.await()
+		w.api.SetFaults(map[simulator.Fault]float64{simulator.HangInBody: 1})
+		w.awaitAPI()
+		return p
+	},
+	"with Kafka dark at the start": func(w *processes) *process {
+		w.proxy.Dark(time.Minute)
+		p := w.start(w.proxy.Brokers())
+		time.Sleep(time.Second)
+		return p
+	},
+	"with Kafka dark at work": func(w *processes) *process {
+		p := w.start(w.proxy.Brokers())
+		w.await()
+		w.proxy.Dark(time.Minute)
+		time.Sleep(500 * time.Millisecond)
+		return p
+	},
+	"with Kafka dark in a transaction": func(w *processes) *process {
+		p := w.start(w.proxy.Brokers())
+		w.await()
+		w.proxy.Add(kafkatest.Fault{Key: kmsg.Produce.Int16(), Mode: kafkatest.CutBefore, Dark: time.Minute})
+		w.api.Step(5, 0, 0)
+		w.awaitStruck(kafkatest.CutBefore)
+		return p
+	},
+	"with a commit that is answered late, and none after it": func(w *processes) *process {
+		p := w.start(w.proxy.Brokers())
+		w.await()
+		w.proxy.Add(
+			kafkatest.Fault{Key: kmsg.EndTxn.Int16(), Mode: kafkatest.DelayAnswer, Delay: 2500 * time.Millisecond},
+			kafkatest.Fault{Key: kmsg.EndTxn.Int16(), Nth: kafkatest.EveryRequest, Mode: kafkatest.SwallowAnswer},
+		)
+		w.api.Step(5, 0, 0)
+		w.awaitStruck(kafkatest.DelayAnswer)
+		return p
+	},
+	"with a commit that is not answered": func(w *processes) *process {
+		p := w.start(w.proxy.Brokers())
+		w.await()
+		w.proxy.Add(kafkatest.Fault{Key: kmsg.EndTxn.Int16(), Nth: kafkatest.EveryRequest, Mode: kafkatest.SwallowAnswer})
+		w.api.Step(5, 0, 0)
+		w.awaitStruck(kafkatest.SwallowAnswer)
+		return p
+	},
+}
+
+// sleeperIsFenced stops a process inside a transaction, lets another one take
+// over, and wakes it up.
+func sleeperIsFenced(t *testing.T, w *processes) {
+	w.api.Generate(20_000, w.from, auditlog.SecondOf(time.Now().Add(-time.Hour)))
+	var sleeper *process
+	asleep := make(chan struct{})
+	produced := 0
+	w.proxy.Observe(func(f kafkatest.Frame) {
+		if f.Key != kmsg.Produce.Int16() || f.Answer {
+			return
+		}
+		// The frame is passed on afterwards: the transaction is open at the broker.
+		if produced++; produced == 8 {
+			sleeper.signal(syscall.SIGSTOP)
+			close(asleep)
+		}
+	})
+	sleeper = w.start(w.proxy.Brokers())
+	<-asleep
+	second := w.start(w.c.Brokers())
+	w.await()
+	before := w.ends()
+	sleeper.signal(syscall.SIGCONT)
+	if code := sleeper.exit(20 * time.Second); code != exitFenced {
+		t.Errorf("exit code %d\n%s", code, sleeper.log.String())
+	}
+	if after := w.ends(); !maps.Equal(before, after) {
+		t.Errorf("the topics ended at %v, and at %v after the sleeper woke up", before, after)
+	}
+	w.api.Step(20, 0, 0)
+	w.await()
+	second.signal(syscall.SIGTERM)
+	if code := second.exit(stopLimit); code != exitDone {
+		t.Errorf("the second one's exit code is %d\n%s", code, second.log.String())
+	}
+}
+
+// secondSignal tells a process twice that would wait for a commit's answer.
+func secondSignal(t *testing.T, w *processes) {
+	p := stops["with a commit that is not answered"](w)
+	p.signal(syscall.SIGTERM)
+	time.Sleep(300 * time.Millisecond)
+	began := time.Now()
+	p.signal(syscall.SIGTERM)
+	if code := p.exit(20 * time.Second); code != exitFailed || time.Since(began) > time.Second {
+		t.Errorf("exit code %d after %v", code, time.Since(began))
+	}
+	w.proxy.Clear()
+	w.start(w.c.Brokers())
+	w.await() // what was left is resolved
+}
+
+func refusalExits(t *testing.T, w *processes) {
+	w.c.CreateTopic(w.topics[2], 1, map[string]string{"cleanup.policy": "delete"})
+	p := w.start(w.c.Brokers())
+	if code := p.exit(20 * time.Second); code != exitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	for _, want := range []string{"cleanup.policy=delete", "kafka-configs.sh", `"exit_code":1`} {
+		if !strings.Contains(p.log.String(), want) {
+			t.Errorf("it does not say %q:\n%s", want, p.log.String())
+		}
+	}
+}
+
+// crashLoop kills a process inside its transaction, twenty times. Each start ends
+// what the one before left open, so readers are never held up for long.
+func crashLoop(t *testing.T, w *processes) {
+	w.api.Generate(20_000, w.from, auditlog.SecondOf(time.Now().Add(-time.Hour)))
+	var mu sync.Mutex // guards what follows
+	var p *process
+	ends := 0
+	w.proxy.Observe(func(f kafkatest.Frame) {
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case f.Answer:
+		case f.Key == kmsg.EndTxn.Int16():
+			ends++
+		case f.Key == kmsg.Produce.Int16() && ends == 3:
+			p.signal(syscall.SIGKILL) // and the frame is passed on
+		}
+	})
+	stable := int64(-1)
+	for n := range 20 {
+		mu.Lock()
+		ends, p = 0, w.start(w.proxy.Brokers())
+		mu.Unlock()
+		if code := p.exit(20 * time.Second); code != -1 {
+			t.Fatalf("start %d ended by itself with %d\n%s", n, code, p.log.String())
+		}
+		now := w.stable()
+		if now <= stable {
+			t.Errorf("start %d: the last stable offset is %d, and was %d", n, now, stable)
+		}
+		stable = now
+	}
+	w.proxy.Observe(nil)
+	w.start(w.c.Brokers())
+	w.await()
+	if stable, end := w.stable(), w.ends()[w.topics[0]]; stable != end {
+		t.Errorf("the last stable offset is %d of %d: a transaction is left open", stable, end)
+	}
+}
+
+// processes is a simulated API, a broker behind a proxy, and topics for processes.
+type processes struct {
+	t      *testing.T
+	c      *kafkatest.Cluster
+	proxy  *kafkatest.Proxy
+	api    *simulator.API
+	url    string
+	from   auditlog.Second
+	topics []string // events, dead letters, offsets
+}
+
+func newProcesses(t *testing.T, c *kafkatest.Cluster) *processes {
+	w := &processes{t: t, c: c, proxy: c.Proxy(), api: simulator.New(simulator.Config{Seed: 3})}
+	t.Cleanup(w.proxy.Close)
+	server := httptest.NewServer(w.api)
+	t.Cleanup(server.Close)
+	w.url = server.URL
+	w.topics = []string{c.Name("events"), c.Name("dlq"), c.Name("offsets")}
+	w.c.CreateTopic(w.topics[0], 1, nil)
+	w.c.CreateTopic(w.topics[1], 1, nil)
+	w.from = auditlog.SecondOf(time.Now().Add(-50 * 24 * time.Hour))
+	w.api.Step(20, 0, 0)
+	return w
+}
+
+func (w *processes) start(brokers []string) *process {
+	w.t.Helper()
+	return start(w.t, []string{
+		"OPENAI_ADMIN_KEY=" + simulator.Key, "OPENAI_BASE_URL=" + w.url + "/v1",
+		"BACKFILL_START_TIME=" + w.from.String(), "POLL_INTERVAL=1s", "HTTP_ADDR=off",
+		"KAFKA_BROKERS=" + strings.Join(brokers, ","),
+		"KAFKA_TOPIC=" + w.topics[0], "KAFKA_DLQ_TOPIC=" + w.topics[1], "KAFKA_OFFSETS_TOPIC=" + w.topics[2],
+	})
+}
+
+// await waits until the topic equals the API.
+func (w *processes) await() {
+	w.t.Helper()
+	if r := await(w.t, w.c, w.api, w.topics[:2]); !r.OK() {
+		w.t.Fatal(r)
+	}
+}
+
+func (w *processes) awaitAPI() {
+	before := w.api.Requests().Total
+	w.until("the API is asked", func() bool { return w.api.Requests().Total > before })
+}
+
+func (w *processes) awaitRequests(key int16, n int) {
+	w.until("transactions end", func() bool { return w.proxy.Count(key).Requests >= n })
+}
+
+func (w *processes) awaitStruck(mode kafkatest.Mode) {
+	w.until("the fault strikes", func() bool { return w.proxy.Struck(mode) > 0 })
+}
+
+func (w *processes) until(what string, ok func() bool) {
+	w.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.t.Fatalf("not within 20 s: %s", what)
+		}
+	}
+}
+
+// ends returns where the topics of events and dead letters end.
+func (w *processes) ends() map[string]int64 {
+	w.t.Helper()
+	ends := map[string]int64{}
+	for _, topic := range w.topics[:2] {
+		offsets, err := w.c.Admin().ListEndOffsets(w.t.Context(), topic)
+		if err = errors.Join(err, offsets.Error()); err != nil {
+			w.t.Fatal(err)
+		}
+		ends[topic] = offsets[topic][0].Offset
+	}
+	return ends
+}
+
+// stable returns the last stable offset of the events topic.
+func (w *processes) stable() int64 {
+	w.t.Helper()
+	offsets, err := w.c.Admin().ListCommittedOffsets(w.t.Context(), w.topics[0])
+	if err = errors.Join(err, offsets.Error()); err != nil {
+		w.t.Fatal(err)
+	}
+	return offsets[w.topics[0]][0].Offset
+}
+
+// process is the program as its own process.
+type process struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	log  output
+	done chan struct{}
+}
+
+// start starts the program, to be killed when the test ends.
+func start(t *testing.T, environ []string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: exec.Command(os.Args[0], asProgram), done: make(chan struct{})}
+	p.cmd.Env = environ
+	p.cmd.Stderr = &p.log
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = p.cmd.Wait(); close(p.done) }() // ends with the process
+	t.Cleanup(func() { _ = p.cmd.Process.Kill(); <-p.done })
+	return p
+}
+
+func (p *process) signal(s syscall.Signal) { _ = p.cmd.Process.Signal(s) }
+
+// exit waits for the process and returns its exit code, -1 after a signal.
+func (p *process) exit(within time.Duration) int {
+	p.t.Helper()
+	select {
+	case <-p.done:
+		return p.cmd.ProcessState.ExitCode()
+	case <-time.After(within):
+		p.t.Fatalf("still there after %v\n%s", within, p.log.String())
+		return 0
+	}
+}
+
+// output is what a process wrote so far.
+type output struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}

@@ -1,0 +1,156 @@
+package ops
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
+)
+
+// checkSettings looks at the settings of the topics that are there.
+func (k *checker) checkSettings() {
+	names := k.Topics.names()
+	for _, role := range roles {
+		topic, ok := k.topics[names[role]]
+		if !ok {
+			continue
+		}
+		findings := []Finding{replicationFinding(topic)}
+		if topic.Known {
+			findings = append(findings, sizeFinding(topic))
+			if role == "offsets" {
+				findings = append(findings, compactionFinding(topic))
+			} else {
+				findings = append(findings, k.timeFinding(role, topic), k.retentionFinding(role, topic))
+			}
+		}
+		k.add("settings of "+topic.Name, worst(findings))
+		for _, f := range others(findings) {
+			k.add("settings of "+topic.Name, f)
+		}
+	}
+	events, offsets := k.topics[k.Topics.Events], k.topics[k.Topics.Offsets]
+	if events.Replication > offsets.Replication && offsets.Replication > 0 {
+		k.add("settings of "+offsets.Name, warning("give it as many replicas as the events topic",
+			"it has %d replicas, and the events topic %d: if it is lost, so is the knowledge of what was written", offsets.Replication, events.Replication))
+	}
+}
+
+// worst returns the first finding that is not ok, or one that says that all are.
+func worst(findings []Finding) Finding {
+	for _, f := range findings {
+		if f.State != OK {
+			return f
+		}
+	}
+	return fine("they fit")
+}
+
+// others returns what is not ok, beyond the first.
+func others(findings []Finding) (rest []Finding) {
+	seen := false
+	for _, f := range findings {
+		if f.State != OK && seen {
+			rest = append(rest, f)
+		}
+		seen = seen || f.State != OK
+	}
+	return rest
+}
+
+func replicationFinding(t kafka.Topic) Finding {
+	switch {
+	case t.MinInsyncReplicas > t.Replication:
+		return failed("lower min.insync.replicas, or add replicas", "min.insync.replicas is %d and there are %d replicas, so nothing can be written", t.MinInsyncReplicas, t.Replication)
+	case t.Replication == 1:
+		return warning("give it three replicas and min.insync.replicas=2", "replication is 1: a lost broker loses data")
+	case t.MinInsyncReplicas == t.Replication:
+		return warning("set min.insync.replicas below the replicas", "min.insync.replicas is %d, as many as there are replicas: one broker that is away stops the writing", t.MinInsyncReplicas)
+	case t.MinInsyncReplicas < 2:
+		return warning("set min.insync.replicas=2", "min.insync.replicas is 1: what one broker alone has acknowledged can be lost with it")
+	}
+	return fine("")
+}
+
+func compactionFinding(t kafka.Topic) Finding {
+	if t.CleanupPolicy == "compact" {
+		return fine("")
+	}
+	err := &kafka.PolicyError{Topic: t.Name, Policy: t.CleanupPolicy}
+	return failed(kafka.Explain(err), "%v", err)
+}
+
+func sizeFinding(t kafka.Topic) Finding {
+	const usual = 1_000_000 // Kafka's default is a little more
+	if t.MaxMessageBytes >= usual {
+		return fine("")
+	}
+	return warning("raise it to 1048588 or more", "max.message.bytes is %d: larger events become dead letters", t.MaxMessageBytes)
+}
+
+// timeFinding looks at what the topic does with timestamps.
+func (k *checker) timeFinding(role string, t kafka.Topic) Finding {
+	switch {
+	case t.TimestampType == "LogAppendTime" && k.EventTime:
+		return warning("set message.timestamp.type=CreateTime, or KAFKA_TIMESTAMP=ingest", "message.timestamp.type=LogAppendTime: KAFKA_TIMESTAMP=event has no effect")
+	case t.TimestampType == "LogAppendTime", role == "dlq":
+		return fine("")
+	case !k.EventTime && t.TimestampAfterMaxMs < time.Minute.Milliseconds():
+		return warning("raise it, or keep the clocks close", "message.timestamp.after.max.ms is %d: a host clock ahead by more stops the writing", t.TimestampAfterMaxMs)
+	case k.EventTime && k.run.Backfill != nil && k.age().Milliseconds() > t.TimestampBeforeMaxMs:
+		return failed("raise message.timestamp.before.max.ms, set KAFKA_TIMESTAMP=ingest, or ask for less with BACKFILL_START_TIME",
+			"it refuses records older than %s, and history from %s ago is wanted with KAFKA_TIMESTAMP=event", span(milliseconds(t.TimestampBeforeMaxMs)), span(k.age()))
+	case k.EventTime && t.TimestampBeforeMaxMs < (24*time.Hour).Milliseconds():
+		return failed("raise message.timestamp.before.max.ms, or set KAFKA_TIMESTAMP=ingest",
+			"it refuses records older than %s: an event that shows up late stops the writing", span(milliseconds(t.TimestampBeforeMaxMs)))
+	}
+	return fine("")
+}
+
+func milliseconds(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }
+
+// age is how far back history is wanted.
+func (k *checker) age() time.Duration { return k.now().Sub(k.run.Backfill.Time()) }
+
+func (k *checker) retentionFinding(role string, t kafka.Topic) Finding {
+	if t.RetentionMs < 0 || k.run.Backfill == nil || role == "dlq" {
+		return fine("")
+	}
+	keeps := milliseconds(t.RetentionMs)
+	switch {
+	case k.age() <= keeps:
+		return fine("")
+	case k.EventTime && t.TimestampType != "LogAppendTime":
+		return failed("raise retention.ms (or set it to -1), set KAFKA_TIMESTAMP=ingest, or ask for less with BACKFILL_START_TIME",
+			"it keeps records for %s, and would delete history from %s ago within minutes, since KAFKA_TIMESTAMP=event", span(keeps), span(k.age()))
+	}
+	return warning("raise retention.ms (or set it to -1) if history is to stay", "it keeps records for %s after they are written, and history from %s ago is wanted", span(keeps), span(k.age()))
+}
+
+// firstRun looks for what a first run would refuse.
+func (k *checker) firstRun(ctx context.Context) Finding {
+	if !k.exists(k.Topics.Events) || !k.sights[k.Topics.Events].May.Read {
+		return fine("none: the next run is the first")
+	}
+	topic := k.topics[k.Topics.Events]
+	holds, err := txlog.Holds(ctx, k.Connection, topic.Name, topic.Partitions, txlog.Header{Key: "ce_source", Value: []byte(k.source())})
+	switch {
+	case err != nil:
+		return warning("try again", "there is none, and whether %s holds events already could not be found out: %v", topic.Name, err)
+	case holds:
+		return failed("restore the offsets topic, or give a new events topic; `cursor reset` says that writing everything again is meant",
+			"there is none, and %s holds events of %s: the state was lost", topic.Name, k.Organization)
+	}
+	return fine("none: the next run is the first")
+}
+
+// unusableState is a state that a start would refuse.
+func unusableState(err error) Finding {
+	if e, ok := errors.AsType[*window.StateError](err); ok {
+		return failed(e.Remedy, "%v", e.Err)
+	}
+	return failed("look at it with `cursor show`", "%v", err)
+}

@@ -1,0 +1,57 @@
+package ops
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
+	"github.com/openai-audit-kafka/openai-audit-kafka/schemas"
+)
+
+// RegisterSchema puts the newest schema under the topic's subject, if it is not
+// there, and says what came of it.
+func RegisterSchema(ctx context.Context, c Config, out io.Writer) error {
+	registry := c.Registry
+	registry.AutoRegister = true // that is what was asked for
+	framing, version, err := codec.Register(ctx, registry, c.Logger)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "version %d of the schema is registered under %s: %v\n", version.Number, registry.Subject, framing)
+	return err
+}
+
+// CheckSchema holds the newest schema against the topic's subject, and reports
+// whether the connector can write with these settings.
+func CheckSchema(ctx context.Context, c Config, out io.Writer) (ok bool, err error) {
+	found, err := codec.Check(ctx, c.Registry)
+	if err != nil {
+		return false, err
+	}
+	f := c.schemaFinding(found)
+	_, err = fmt.Fprintln(out, f.text())
+	return f.State != Failed, err
+}
+
+// schemaFinding says what the state of the subject means.
+func (c Config) schemaFinding(s codec.SchemaCheck) Finding {
+	newest := schemas.Latest().Number
+	switch {
+	case !s.Compatible():
+		return failed("give the connector a topic of its own, or remove what is under the subject",
+			"version %d of the schema does not fit: %s", newest, s.Difference)
+	case !s.Found && !c.Registry.AutoRegister && s.Older == 0:
+		return failed("register it with `schema register`, or set SCHEMA_REGISTRY_AUTO_REGISTER=true",
+			"the schema is not registered under %s, and may not be", s.Subject)
+	case !s.Found && !c.Registry.AutoRegister:
+		return warning("register the newest with `schema register`",
+			"%s has version %d of the schema; it is written without the columns of version %d", s.Subject, s.Older, newest)
+	case s.Registered > 0 && s.Level != "FULL_TRANSITIVE":
+		return warning("set the subject's compatibility to FULL_TRANSITIVE, or a schema that breaks consumers may be registered",
+			"the compatibility of %s is %s", s.Subject, s.Level)
+	case !s.Found:
+		return fine("version %d fits, and is registered under %s at the first start", newest, s.Subject)
+	}
+	return fine("version %d is registered under %s, id %d", newest, s.Subject, s.ID)
+}
