@@ -33,7 +33,7 @@ kafka: ## run a real Apache Kafka on this machine until Ctrl-C (Java, Maven)
 
 .PHONY: test
 test: ## run the tests, on real Kafka too if Java and Maven are there
-	CGO_ENABLED=0 go run ./internal/kafkatest/localkafka -- go test $(TESTFLAGS) $(PKG)
+	CGO_ENABLED=0 go run ./internal/kafkatest/localkafka -- go test -timeout 20m $(TESTFLAGS) $(PKG)
 
 .PHONY: bench
 bench: ## run the benchmarks

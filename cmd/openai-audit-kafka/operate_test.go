@@ -141,7 +141,7 @@ func TestOperatorCommands(t *testing.T) {
 	t.Run("verify", func(t *testing.T) { testVerifyCommand(t, w) })
 	t.Run("check", func(t *testing.T) {
 		out, _ := w.command(t, exitDone, "check")
-		if !strings.Contains(out, "ok       it may read organization events") || !strings.Contains(out, "exactly once for read_committed consumers; a lost broker loses data, since replication is 1.\n") {
+		if !strings.Contains(out, "ok       api key: it may read organization events") || !strings.Contains(out, "exactly once for read_committed consumers; a lost broker loses data, since replication is 1.\n") {
 			t.Error(out)
 		}
 		out, _ = w.command(t, exitFound, "check --output json", "OPENAI_ADMIN_KEY=sk-proj-0123456789abcdef")
@@ -254,7 +254,7 @@ func testCursorEdits(t *testing.T, w *operated) {
 }
 
 func TestConfirmed(t *testing.T) {
-	for answer, want := range map[string]bool{"yes\n": true, " yes ": true, "y\n": false, "no\n": false, "": false, "\nyes\n": false} {
+	for answer, want := range map[string]bool{"yes\n": true, "\tyes": true, "y\n": false, "no\n": false, "": false, "\nyes\n": false} {
 		var asked strings.Builder
 		if got := confirmed(strings.NewReader(answer), &asked); got != want || asked.Len() == 0 {
 			t.Errorf("%q: %v", answer, got)

@@ -79,8 +79,9 @@ func clockFinding(skew time.Duration) Finding {
 	if skew.Abs() < notable {
 		return fine("%v apart from this host's", skew.Abs().Round(time.Second))
 	}
+	skew = skew.Round(time.Minute) // it is not known better than to a second
 	return warning("set this host's clock; until then the earlier of both counts, and new events are read again for longer",
-		"the API's clock and this host's are %v apart", skew.Abs().Round(time.Second))
+		"the API's clock and this host's are %s apart", span(skew.Abs()))
 }
 
 func disordered(err error) bool {

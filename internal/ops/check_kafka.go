@@ -26,7 +26,7 @@ func (k *checker) checkKafka(ctx context.Context) {
 		err = client.Ping(ctx)
 	}
 	if err != nil {
-		k.add("brokers", failed(kafka.Explain(err), "%s: %v", strings.Join(k.Connection.Brokers, ","), err))
+		k.add("brokers", k.brokersFailed(err))
 		return
 	}
 	k.reachable = true
@@ -59,6 +59,15 @@ func (k *checker) checkKafka(ctx context.Context) {
 		return
 	}
 	k.checkSettings()
+}
+
+func (k *checker) brokersFailed(err error) Finding {
+	remedy := kafka.Explain(err)
+	if kafka.Classify(err) == kafka.ClassUnknown && !k.Connection.TLS.Enabled {
+		// A TLS alert, read as an answer, is an error without a type.
+		remedy = "what answers there may speak TLS: check KAFKA_TLS and the port in KAFKA_BROKERS; else: " + remedy
+	}
+	return failed(remedy, "%s: %v", strings.Join(k.Connection.Brokers, ","), err)
 }
 
 func (k *checker) transactionFinding(state string, err error) Finding {

@@ -15,7 +15,10 @@ import (
 func (r CursorReport) Print(w io.Writer) error {
 	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	line := func(name, format string, args ...any) { fmt.Fprintf(tab, name+"\t"+format+"\n", args...) }
-	line("organization", "%s (the API calls it %s)", r.Organization, cmp.Or(r.APIOrganization, "nothing"))
+	line("organization", "%s", r.Organization)
+	if r.APIOrganization != "" {
+		line("the API's name", "%s", r.APIOrganization)
+	}
 	line("written", "%s", r.when(r.WrittenAt))
 	if r.StartAnew {
 		line("state", "reset: the next run starts anew and emits again")

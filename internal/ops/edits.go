@@ -136,9 +136,7 @@ func accepts(was, is map[string]auditlog.Topic) (does []string, moved map[string
 // Reset returns the edit after which the organization starts anew. It works on
 // states that nobody can read, and on one that is lost.
 func Reset(ctx context.Context, c Config) (*Edit, error) {
-	edit, err := c.newEdit(ctx, func(records map[string][]byte, now auditlog.Second) ([]string, []txlog.Change, error) {
-		return c.reset(records, now)
-	})
+	edit, err := c.newEdit(ctx, c.reset)
 	if err != nil {
 		return nil, err
 	}

@@ -36,11 +36,14 @@ func failed(remedy, format string, args ...any) Finding {
 	return Finding{State: Failed, Cause: fmt.Sprintf(format, args...), Remedy: remedy}
 }
 
-// text returns the finding without its name.
+// text returns the finding as a line.
 func (f Finding) text() string {
-	text := fmt.Sprintf("%-8s %s", f.State, f.Cause)
-	if f.Remedy != "" {
-		text += ": " + f.Remedy
+	text := fmt.Sprintf("%-8s ", f.State)
+	if f.Name != "" {
+		text += f.Name + ": "
+	}
+	if text += f.Cause; f.Remedy != "" {
+		text += "; " + f.Remedy
 	}
 	return text
 }
@@ -66,7 +69,7 @@ func (r *CheckReport) OK() bool {
 // Print writes one line for each check, and the guarantee last.
 func (r *CheckReport) Print(w io.Writer) error {
 	for _, f := range r.Checks {
-		fmt.Fprintf(w, "%-24s %s\n", f.Name, f.text())
+		fmt.Fprintln(w, f.text())
 	}
 	_, err := fmt.Fprintln(w, r.Guarantee)
 	return err

@@ -200,9 +200,9 @@ func TestVerifyAfterRetention(t *testing.T) {
 			}
 		}
 		slices.Sort(lost)
-		delete := kadm.Offsets{}
-		delete.Add(kadm.Offset{Topic: w.ops.Topics.Events, Partition: 0, At: 50})
-		if _, err := c.Admin().DeleteRecords(t.Context(), delete); err != nil {
+		upTo := kadm.Offsets{}
+		upTo.Add(kadm.Offset{Topic: w.ops.Topics.Events, Partition: 0, At: 50})
+		if _, err := c.Admin().DeleteRecords(t.Context(), upTo); err != nil {
 			t.Fatal(err)
 		}
 		r := w.verify(auditlog.SecondOf(start), ago(0))
