@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
@@ -151,14 +153,15 @@ func TestEditIsFenced(t *testing.T) {
 		t.Fatal(err)
 	}
 	opened := strings.Count(w.log.String(), "msg=opened")
-	begun := false
+	var begun sync.Once
 	proxy.Observe(func(f kafkatest.Frame) {
-		const addPartitionsToTxn, produce = 24, 0
-		if !begun && !f.Answer && (f.Key == addPartitionsToTxn || f.Key == produce) {
-			begun = true
+		if f.Answer || f.Key != kmsg.AddPartitionsToTxn.Int16() && f.Key != kmsg.Produce.Int16() {
+			return
+		}
+		begun.Do(func() {
 			w.start()
 			eventually(t, "the connector is open", func() bool { return strings.Count(w.log.String(), "msg=opened") > opened })
-		}
+		})
 	})
 	if err := edit.Apply(t.Context()); !errors.Is(err, ops.ErrFenced) {
 		t.Errorf("got %v, want ErrFenced", err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -124,13 +125,11 @@ func TestTwoRepairs(t *testing.T) {
 		w.late(2800)
 		proxy := c.Proxy()
 		held, release := make(chan struct{}), make(chan struct{})
-		commits := 0
+		var commits atomic.Int32
 		proxy.Observe(func(f kafkatest.Frame) {
-			if f.Key == kmsg.EndTxn.Int16() && !f.Answer {
-				if commits++; commits == 2 {
-					close(held)
-					<-release
-				}
+			if f.Key == kmsg.EndTxn.Int16() && !f.Answer && commits.Add(1) == 2 {
+				close(held)
+				<-release
 			}
 		})
 		first := w.ops
