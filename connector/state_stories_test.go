@@ -343,7 +343,7 @@ func TestFirstRunWithoutHistoryEmitsNothingOld(t *testing.T) {
 // what is late by the larger one is found once it has grown into effect.
 func TestChangedLookbacksDoubleNothing(t *testing.T) {
 	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
-		w.cfg.PollInterval = 5 * time.Minute
+		w.cfg.PollInterval = 20 * time.Minute
 		began := time.Now()
 		w.backfill(began.Add(-10 * 24 * time.Hour))
 		w.api.Generate(500, w.since, auditlog.SecondOf(began))
@@ -357,9 +357,9 @@ func TestChangedLookbacksDoubleNothing(t *testing.T) {
 			late := lookback.live * 9 / 10
 			i := w.start()
 			i.awaitReady()
-			for range 30 {
+			for range 13 {
 				w.api.Step(5, 0.3, min(late, time.Hour))
-				time.Sleep(time.Hour)
+				time.Sleep(2 * time.Hour)
 			}
 			w.add(time.Now().Add(-late), 0)
 			time.Sleep(time.Hour)
@@ -374,9 +374,10 @@ func TestChangedLookbacksDoubleNothing(t *testing.T) {
 // An earlier start adds just what lies before; a later or unset one changes nothing.
 func TestMovedStart(t *testing.T) {
 	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
+		w.cfg.PollInterval = 5 * time.Minute
 		began := time.Now()
 		day := func(n int) time.Time { return began.Add(-time.Duration(n) * 24 * time.Hour) }
-		w.api.Generate(3000, auditlog.SecondOf(day(30)), auditlog.SecondOf(began))
+		w.api.Generate(1000, auditlog.SecondOf(day(30)), auditlog.SecondOf(began))
 		for _, start := range []struct {
 			from *connector.BackfillStart
 			days int // from which the topic is equal then
@@ -391,9 +392,9 @@ func TestMovedStart(t *testing.T) {
 		} {
 			w.cfg.Organizations[0].BackfillStart = start.from
 			i := w.start()
-			time.Sleep(2 * time.Hour)
+			time.Sleep(time.Hour)
 			w.api.Step(3, 0, 0)
-			time.Sleep(time.Minute)
+			time.Sleep(6 * time.Minute)
 			w.must(i.stop())
 			w.since = auditlog.SecondOf(day(start.days))
 			if start.from != nil && !start.from.Earliest && start.from.At.Before(w.since.Time()) {
@@ -410,7 +411,7 @@ func TestMovedStart(t *testing.T) {
 // off and on, it goes on from where it was. Events of both scopes stay single.
 func TestTenantScopeTurnedOnLater(t *testing.T) {
 	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
-		w.cfg.PollInterval = time.Minute
+		w.cfg.PollInterval = 15 * time.Minute
 		began := time.Now()
 		w.backfill(began.Add(-10 * 24 * time.Hour))
 		w.api.Generate(500, w.since, auditlog.SecondOf(began))
@@ -425,9 +426,9 @@ func TestTenantScopeTurnedOnLater(t *testing.T) {
 			w.cfg.Organizations[0].TenantEvents = tenant
 			i := w.start()
 			i.awaitReady()
-			for range 30 {
+			for range 13 {
 				both()
-				time.Sleep(time.Hour)
+				time.Sleep(2 * time.Hour)
 			}
 			w.must(i.stop())
 			r := w.report()
@@ -445,6 +446,7 @@ func TestTenantScopeTurnedOnLater(t *testing.T) {
 // the first run and of catching up, and late ones exactly at the floor.
 func TestEdgesOfFloorAndHistory(t *testing.T) {
 	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
+		w.cfg.PollInterval = time.Minute
 		began := time.Now()
 		w.backfill(began.Add(-30 * 24 * time.Hour))
 		around := func(at time.Time) {
@@ -484,7 +486,7 @@ func TestEdgesOfFloorAndHistory(t *testing.T) {
 // start may be older by now than what the topic keeps.
 func TestRetentionEatsBackfillOnlyWhereHistoryIsLeft(t *testing.T) {
 	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
-		w.cfg.PollInterval = time.Hour
+		w.cfg.PollInterval = 6 * time.Hour
 		w.cfg.Kafka.Timestamp = connector.TimestampEvent
 		w.cfg.Kafka.Retention = 10 * 24 * time.Hour
 		began := time.Now()
@@ -494,7 +496,7 @@ func TestRetentionEatsBackfillOnlyWhereHistoryIsLeft(t *testing.T) {
 		time.Sleep(3 * 24 * time.Hour)
 		w.must(i.stop())
 		i = w.start()
-		time.Sleep(time.Hour)
+		time.Sleep(10 * time.Minute)
 		select {
 		case <-i.done:
 			t.Fatalf("it ended with %v", i.err)

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafkatest"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
+)
+
+// TestKcatAndTail: on real Kafka, tail prints what was written, and kcat, which
+// nobody here wrote, reads keys, headers and timestamps.
+func TestKcatAndTail(t *testing.T) {
+	kcat, err := exec.LookPath("kcat")
+	if err != nil {
+		if os.Getenv("REQUIRE_KAFKA") != "" {
+			t.Fatal("kcat is missing: install the package kcat")
+		}
+		t.Skip("NOT RUN: kcat is missing")
+	}
+	c := kafkatest.Real(t)
+	api := simulator.New(simulator.Config{})
+	at := auditlog.SecondOf(time.Now().Add(-time.Hour))
+	var ids []string
+	for n := range 3 {
+		ids = append(ids, fmt.Sprintf("audit_log-kcat%d", n))
+		api.Add(simulator.Event{ID: ids[n], Type: "login.succeeded", EffectiveAt: at + auditlog.Second(n)})
+	}
+	server := httptest.NewServer(api)
+	defer server.Close()
+	began := time.Now()
+	environ := []string{
+		"OPENAI_ADMIN_KEY=" + simulator.Key, "OPENAI_BASE_URL=" + server.URL + "/v1", "BACKFILL_START_TIME=2h",
+		"KAFKA_BROKERS=" + strings.Join(c.Brokers(), ","), "HTTP_ADDR=off",
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan int)
+	go func() { done <- run(ctx, nil, environ, &strings.Builder{}, &strings.Builder{}) }()
+	report := await(t, c, api, []string{"openai.audit.events", "openai.audit.events.dlq"})
+	stop()
+	if code := <-done; code != 0 || !report.OK() {
+		t.Fatalf("exit code %d, %v", code, report)
+	}
+
+	out, err := exec.CommandContext(t.Context(), kcat, "-b", c.Brokers()[0], "-t", "openai.audit.events",
+		"-C", "-e", "-q", "-X", "isolation.level=read_committed", "-f", "%k %T %h\n").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	if len(lines) != len(ids) {
+		t.Fatalf("kcat read %d records, want %d:\n%s", len(lines), len(ids), out)
+	}
+	for n, line := range lines {
+		var key, headers string
+		var millis int64
+		if _, err := fmt.Sscan(line, &key, &millis, &headers); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		want := fmt.Sprintf("ce_specversion=1.0,ce_id=%s,ce_type=com.openai.audit.login.succeeded,"+
+			"ce_source=/openai/organizations/default,ce_time=%v,", ids[n], at+auditlog.Second(n))
+		if key != ids[n] || !strings.HasPrefix(headers, want) || time.UnixMilli(millis).Before(began.Add(-time.Second)) {
+			t.Errorf("kcat read %q\nwant key %s, a time of writing, and headers that begin with %s", line, ids[n], want)
+		}
+	}
+
+	code, tail, errs := runProgram(t, environ, "tail", "-n", "2")
+	if code != 0 || strings.Count(tail, "\n") != 2 || !strings.Contains(tail, ids[1]) || !strings.Contains(tail, ids[2]) {
+		t.Errorf("tail -n 2: exit code %d\n%s%s", code, tail, errs)
+	}
+}
