@@ -32,7 +32,11 @@ func (f Faults) Error() string {
 	for i, fault := range f {
 		lines[i] = "  " + fault.String()
 	}
-	return fmt.Sprintf("the settings have %d faults:\n%s", len(f), strings.Join(lines, "\n"))
+	count := fmt.Sprintf("%d faults", len(f))
+	if len(f) == 1 {
+		count = "a fault"
+	}
+	return fmt.Sprintf("the settings have %s:\n%s", count, strings.Join(lines, "\n"))
 }
 
 func (f Faults) sorted() Faults {

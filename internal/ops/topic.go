@@ -35,19 +35,29 @@ const piece = 50_000
 func (c Config) read(ctx context.Context, e extent, fn func(*kafka.Record) error) error {
 	done := int64(0)
 	for partition, offsets := range e.offsets {
-		reader, err := kafka.NewReader(c.Connection, e.topic, int32(partition), kafka.LogStart)
+		err := c.readPartition(ctx, e.topic, int32(partition), offsets, fn, func(n int64) {
+			done += n
+			c.progress("reading "+e.topic, done, e.size())
+		})
 		if err != nil {
 			return err
 		}
-		defer reader.Close()
-		for from := offsets.Start; from < offsets.End; from += piece {
-			to := min(from+piece, offsets.End)
-			if err := readPiece(ctx, reader, to, fn); err != nil {
-				return err
-			}
-			done += to - from
-			c.progress("reading "+e.topic, done, e.size())
+	}
+	return nil
+}
+
+func (c Config) readPartition(ctx context.Context, topic string, partition int32, o kafka.Offsets, fn func(*kafka.Record) error, progress func(n int64)) error {
+	reader, err := kafka.NewReader(c.Connection, topic, partition, kafka.LogStart)
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	for from := o.Start; from < o.End; from += piece {
+		to := min(from+piece, o.End)
+		if err := readPiece(ctx, reader, to, fn); err != nil {
+			return err
 		}
+		progress(to - from)
 	}
 	return nil
 }

@@ -61,7 +61,8 @@ type absent struct {
 	id       auditlog.Identity
 	name     string
 	at       auditlog.Second
-	scopes   []auditlog.Scope
+	tenant   bool // the tenant lists it
+	ours     bool // the organization does
 	taken    bool // for a transaction of a repair
 	repaired bool
 }
@@ -131,9 +132,8 @@ func (v *verification) seeAbsent(id auditlog.Identity, ev auditlog.Event) {
 		v.absent[id] = a
 		v.listed++
 	}
-	if !slices.Contains(a.scopes, ev.Scope) {
-		a.scopes = append(a.scopes, ev.Scope)
-	}
+	a.tenant = a.tenant || ev.Scope == auditlog.ScopeTenant
+	a.ours = a.ours || ev.Scope == auditlog.ScopeOrganization
 }
 
 // reader says who is to write an absent event.
@@ -143,11 +143,12 @@ func (v *verification) reader(a *absent) window.Reader {
 		// the connector leaves it out for as long as it remembers, and then for good.
 		return window.ReaderPast
 	}
-	reader := window.ReaderOf(v.state.Cursor, a.scopes[0], a.at)
-	for _, scope := range a.scopes[1:] {
-		if other := window.ReaderOf(v.state.Cursor, scope, a.at); other == window.ReaderPast {
-			reader = other
-		}
+	reader := window.ReaderLater
+	if a.ours {
+		reader = window.ReaderOf(v.state.Cursor, auditlog.ScopeOrganization, a.at)
+	}
+	if a.tenant && reader == window.ReaderLater {
+		reader = window.ReaderOf(v.state.Cursor, auditlog.ScopeTenant, a.at)
 	}
 	return reader
 }
