@@ -94,6 +94,9 @@ func TestEnemyAPI(t *testing.T) {
 		}
 	}
 	for _, fault := range slices.Sorted(maps.Keys(enemies)) {
+		if testing.Short() && enemies[fault].heavy {
+			continue // gigabytes, which the race detector makes minutes of
+		}
 		t.Run(string(fault), func(t *testing.T) {
 			var peak atomic.Uint64
 			api := simulator.Config{
