@@ -66,7 +66,7 @@ check-vuln: $(TOOLS)
 # of "make test"; here its tests are skipped.
 .PHONY: check-race
 check-race:
-	REQUIRE_KAFKA= KAFKA_TEST_BROKERS=off CGO_ENABLED=1 go test -race -short -timeout 20m $(TESTFLAGS) $(PKG)
+	REQUIRE_KAFKA= KAFKA_TEST_BROKERS=off CGO_ENABLED=1 go test -race -short -timeout 30m $(TESTFLAGS) $(PKG)
 
 .PHONY: check-fuzz
 check-fuzz:
