@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -569,12 +570,19 @@ func (w *world) remake(topic string, partitions int32) {
 	w.cluster.CreateTopic(topic, partitions, config)
 }
 
-// alter changes a setting of the topic.
+// alter changes a setting of the topic, and waits until the broker tells it so: it
+// describes topics from what has reached it.
 func (w *world) alter(topic, name, value string) {
 	w.t.Helper()
-	responses, err := w.cluster.Admin().AlterTopicConfigs(w.t.Context(), []kadm.AlterConfig{{Name: name, Value: &value}}, topic)
+	admin := w.cluster.Admin()
+	responses, err := admin.AlterTopicConfigs(w.t.Context(), []kadm.AlterConfig{{Name: name, Value: &value}}, topic)
 	w.must(err)
 	w.must(responses[0].Err)
+	eventually(w.t, 20*time.Second, topic+" has "+name+"="+value, func() bool {
+		described, err := admin.DescribeTopicConfigs(w.t.Context(), topic)
+		w.must(err)
+		return slices.ContainsFunc(described[0].Configs, func(c kadm.Config) bool { return c.Key == name && c.MaybeValue() == value })
+	})
 }
 
 // empty deletes all records of the topic, which is compacted: Kafka lets nobody

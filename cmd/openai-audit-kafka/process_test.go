@@ -136,10 +136,13 @@ var stops = map[string]func(w *processes) *process{
 // over, and wakes it up.
 func sleeperIsFenced(t *testing.T, w *processes) {
 	w.api.Generate(20_000, w.from, auditlog.SecondOf(time.Now().Add(-time.Hour)))
+	var mu sync.Mutex // guards sleeper and produced
 	var sleeper *process
 	asleep := make(chan struct{})
 	produced := 0
 	w.proxy.Observe(func(f kafkatest.Frame) {
+		mu.Lock()
+		defer mu.Unlock()
 		if f.Key != kmsg.Produce.Int16() || f.Answer {
 			return
 		}
@@ -149,7 +152,9 @@ func sleeperIsFenced(t *testing.T, w *processes) {
 			close(asleep)
 		}
 	})
+	mu.Lock()
 	sleeper = w.start(w.proxy.Brokers())
+	mu.Unlock()
 	<-asleep
 	second := w.start(w.c.Brokers())
 	w.await()
