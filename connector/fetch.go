@@ -3,6 +3,7 @@ package connector
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
@@ -55,6 +56,7 @@ type fetch struct {
 	slot *slot
 
 	known    map[auditlog.Identity]struct{} // listed in this window, or beside it
+	only     map[auditlog.Identity]struct{} // of the tenant's, to take no others; nil: all
 	part     read
 	bytes    int // of the part
 	allBytes int
@@ -70,12 +72,45 @@ func (f *fetch) run(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, scope := range f.scopes {
+	scopes := f.scopes
+	if f.tenantAlone() {
+		if err := f.peek(ctx); err != nil {
+			return err
+		}
+		if scopes = auditlog.Scopes(); len(f.only) == 0 {
+			scopes = nil
+		}
+	}
+	for _, scope := range scopes {
 		if err := f.walk(ctx, scope, func(page openai.Page) error { return f.take(ctx, page) }); err != nil {
 			return err
 		}
 	}
 	return f.give(ctx, false)
+}
+
+// tenantAlone reports whether the tenant's list is walked alone, above the floor,
+// while the organization's can be read. What is new in it may be in both.
+func (f *fetch) tenantAlone() bool {
+	return f.segment == nil && slices.Equal(f.scopes, []auditlog.Scope{auditlog.ScopeTenant}) &&
+		f.cursor().Scopes[auditlog.ScopeOrganization].State == auditlog.StateOn
+}
+
+// peek finds what is new in the tenant's list of the window. If there is anything,
+// the organization's is read after it and goes first, since what both list is
+// written as the organization's; of the tenant's only what was found here is taken
+// then, for what came later may be in a list that was read before. Late events are
+// few, so that mostly nothing is read twice.
+func (f *fetch) peek(ctx context.Context) error {
+	f.only = map[auditlog.Identity]struct{}{}
+	err := f.walk(ctx, auditlog.ScopeTenant, func(page openai.Page) error {
+		for _, ev := range f.unknownOnly(page.Events) {
+			f.only[ev.Identity()] = struct{}{}
+		}
+		return f.leaveOut(page) // counts how dense the window is, no more
+	})
+	clear(f.known)
+	return err
 }
 
 // walk reads one scope's list of the window to its end.
@@ -128,6 +163,9 @@ func (f *fetch) take(ctx context.Context, page openai.Page) error {
 	var fresh []auditlog.Event
 	for _, ev := range page.Events {
 		id := ev.Identity()
+		if _, wanted := f.only[id]; f.only != nil && ev.Scope == auditlog.ScopeTenant && !wanted {
+			continue
+		}
 		if _, listed := f.known[id]; listed {
 			f.telemetry.Skipped(f.Name, 1)
 			continue

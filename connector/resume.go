@@ -16,11 +16,6 @@ import (
 // then the last cursor, beyond its own second: seven of the eight seconds promised.
 const stopGrace = 3 * time.Second
 
-// helloEvents is how many events are asked for where one would do: if the newest
-// few have no id, a shorter list could not say from where it goes on, which is an
-// error.
-const helloEvents = 100
-
 // resume is how every session begins, the first one and the one after a crash
 // alike. When it returns, nobody else can write for the organization, and the
 // state is what the topic says.
@@ -129,7 +124,7 @@ func (s *session) begin(ctx context.Context, records map[string][]byte) error {
 // without the API, and the reason is told.
 func (s *session) hello(ctx context.Context) (openai.Page, error) {
 	for attempt := 1; ; attempt++ {
-		page, err := s.live.Newest(ctx, auditlog.ScopeOrganization, helloEvents)
+		page, err := s.live.Newest(ctx, auditlog.ScopeOrganization, 1)
 		if err == nil || ctx.Err() != nil {
 			return page, err
 		}
@@ -148,7 +143,7 @@ func (s *session) firstState(ctx context.Context, now auditlog.Second, reset *wi
 	if s.TenantEvents != TenantOff {
 		// Known before history begins, so that both scopes are read as one. If it
 		// cannot be told now, the tenant's time comes as soon as it can be read.
-		_, err := s.live.Newest(ctx, auditlog.ScopeTenant, helloEvents)
+		_, err := s.live.Newest(ctx, auditlog.ScopeTenant, 1)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}

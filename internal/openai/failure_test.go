@@ -253,6 +253,9 @@ func TestSecretInLog(t *testing.T) {
 			w.WriteHeader(http.StatusBadGateway)
 			io.WriteString(w, strings.Repeat("x", 190)+secret)
 		},
+		"where a long body is cut, and the key with it": func(w http.ResponseWriter, r *http.Request) {
+			io.WriteString(w, "x"+strings.Repeat(" ", 64<<10-len("x"+secret[:20]))+secret)
+		},
 		"in a page that is none": func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "<html>"+secret) },
 		"in a request id": func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("X-Request-Id", secret)

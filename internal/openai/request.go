@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// errorBodyBytes is how much of an answer that is no page is read.
+// errorBodyBytes is how much of an answer that is no page is read, or looked at.
 const errorBodyBytes = 64 << 10
 
 // answer is a page with what its HTTP response says of it.

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"bytes"
 	"regexp"
 	"strings"
 	"unicode"
@@ -24,10 +25,9 @@ func scrub(text, key string) string {
 	return keyLike.ReplaceAllString(text, redacted)
 }
 
-// excerpt returns the beginning of a body as printable text without the key. The
-// key goes first: to cut first could leave half of it.
+// excerpt returns the beginning of a body as printable text without the key.
 func excerpt(body []byte, key string) string {
-	text := scrub(strings.ToValidUTF8(string(body), "\uFFFD"), key)
+	text := scrub(strings.ToValidUTF8(string(beginning(body, key)), "\uFFFD"), key)
 	var b strings.Builder
 	n, gap := 0, false
 	for _, r := range text {
@@ -45,6 +45,21 @@ func excerpt(body []byte, key string) string {
 		n++
 	}
 	return b.String()
+}
+
+// beginning cuts a body of megabytes to what an excerpt can come from, and leaves
+// no part of the key at the cut, which would not be known as one.
+func beginning(body []byte, key string) []byte {
+	if len(body) <= errorBodyBytes {
+		return body
+	}
+	body = body[:errorBodyBytes]
+	for n := min(len(key), len(body)) - 1; n > 0; n-- {
+		if bytes.HasSuffix(body, []byte(key[:n])) {
+			return body[:len(body)-n]
+		}
+	}
+	return body
 }
 
 // scrubbed is an error whose text is without the key.

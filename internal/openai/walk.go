@@ -65,10 +65,19 @@ func (c *Client) Pages(ctx context.Context, q Query) iter.Seq2[Page, error] {
 
 // Newest returns the first page of a scope's list without any filter of time: at
 // most limit events (1 to 100). Nothing but that the list is empty or not can be
-// said from it about older events; Last says that these are all.
+// said from it about older events; Last says that the API promises no more. No
+// page is asked for after it, so it need not say where that would begin.
 func (c *Client) Newest(ctx context.Context, scope auditlog.Scope, limit int) (Page, error) {
 	limit = min(max(limit, 1), pageLimit)
-	return c.walk(request{Query: Query{Scope: scope, Class: Live}, unfiltered: true, limit: limit}).next(ctx)
+	w := c.walk(request{Query: Query{Scope: scope, Class: Live}, unfiltered: true, limit: limit})
+	page, listed, err := w.read(ctx)
+	if err != nil {
+		return Page{}, err
+	}
+	if page.Last = !listed.hasMore; !page.Last && len(page.Events) == 0 {
+		return Page{}, w.disordered("no event, and has_more")
+	}
+	return page, nil
 }
 
 // walk is one way through a list. It is used by one goroutine.
@@ -91,23 +100,29 @@ func (c *Client) walk(r request) *walk {
 	return &walk{client: c, req: r, seen: map[auditlog.Identity]struct{}{}, cursors: map[string]struct{}{}}
 }
 
-// next reads and checks the next page.
+// next reads and checks the next page, and finds where the one after it begins.
 func (w *walk) next(ctx context.Context) (Page, error) {
-	a, err := w.fetch(ctx)
+	page, listed, err := w.read(ctx)
+	if err == nil {
+		err = w.advance(listed, &page)
+	}
 	if err != nil {
 		return Page{}, err
+	}
+	return page, nil
+}
+
+// read reads and checks the next page by itself.
+func (w *walk) read(ctx context.Context) (Page, listing, error) {
+	a, err := w.fetch(ctx)
+	if err != nil {
+		return Page{}, listing{}, err
 	}
 	if w.pages++; w.pages == 1 {
 		w.start(a)
 	}
 	page, err := w.check(a)
-	if err != nil {
-		return Page{}, err
-	}
-	if err := w.advance(a.listing, &page); err != nil {
-		return Page{}, err
-	}
-	return page, nil
+	return page, a.listing, err
 }
 
 // fetch asks for the page, and for half of it while it is too large. What worked

@@ -447,6 +447,10 @@ func TestNewest(t *testing.T) {
 		if p, err := c.Newest(t.Context(), auditlog.ScopeTenant, 100); err != nil || len(p.Events) != 0 {
 			t.Errorf("the tenant's newest: %+v, %v", p, err)
 		}
+		api.AddRaw(auditlog.ScopeOrganization, start+9, []byte(`{"type":"login.succeeded"}`))
+		if p, err := c.Newest(t.Context(), auditlog.ScopeOrganization, 1); err != nil || len(p.Events) != 1 || p.Last {
+			t.Errorf("the newest has no id, from which a next page could begin: %+v, %v", p, err)
+		}
 	})
 }
 

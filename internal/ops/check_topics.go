@@ -105,7 +105,7 @@ func (k *checker) timeFinding(role string, t kafka.Topic) Finding {
 			"it refuses records older than %s, and history from %s ago is wanted with KAFKA_TIMESTAMP=event", span(milliseconds(t.TimestampBeforeMaxMs)), span(k.age()))
 	case k.EventTime && t.TimestampBeforeMaxMs < (24*time.Hour).Milliseconds():
 		return failed("raise message.timestamp.before.max.ms, or set KAFKA_TIMESTAMP=ingest",
-			"it refuses records older than %s: an event that shows up late stops the writing", span(milliseconds(t.TimestampBeforeMaxMs)))
+			"it refuses records older than %s: an event that shows up later than that is written with the time of writing", span(milliseconds(t.TimestampBeforeMaxMs)))
 	}
 	return fine("")
 }

@@ -6,6 +6,7 @@ package records
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
@@ -37,9 +38,11 @@ type Config struct {
 // Encoder turns the events of one organization into records. It is safe for
 // concurrent use.
 type Encoder struct {
-	cfg    Config
-	codec  *codec.Encoder
-	latest time.Duration // how far ahead of now a record's timestamp may lie
+	cfg   Config
+	codec *codec.Encoder
+	// How far behind and ahead of now a record's timestamp may lie, for each of
+	// the topics an event goes to; oldest is 0 for no bound.
+	oldest, latest time.Duration
 }
 
 // batchOverhead is what a batch of one record takes besides the record.
@@ -67,10 +70,21 @@ func NewEncoder(cfg Config) (*Encoder, error) {
 		return nil, err
 	}
 	e := &Encoder{cfg: cfg, codec: encoder, latest: time.Hour}
-	if ms := cfg.Events.TimestampAfterMaxMs; ms > 0 {
-		e.latest = min(e.latest, time.Duration(ms)*time.Millisecond)
+	for _, topic := range []kafka.Topic{cfg.Events, cfg.JSON, cfg.OCSF} {
+		if after, ok := bound(topic.TimestampAfterMaxMs); ok {
+			e.latest = min(e.latest, after)
+		}
+		if before, ok := bound(topic.TimestampBeforeMaxMs); ok && (e.oldest == 0 || before < e.oldest) {
+			e.oldest = before
+		}
 	}
 	return e, nil
+}
+
+// bound returns a limit in milliseconds as a duration. ok is false where there is
+// none: it is not known, or, as by default, longer than any duration.
+func bound(ms int64) (d time.Duration, ok bool) {
+	return time.Duration(ms) * time.Millisecond, ms > 0 && ms < math.MaxInt64/int64(time.Millisecond)
 }
 
 func largest(topic kafka.Topic) int {
@@ -149,14 +163,17 @@ func (e *Encoder) deadLetter(ev auditlog.Event, info codec.Info, err error) (Enc
 }
 
 // timestamp returns the record's time; zero is the time of writing. A time that
-// the topic would refuse as too far ahead, and with it the whole batch, is written
-// as now.
+// a topic would refuse as too far ahead or behind, and with it the whole batch, is
+// written as now: one odd or late event must not stop all that come after it. The
+// margins are for the broker's clock, and for the time until the event is written.
 func (e *Encoder) timestamp(ev auditlog.Event) time.Time {
 	if !e.cfg.EventTime {
 		return time.Time{}
 	}
-	at := ev.EffectiveAt.Time()
-	if now := e.cfg.Now(); at.After(now.Add(e.latest - time.Minute)) {
+	at, now := ev.EffectiveAt.Time(), e.cfg.Now()
+	tooNew := at.After(now.Add(e.latest - time.Minute))
+	tooOld := e.oldest > 0 && at.Before(now.Add(min(e.oldest/2, 10*time.Minute)-e.oldest))
+	if tooNew || tooOld {
 		return now
 	}
 	return at
