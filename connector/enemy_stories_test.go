@@ -25,15 +25,15 @@ import (
 type enemy struct {
 	harmless bool   // it is equal and ready all the same
 	late     bool   // it is ready, and not all that is new is written yet
-	reason   string // why it is not ready; empty: that it was last read long ago
+	reason   string // why it is not ready
 	requests int    // the most in five minutes; 0: about two a scope and poll
 }
 
 var enemies = map[simulator.Fault]enemy{
 	// Two minutes are waited for as told, whatever the API's clock says.
-	simulator.RateLimitSeconds:    {requests: 4},
-	simulator.RateLimitDate:       {requests: 4},
-	simulator.RateLimitMillis:     {requests: 4},
+	simulator.RateLimitSeconds:    {requests: 4, reason: "no request until"},
+	simulator.RateLimitDate:       {requests: 4, reason: "no request until"},
+	simulator.RateLimitMillis:     {requests: 4, reason: "no request until"},
 	simulator.RateLimitBare:       {reason: "rate limit"},
 	simulator.RateLimitUserAction: {reason: "billing"},
 
@@ -97,7 +97,8 @@ func TestEnemyAPI(t *testing.T) {
 	}
 }
 
-// endless are bodies of a gigabyte. They take real time, so each comes twice only.
+// endless are bodies of a gigabyte. They take real time, so each comes for a short
+// while only.
 var endless = []simulator.Fault{simulator.EndlessBody, simulator.GzipBomb}
 
 // A body without end is left where it is too large, and the page is asked for again
@@ -120,6 +121,17 @@ func TestEndlessBodies(t *testing.T) {
 				time.Sleep(2 * time.Minute)
 				if r := w.report(); !r.OK() || w.api.Requests().Faults[fault] != 2 {
 					t.Errorf("%v, after %v", r, w.api.Requests().Faults)
+				}
+				// While no page is any smaller, it is not ready and says why.
+				w.api.SetFaults(map[simulator.Fault]float64{fault: 1})
+				time.Sleep(45 * time.Second)
+				if ready, reason := i.readiness(w); ready || !strings.Contains(reason, "larger than the limit") {
+					t.Errorf("while it lasts: ready %v, because: %s", ready, reason)
+				}
+				w.api.SetFaults(nil)
+				time.Sleep(2 * time.Minute)
+				if ready, reason := i.readiness(w); !ready || !w.report().OK() {
+					t.Errorf("afterwards: %s; %v", reason, w.report())
 				}
 				w.must(i.stop())
 			})
@@ -176,7 +188,7 @@ func (e enemy) meet(t *testing.T, w *world, fault simulator.Fault) {
 			t.Errorf("restarted %v: the fault harmed nothing", restarted)
 		}
 		w.api.SetFaults(nil)
-		time.Sleep(7 * time.Minute) // the longest pause between tries is five
+		time.Sleep(4 * time.Minute) // two as told, or the longest pause between tries
 		if r := w.report(); !r.OK() {
 			t.Errorf("restarted %v, afterwards: %v", restarted, r)
 		}

@@ -19,7 +19,12 @@ const headPages = 10
 func (s *session) pollHead(ctx context.Context, polled chan<- struct{}) error {
 	for first := true; ; first = false {
 		began := s.now()
-		if err := s.poll(ctx); err != nil {
+		// A poll may wait for long because the API said so. The reason must not wait
+		// with it.
+		late := time.AfterFunc(3*s.cfg.PollInterval, s.tellWaiting)
+		err := s.poll(ctx)
+		late.Stop()
+		if err != nil {
 			return err
 		}
 		s.tellReady()

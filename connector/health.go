@@ -46,7 +46,7 @@ func (s *session) noteScope(ctx context.Context, scope auditlog.Scope, err error
 		}
 		h.failing = err
 		h.failures++
-		h.notBefore = s.now().Add(s.scopePause(h.failures))
+		h.notBefore = s.now().Add(scopePause(h.failures))
 	}
 	state := s.state.Cursor.Scopes[scope].State
 	s.mu.Unlock()
@@ -71,9 +71,10 @@ func windowBatch(from auditlog.Second, effect window.Effect) window.Batch {
 }
 
 // scopePause is how long a failing scope is left alone, on top of the poll
-// interval: little at first, five minutes in the end.
-func (s *session) scopePause(failures int) time.Duration {
-	return max(0, backoff(failures, 5*time.Minute)-time.Second)
+// interval: not at all at first, and never so long that the end of an outage, or a
+// key that was replaced, goes unnoticed for a minute.
+func scopePause(failures int) time.Duration {
+	return max(0, backoff(failures, 45*time.Second)-time.Second)
 }
 
 // lacksRight reports whether the API says that the key may not read a scope. A
@@ -98,6 +99,16 @@ func (s *session) tellReady() {
 		}
 	}
 	s.mu.Unlock()
+	s.telemetry.Ready(s.Name, reason)
+}
+
+// tellWaiting says why the organization is not ready while the API is waited for.
+func (s *session) tellWaiting() {
+	reason := "the API has not answered in full for three poll intervals"
+	if until := s.limiter.PausedUntil(); until.After(s.now()) {
+		reason = "the API's rate limit: it wants no request until " + until.UTC().Format(time.RFC3339) +
+			"; if that stays, set API_REQUESTS_PER_MINUTE or look at the account's limits"
+	}
 	s.telemetry.Ready(s.Name, reason)
 }
 

@@ -124,7 +124,9 @@ func (s *session) begin(ctx context.Context, records map[string][]byte) error {
 // without the API, and the reason is told.
 func (s *session) hello(ctx context.Context) (openai.Page, error) {
 	for attempt := 1; ; attempt++ {
+		late := time.AfterFunc(3*s.cfg.PollInterval, s.tellWaiting)
 		page, err := s.live.Newest(ctx, auditlog.ScopeOrganization, 1)
+		late.Stop()
 		if err == nil || ctx.Err() != nil {
 			return page, err
 		}

@@ -75,7 +75,7 @@ func (c *Client) Newest(ctx context.Context, scope auditlog.Scope, limit int) (P
 		return Page{}, err
 	}
 	if page.Last = !listed.hasMore; !page.Last && len(page.Events) == 0 {
-		return Page{}, w.disordered("no event, and has_more")
+		return Page{}, w.disordered("no event, and has_more: the walk would not end")
 	}
 	return page, nil
 }
