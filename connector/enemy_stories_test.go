@@ -29,6 +29,11 @@ type enemy struct {
 	requests int    // the most in five minutes; 0: about two a scope and poll
 }
 
+// wholeWalks is the most requests in five minutes where a walk is found wrong at its
+// end only: eleven polls, each with the five pages of what is new and of the lookback,
+// the one past them, and one of the other scope.
+const wholeWalks = 11 * (5 + 1 + 1)
+
 var enemies = map[simulator.Fault]enemy{
 	// Two minutes are waited for as told, whatever the API's clock says.
 	simulator.RateLimitSeconds:    {requests: 4, reason: "no request until"},
@@ -73,12 +78,12 @@ var enemies = map[simulator.Fault]enemy{
 	simulator.Duplicated:    {harmless: true},
 	simulator.Shuffled:      {harmless: true},
 	simulator.InsertAtHead:  {late: true, requests: 1000},
-	simulator.HasMoreTrue:   {reason: "would not end"},
+	simulator.HasMoreTrue:   {reason: "would not end", requests: wholeWalks},
 	simulator.EmptyWithMore: {reason: "would not end"},
 	simulator.RepeatedPage:  {reason: "would not end"},
 	simulator.HeadRestart:   {reason: "would not end"},
 	simulator.Reversed:      {reason: "oldest first"},
-	simulator.IgnoreWindow:  {reason: "from which was asked"},
+	simulator.IgnoreWindow:  {reason: "from which was asked", requests: wholeWalks},
 	simulator.VanishedBad:   {reason: "no longer knows the event"},
 	simulator.VanishedGone:  {reason: "no longer knows the event"},
 }

@@ -81,11 +81,11 @@ func TestUnreadableCursors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	changed := func(old, new string) string {
+	changed := func(old, with string) string {
 		if !bytes.Contains(golden, []byte(old)) {
 			t.Fatalf("the golden cursor does not hold %q", old)
 		}
-		return strings.Replace(string(golden), old, new, 1)
+		return strings.Replace(string(golden), old, with, 1)
 	}
 	for name, test := range map[string]struct {
 		value string
