@@ -97,19 +97,17 @@ func (l *Log) produce(ctx context.Context, records []Record, changes []Change) e
 	var (
 		mu    sync.Mutex // guards first; held for an assignment
 		first error
-		all   sync.WaitGroup
 	)
 	promise := func(r *kgo.Record, err error) {
-		if err != nil {
-			mu.Lock()
-			if first == nil {
-				first = fmt.Errorf("to %s: %w", r.Topic, err)
-			}
-			mu.Unlock()
+		if err == nil {
+			return
 		}
-		all.Done()
+		mu.Lock()
+		defer mu.Unlock()
+		if first == nil {
+			first = fmt.Errorf("to %s: %w", r.Topic, err)
+		}
 	}
-	all.Add(len(records) + len(changes))
 	for _, r := range records {
 		l.client.Produce(ctx, l.record(r), promise)
 	}
@@ -118,22 +116,19 @@ func (l *Log) produce(ctx context.Context, records []Record, changes []Change) e
 			Topic: l.cfg.Topic, Partition: l.cfg.Partition, Key: []byte(c.Key), Value: c.Value,
 		}, promise)
 	}
-	answered := make(chan struct{})
-	// Ends when the last promise is kept: at the latest when Commit closes the
-	// client, which fails all that are left.
-	go func() { all.Wait(); close(answered) }()
 	wait := cmp.Or(l.cfg.produceWait, produceWait)
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-answered:
-		return first
-	case <-timer.C:
-		return errors.New("not acknowledged for " + wait.String() +
-			": the brokers cannot be reached, or a partition has fewer replicas in sync than min.insync.replicas")
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	waitCtx, cancel := context.WithTimeoutCause(ctx, wait, errors.New("not acknowledged for "+wait.String()+
+		": the brokers cannot be reached, or a partition has fewer replicas in sync than min.insync.replicas"))
+	defer cancel()
+	// All is given: without Flush the last batch of each partition would linger for
+	// ten milliseconds, which is longer than a whole transaction takes. It returns
+	// after the last promise.
+	if err := l.client.Flush(waitCtx); err != nil {
+		return context.Cause(waitCtx)
 	}
+	mu.Lock()
+	defer mu.Unlock()
+	return first
 }
 
 func (l *Log) record(r Record) *kgo.Record {
