@@ -137,16 +137,17 @@ func (f *fetch) walk(ctx context.Context, scope auditlog.Scope, page func(openai
 // it that was read: the first page tells how many seconds its events take.
 func (f *fetch) tooDense(p openai.Page) bool {
 	w := f.slot.window
+	weight := weigh(len(f.known), f.bytes)
 	if len(f.known) > windowMost || f.bytes > windowBytes {
-		f.estimate = 2 * len(f.known)
+		f.estimate = 2 * weight
 		return true
 	}
 	oldest := w.To
 	for _, ev := range p.Events {
 		oldest = min(oldest, ev.Second())
 	}
-	read := max(1, int64(min(w.To, f.slot.window.To)-oldest)+1)
-	f.estimate = int(min(1<<40, int64(len(f.known))*w.Seconds()/read))
+	read := max(1, int64(w.To-oldest)+1)
+	f.estimate = int(min(1<<40, int64(weight)*w.Seconds()/read))
 	return f.estimate > 2*windowEvents
 }
 

@@ -14,11 +14,22 @@ import (
 // The sizes of reads in windows. They bound memory: a window is held while it is
 // fetched and until it is committed, some windows are read ahead, and no more.
 const (
-	windowEvents = 600      // what a window should hold, and so a transaction
+	windowEvents = 1000     // what a window should hold, and so a transaction
 	windowMost   = 2400     // above it, a window is given back and cut
-	windowBytes  = 3 << 20  // of records, likewise
-	aheadBytes   = 12 << 20 // of records read ahead, all windows together
+	windowBytes  = 4 << 20  // of records, likewise
+	eventBytes   = 2 << 10  // of records, up to which an event counts as one
+	aheadBytes   = 16 << 20 // of records read ahead, all windows together
+	// aheadWindows is how many windows that are fetched may wait for their commit
+	// before no other is begun. More gain nothing where the commits are what takes
+	// long: what waits is what the garbage collector has to look through, again and
+	// again. Where the API takes long, none wait.
+	aheadWindows = 3
 )
+
+// weigh says for how many events those of a window count. Large ones, or events with
+// copies, count for more, so that a window of them is smaller from the start, and
+// not given back when half of it is read.
+func weigh(events, bytes int) int { return max(events, bytes/eventBytes) }
 
 // stretch is a long time to read in windows, in parallel, and to write in order.
 type stretch struct {
@@ -102,6 +113,7 @@ type reader struct {
 	began   auditlog.Second // the earliest beginning of a walk
 	results chan fetched
 	bytes   int // of an average window, from those read so far
+	waiting int // windows that are fetched and not wholly committed
 
 	progress progress
 }
@@ -114,6 +126,9 @@ func (r *reader) done() bool { return r.next >= r.to }
 func (r *reader) room() bool {
 	if len(r.slots) == 0 || r.slots[0].window.From > r.next {
 		return true
+	}
+	if r.waiting >= aheadWindows {
+		return false
 	}
 	most := r.cfg.APIConcurrency + 2
 	if r.bytes > 0 {
@@ -147,7 +162,8 @@ func (r *reader) ended(res fetched) error {
 		r.slots = slices.DeleteFunc(r.slots, func(sl *slot) bool { return sl == res.slot })
 		r.plan.GiveBack(res.slot.window, res.dense)
 	default:
-		r.plan.Read(res.slot.window, res.events)
+		r.waiting++
+		r.plan.Read(res.slot.window, weigh(res.events, res.bytes))
 		r.bytes = max(res.bytes, (7*r.bytes+res.bytes)/8)
 	}
 	return nil
@@ -160,6 +176,7 @@ func (r *reader) write(ctx context.Context, part read, ok bool) error {
 	if !ok {
 		r.next = w.To + 1
 		r.slots = r.slots[1:]
+		r.waiting-- // below zero for a moment if its end is told after its last part
 		return nil
 	}
 	// With the part and not with the end of its fetch, which may be told later:

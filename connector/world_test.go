@@ -234,6 +234,13 @@ func (r *recorder) Ready(organization, reason string) {
 	r.reasons[organization] = reason
 }
 
+// count is how many events were written.
+func (r *recorder) count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.written
+}
+
 // reasonOf says why one organization of several is not ready.
 func (r *recorder) reasonOf(organization string) string {
 	r.mu.Lock()

@@ -19,6 +19,8 @@ type Plan struct {
 	todo   []Window // not given out, oldest first, disjoint
 	width  int64    // seconds of the next window
 	target int      // events a window
+	// learned is the begin of the newest window that the width was learned from.
+	learned auditlog.Second
 }
 
 const (
@@ -31,7 +33,7 @@ const (
 
 // NewPlan returns a plan of [from, to) for windows of about target events.
 func NewPlan(from, to auditlog.Second, target int) *Plan {
-	p := &Plan{width: firstWidth, target: target}
+	p := &Plan{width: firstWidth, target: target, learned: from}
 	if from < to {
 		p.todo = []Window{{From: from, To: to - 1}}
 		// Eight can be read at once: a stretch of an hour must not be one window.
@@ -46,17 +48,37 @@ func (p *Plan) Next() (w Window, ok bool) {
 		return Window{}, false
 	}
 	w = p.todo[0]
-	if w.Seconds() <= p.width {
+	width := p.next()
+	if w.Seconds() <= width {
 		p.todo = p.todo[1:]
 		return w, true
 	}
-	w.To = w.From + auditlog.Second(p.width) - 1
+	w.To = w.From + auditlog.Second(width) - 1
 	p.todo[0].From = w.To + 1
 	return w, true
 }
 
-// Read tells the plan that a window held that many events.
+// next is how wide the next window is: as learned, and less towards the end, so that
+// those read at once end at about the same time. Else the last of them is waited
+// for alone. A quarter is the least: every window costs a page that is not full.
+func (p *Plan) next() int64 {
+	var left int64
+	for _, w := range p.todo {
+		left += w.Seconds()
+	}
+	return max(1, min(p.width, max(left/growth, p.width/4)))
+}
+
+// Read tells the plan that a window held that many events. Windows end in any order,
+// and the width is learned from the newest of those before the place where the plan
+// stands: an older one that was empty must not widen what a newer one narrowed, and
+// one beyond that place, left from before something was given back, tells nothing of
+// it.
 func (p *Plan) Read(w Window, events int) {
+	if w.From < p.learned || len(p.todo) > 0 && w.From > p.todo[0].From {
+		return
+	}
+	p.learned = w.From
 	widest := growth * max(p.width, w.Seconds())
 	if events == 0 {
 		p.width = widest
@@ -68,7 +90,11 @@ func (p *Plan) Read(w Window, events int) {
 // GiveBack returns a window that would hold about that many events, which is too
 // many. It must be wider than a second; it comes again in smaller ones.
 func (p *Plan) GiveBack(w Window, events int) {
-	p.width = max(1, min(w.Seconds()/2, w.Seconds()*int64(p.target)/int64(max(1, events))))
 	at, _ := slices.BinarySearchFunc(p.todo, w, func(a, b Window) int { return cmp.Compare(a.From, b.From) })
 	p.todo = slices.Insert(p.todo, at, w)
+	if at > 0 {
+		return // it comes after others, which will tell how wide it may be
+	}
+	p.learned = w.From
+	p.width = max(1, min(w.Seconds()/2, w.Seconds()*int64(p.target)/int64(max(1, events))))
 }

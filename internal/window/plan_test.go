@@ -89,3 +89,27 @@ func TestPlanSkipsEmptyYears(t *testing.T) {
 		t.Errorf("%d windows for 54 empty years, want at most 8", windows)
 	}
 }
+
+// The last windows that are read at once are small, so that none of them is waited
+// for alone, and they are few.
+func TestPlanEndsTogether(t *testing.T) {
+	const seconds, perSecond, target, atOnce = 1_000_000, 1, 1000, 8
+	plan := window.NewPlan(0, seconds, target)
+	var widths []int64
+	for {
+		w, ok := plan.Next()
+		if !ok {
+			break
+		}
+		widths = append(widths, w.Seconds())
+		plan.Read(w, int(w.Seconds())*perSecond)
+	}
+	for _, width := range widths[len(widths)-atOnce:] {
+		if width > target/2 {
+			t.Errorf("one of the last windows has %d seconds of %d", width, target)
+		}
+	}
+	if most := seconds*perSecond/target + 4*atOnce; len(widths) > most {
+		t.Errorf("%d windows, want at most %d", len(widths), most)
+	}
+}
