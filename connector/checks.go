@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 )
 
@@ -64,6 +65,16 @@ func (s *session) checkOrganization(ctx context.Context, apiName string) error {
 	}
 	if name := s.claims.claim(apiName, s.Name); name != s.Name {
 		return readAlready(apiName, name)
+	}
+	return nil
+}
+
+// checkPage refuses a page of another organization than the one that is read: the
+// key was replaced by one of another's while we run. Nothing of it may be written.
+func (s *session) checkPage(page openai.Page) error {
+	if was := s.apiName; was != "" && page.Organization != "" && page.Organization != was {
+		return refuse("give the key of the organization it was; for another organization set another ORGANIZATION_NAME",
+			"%s is read as %s, and the key belongs to %s now", was, s.Name, page.Organization)
 	}
 	return nil
 }

@@ -114,7 +114,7 @@ func (c *Connector) Run(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	t := &team{cancel: cancel, log: c.cfg.Logger, left: len(orgs)}
+	t := &team{cancel: cancel, log: c.cfg.Logger, all: len(orgs)}
 	if c.cfg.Kafka.GroupID != "" {
 		c.share(ctx, orgs, t)
 		return t.err()
@@ -133,10 +133,20 @@ type team struct {
 	cancel context.CancelFunc // stops all
 	log    *slog.Logger
 
-	mu   sync.Mutex // guards what follows
-	left int        // organizations that may still work
-	over bool       // none is left, or this instance must not go on
+	all int // organizations
+
+	mu   sync.Mutex          // guards what follows
+	ends map[string]struct{} // those that ended by themselves
+	over bool                // none is left, or this instance must not go on
 	errs []error
+}
+
+// began takes back that an organization ended: with a consumer group it may come
+// back to this instance, and what it was refused for may be mended by then.
+func (t *team) began(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.ends, name)
 }
 
 // ended takes down how an organization ended; nil if it was told to.
@@ -146,9 +156,12 @@ func (t *team) ended(name string, err error) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.ends == nil {
+		t.ends = map[string]struct{}{}
+	}
+	t.ends[name] = struct{}{}
 	t.errs = append(t.errs, fmt.Errorf("organization %s: %w", name, err))
-	t.left--
-	if t.over = t.over || errors.Is(err, ErrFenced) || t.left == 0; t.over {
+	if t.over = t.over || errors.Is(err, ErrFenced) || len(t.ends) == t.all; t.over {
 		t.cancel()
 		return
 	}

@@ -11,9 +11,13 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
 
+// fetchTries is how often a window is read from its start before the plan is made
+// anew: what keeps failing may be the list of a scope that is left out by then.
+const fetchTries = 5
+
 // fetchWindow reads a window to its end, and gives its parts to the slot: one,
 // unless it is a single second that is too dense for one transaction. What may
-// pass is tried again for as long as it takes; the walk begins anew each time.
+// pass is tried again; the walk begins anew each time.
 func (s *session) fetchWindow(ctx context.Context, st stretch, sl *slot) fetched {
 	res := fetched{slot: sl}
 	for attempt := 1; ; attempt++ {
@@ -27,7 +31,7 @@ func (s *session) fetchWindow(ctx context.Context, st stretch, sl *slot) fetched
 		case errors.Is(err, errDense):
 			res.dense = f.estimate
 			return res
-		case ctx.Err() != nil || !passes(err):
+		case ctx.Err() != nil || !passes(err) || attempt == fetchTries:
 			res.err = err
 			return res
 		}
@@ -44,7 +48,7 @@ func (s *session) fetchWindow(ctx context.Context, st stretch, sl *slot) fetched
 // is a change of plan, which is for the head's polls to find.
 func passes(err error) bool {
 	e, ok := errors.AsType[*openai.Error](err)
-	return ok && !e.Denied()
+	return ok && !e.Denied() && e.Kind != openai.KindRejected
 }
 
 var errDense = errors.New("too many events for one window")
@@ -118,6 +122,9 @@ func (f *fetch) walk(ctx context.Context, scope auditlog.Scope, page func(openai
 	w := f.slot.window
 	query := openai.Query{Scope: scope, From: w.From, To: w.To, Bounded: !f.open || w.To < f.to-1, Class: openai.History}
 	for p, err := range f.history.Pages(ctx, query) {
+		if err == nil {
+			err = f.checkPage(p)
+		}
 		if err != nil {
 			return err
 		}

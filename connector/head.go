@@ -2,6 +2,7 @@ package connector
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
@@ -13,6 +14,10 @@ import (
 // headPages is how many pages of the head a poll reads. If they do not reach what
 // is known, the rest is read in windows, and new events do not wait for it.
 const headPages = 10
+
+// headBytes is above how many bytes of events no further page is read, likewise: a
+// poll is one transaction, and is held in memory.
+const headBytes = 3 << 20
 
 // pollHead reads the head of each scope, again and again. It closes polled after
 // the first round, when it is known how far behind the head is.
@@ -53,6 +58,9 @@ func (s *session) poll(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil // told to stop: what was read counts for nothing
 		}
+		if errors.Is(err, ErrRefused) {
+			return err
+		}
 		if err := s.noteScope(ctx, scope, err); err != nil {
 			return err
 		}
@@ -89,14 +97,18 @@ type headWalk struct {
 func (s *session) walkHead(ctx context.Context, scope auditlog.Scope) (headWalk, error) {
 	w := headWalk{scope: scope, from: window.HeadFrom(s.cursor(), scope, s.policy)}
 	full := s.fullWalkDue(scope)
-	pages := 0
+	pages, bytes := 0, 0
 	for page, err := range s.live.Pages(ctx, openai.Query{Scope: scope, From: w.from, Class: openai.Live}) {
+		if err == nil {
+			err = s.checkPage(page)
+		}
 		if err != nil {
 			return w, err
 		}
 		s.notePage(page)
 		w.began = page.Began
 		pages++
+		bytes += page.Bytes
 		known := s.knownPage(scope, page.Events) // before what is known is left out
 		w.events = append(w.events, s.unknownOnly(page.Events)...)
 		switch {
@@ -104,7 +116,7 @@ func (s *session) walkHead(ctx context.Context, scope auditlog.Scope) (headWalk,
 			w.reached = true
 		case known && !full:
 			return w, nil
-		case pages == headPages:
+		case pages == headPages, bytes > headBytes:
 			w.behind = true
 			return w, nil
 		}

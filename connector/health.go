@@ -15,6 +15,7 @@ type scopeHealth struct {
 	succeeded time.Time // when its head was last read
 	failing   error     // why it was not since
 	failures  int       // in a row
+	since     time.Time // when the first of them was
 	notBefore time.Time // when to try again
 	fullWalk  time.Time // when its whole lookback was last walked
 	behind    bool      // a poll did not reach what is known
@@ -44,6 +45,9 @@ func (s *session) noteScope(ctx context.Context, scope auditlog.Scope, err error
 		if h.failing == nil || h.failures%10 == 0 {
 			s.log.Warn("reading the audit log failed", "scope", scope, "error", err, "failures", h.failures+1)
 		}
+		if h.failures == 0 {
+			h.since = s.now()
+		}
 		h.failing = err
 		h.failures++
 		h.notBefore = s.now().Add(scopePause(h.failures))
@@ -57,17 +61,49 @@ func (s *session) noteScope(ctx context.Context, scope auditlog.Scope, err error
 	case err == nil && state != auditlog.StateOn:
 		s.log.Info("the scope is read now", "scope", scope, "was", state)
 		effect = window.Allowed(scope, now, s.policy)
-	case lacksRight(err) && state != auditlog.StateOff:
-		effect = window.Refused(scope, now, s.policy)
+	case s.refuses(scope, err):
+		effect = window.Refused(scope, now, s.latestNow(), s.policy)
 	default:
 		return nil
 	}
-	_, err = s.commit(ctx, read{Batch: windowBatch(s.cursor().Floor, effect)})
-	return err
+	return s.commitEffect(ctx, effect)
 }
 
-func windowBatch(from auditlog.Second, effect window.Effect) window.Batch {
-	return window.Batch{From: from, Effect: effect}
+// commitEffect changes the cursor by what is known without a read.
+func (s *session) commitEffect(ctx context.Context, effect window.Effect) error {
+	for {
+		r := read{Batch: window.Batch{From: s.cursor().Floor, Effect: effect}}
+		// Discarded: the floor rose since it was looked at.
+		if discarded, err := s.commit(ctx, r); err != nil || !discarded {
+			return err
+		}
+	}
+}
+
+// tenantPatience is how long the tenant's list may fail, for whatever reason, while
+// the organization's is read, before the rest goes on without it. What it misses
+// comes when it can be read again.
+const tenantPatience = time.Hour
+
+// refuses reports whether the scope's list counts as refused: it is denied, or, for
+// the tenant's, it has not been shown for long. Else what waits for both lists would
+// wait for ever.
+func (s *session) refuses(scope auditlog.Scope, err error) bool {
+	if err == nil || lacksRight(err) || scope != auditlog.ScopeTenant {
+		return err != nil && lacksRight(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	other := s.health[scope.Other()]
+	lasts := s.now().Sub(s.health[scope].since) > tenantPatience
+	return denied(scope, err) || lasts && other.failing == nil && !other.succeeded.IsZero()
+}
+
+// denied reports whether the API will not show the scope's list to this key: it has
+// no right to it, or the API says that it knows no such list.
+func denied(scope auditlog.Scope, err error) bool {
+	e, ok := errors.AsType[*openai.Error](err)
+	return lacksRight(err) || ok && e.Kind == openai.KindRejected && scope == auditlog.ScopeTenant
 }
 
 // scopePause is how long a failing scope is left alone, on top of the poll
@@ -113,12 +149,12 @@ func (s *session) tellWaiting() {
 }
 
 // wanted reports whether the scope's failing makes the organization unready. With
-// auto, a key without the right to tenant events is not a failure.
+// auto, a key that may not read tenant events is not a failure.
 func (s *session) wanted(scope auditlog.Scope, h *scopeHealth) bool {
 	if scope == auditlog.ScopeOrganization {
 		return true
 	}
-	return s.TenantEvents == TenantOn || s.TenantEvents == TenantAuto && !lacksRight(h.failing)
+	return s.TenantEvents == TenantOn || s.TenantEvents == TenantAuto && !denied(scope, h.failing)
 }
 
 // tellPositions reports how far the organization is.

@@ -47,19 +47,19 @@ func (s *session) walkFully(ctx context.Context, work past) error {
 			}
 			return stretch{
 				from: from, to: max(from, now) + 1, open: true, scopes: []auditlog.Scope{scope},
-				finished: func(began auditlog.Second) window.Effect { return s.caughtUp(scope, from, began) },
+				finished: func(began auditlog.Second) window.Effect { return window.Walked(scope, from, began, s.policy) },
+				written:  func() { s.caughtUp(scope) },
 			}, true
 		}
 		return stretch{}, false
 	})
 }
 
-// caughtUp is the effect of a long walk that reached the end of the list.
-func (s *session) caughtUp(scope auditlog.Scope, from, began auditlog.Second) window.Effect {
+// caughtUp takes down that a long walk reached the end of the list.
+func (s *session) caughtUp(scope auditlog.Scope) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.health[scope].behind, s.health[scope].fullWalk = false, s.now()
-	s.mu.Unlock()
-	return window.Walked(scope, from, began, s.policy)
 }
 
 func (s *session) behind(scope auditlog.Scope) bool {
@@ -83,7 +83,7 @@ func (s *session) readPast(ctx context.Context, work past, find func() (stretch,
 			switch {
 			case ctx.Err() != nil:
 				return ctx.Err()
-			case errors.Is(err, txlog.ErrFenced), errors.Is(err, txlog.ErrUnconfirmed):
+			case errors.Is(err, txlog.ErrFenced), errors.Is(err, txlog.ErrUnconfirmed), errors.Is(err, ErrRefused):
 				return err
 			case err == nil, errors.Is(err, errReplan):
 				failures = 0

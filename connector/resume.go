@@ -98,13 +98,14 @@ func (s *session) begin(ctx context.Context, records map[string][]byte) error {
 	}
 	s.skew = hello.Skew
 	s.known = state
+	s.apiName = hello.Organization
 	if err := s.checkOrganization(ctx, hello.Organization); err != nil {
 		return err
 	}
 	if first {
 		state, err = s.firstState(ctx, hello.Began, state)
 	} else {
-		s.reconcile(&state.Cursor, hello.Began)
+		s.reconcile(state, hello.Began)
 	}
 	if err != nil {
 		return err
@@ -162,10 +163,11 @@ func (s *session) firstState(ctx context.Context, now auditlog.Second, reset *wi
 }
 
 // reconcile holds a cursor against the settings, which may have changed.
-func (s *session) reconcile(c *auditlog.Cursor, now auditlog.Second) {
-	*c = window.MoveStart(s.backfillStart())(*c)
+func (s *session) reconcile(state *window.State, now auditlog.Second) {
+	state.Cursor = window.MoveStart(s.backfillStart())(state.Cursor)
 	if s.TenantEvents == TenantOff {
-		*c = window.SwitchedOff(auditlog.ScopeTenant, now, s.policy)(*c)
+		latest := latestNow(s.now(), s.skew, state.Memory)
+		state.Cursor = window.SwitchedOff(auditlog.ScopeTenant, now, latest, s.policy)(state.Cursor)
 	}
 }
 

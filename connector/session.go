@@ -21,6 +21,7 @@ type session struct {
 	values    *values
 	partition int32
 	known     *window.State       // as it was read; nil on a first run
+	apiName   string              // of the organization, as the API has it; empty if it does not say
 	peeked    []map[string][]byte // cursors by partition; first runs only
 	writing   chan struct{}       // has one while somebody commits, from staging to advancing
 	mu        sync.Mutex          // guards what follows; held for no I/O
@@ -76,6 +77,13 @@ func (s *session) serverNow() auditlog.Second {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return serverNow(s.now(), s.skew)
+}
+
+// latestNow is now by the later of two clocks and of what is remembered.
+func (s *session) latestNow() auditlog.Second {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return latestNow(s.now(), s.skew, s.state.Memory)
 }
 
 // cursor returns the cursor as it is now. Nobody changes its maps and slices.

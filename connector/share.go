@@ -67,7 +67,11 @@ func (c *Connector) takePart(ctx context.Context, orgs []*organization, t *team)
 			}
 			mine++
 			// Ends with ctx, when the partition is lost; waited for below.
-			go func() { t.ended(o.Name, o.own(ctx)); done <- struct{}{} }()
+			go func() {
+				t.began(o.Name)
+				t.ended(o.Name, o.own(ctx))
+				done <- struct{}{}
+			}()
 		}
 		for range mine {
 			<-done

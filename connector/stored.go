@@ -55,9 +55,15 @@ func takenOver(c auditlog.Cursor, host string, now auditlog.Second) (by auditlog
 	return last, last.Host != host && !last.Closed
 }
 
-// opened returns the openers with one more.
+// opened returns the openers with one more. A host that opens again and again stands
+// there once, so that it does not push the others out of the list, who would then not
+// know that they were replaced.
 func opened(openers []auditlog.Opener, host string, now auditlog.Second) []auditlog.Opener {
-	openers = append(slices.Clone(openers), auditlog.Opener{Host: host, At: now})
+	openers = slices.Clone(openers)
+	if n := len(openers); n > 0 && openers[n-1].Host == host {
+		openers = openers[:n-1]
+	}
+	openers = append(openers, auditlog.Opener{Host: host, At: now})
 	return openers[max(0, len(openers)-auditlog.OpenerLimit):]
 }
 

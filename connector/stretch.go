@@ -40,6 +40,7 @@ type stretch struct {
 	// finished returns what a whole stretch proves that began at a server time;
 	// nil for history, whose windows each prove their own.
 	finished func(began auditlog.Second) window.Effect
+	written  func() // called when all of it is committed; nil: nobody waits for that
 }
 
 // errReplan says that what was planned is not what comes next any more.
@@ -99,6 +100,9 @@ func (s *session) readStretch(ctx context.Context, st stretch) error {
 				return err
 			}
 		}
+	}
+	if st.written != nil {
+		st.written()
 	}
 	return nil
 }

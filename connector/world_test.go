@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"sync"
 	"testing"
@@ -29,6 +30,8 @@ type world struct {
 	proxy   *kafkatest.Proxy
 	host    string
 	serial  int // of events added
+	// through, if set, is between the connector and the API.
+	through func(http.RoundTripper) http.RoundTripper
 }
 
 // newWorld returns a world with topics of its own, with polls a second apart.
@@ -75,7 +78,11 @@ func (w *world) start() *instance {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	c.SetTransport(simulator.Transport(w.api))
+	transport := simulator.Transport(w.api)
+	if w.through != nil {
+		transport = w.through(transport)
+	}
+	c.SetTransport(transport)
 	c.SetDial(w.cluster.Dial)
 	if w.proxy != nil {
 		c.SetDial(w.proxy.Dial)
@@ -185,6 +192,7 @@ type recorder struct {
 	told      bool
 	positions connector.Positions
 	written   int
+	most      int // in one commit
 	letters   map[string]int
 	commits   map[string]int
 	unknown   int
@@ -209,6 +217,7 @@ func (r *recorder) Written(_ string, w connector.Written) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.written += w.Events
+	r.most = max(r.most, w.Events)
 	r.unknown += w.Unknown
 	for reason, n := range w.DeadLetters {
 		r.letters[reason] += n
@@ -239,6 +248,13 @@ func (r *recorder) count() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.written
+}
+
+// mostAtOnce is how many events of a scope the largest commit had.
+func (r *recorder) mostAtOnce() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.most
 }
 
 // reasonOf says why one organization of several is not ready.

@@ -48,8 +48,10 @@ const TransactionTimeout = 60 * time.Second
 const (
 	// produceWait bounds the wait for the acknowledgements of a transaction's
 	// records. kgo would try for ever, in silence, when a partition has too few
-	// replicas in sync; beyond the transaction's timeout there is nothing to win.
-	produceWait = 45 * time.Second
+	// replicas in sync. With endWait it is shorter than TransactionTimeout: a
+	// transaction that the broker ended by itself answers as if we were fenced, and
+	// nobody else would be there.
+	produceWait = 25 * time.Second
 	// endWait bounds the end of a transaction. A coordinator that died takes 8 to
 	// 16 s to be replaced.
 	endWait = 30 * time.Second

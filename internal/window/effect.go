@@ -59,27 +59,27 @@ func MoveStart(start auditlog.Second) Effect {
 
 // SwitchedOff returns the effect of a setting that turns the scope off at now: it
 // stays where it is and holds nothing.
-func SwitchedOff(s auditlog.Scope, now auditlog.Second, p Policy) Effect {
+func SwitchedOff(s auditlog.Scope, now, latest auditlog.Second, p Policy) Effect {
 	return change(s, func(c auditlog.Cursor, pos auditlog.Position) auditlog.Position {
 		if pos.State == auditlog.StateOff {
 			return pos
 		}
 		pos.State, pos.Since = auditlog.StateOff, now
-		return freeze(c, s, pos, p)
+		return freeze(c, s, pos, latest, p)
 	})
 }
 
 // Refused returns the effect of the API refusing the scope at now. If that lasts
 // longer than the lookbacks while the other scope is read, the scope is frozen,
 // since the memory of the other would else grow without bound.
-func Refused(s auditlog.Scope, now auditlog.Second, p Policy) Effect {
+func Refused(s auditlog.Scope, now, latest auditlog.Second, p Policy) Effect {
 	return func(c auditlog.Cursor) auditlog.Cursor {
 		pos := c.Scopes[s]
 		if pos.State != auditlog.StateRefused {
 			pos.State, pos.Since = auditlog.StateRefused, now
 		}
 		if now.Sub(pos.Since) > p.memory() && c.Scopes[s.Other()].State == auditlog.StateOn {
-			pos = freeze(c, s, pos, p)
+			pos = freeze(c, s, pos, latest, p)
 		}
 		if samePosition(pos, c.Scopes[s]) {
 			return c
@@ -93,12 +93,12 @@ func Refused(s auditlog.Scope, now auditlog.Second, p Policy) Effect {
 // freeze lets the floor go on without the scope. From its last complete walk on,
 // polls may have written what the scope will have to read when it comes back:
 // that time becomes a range whose ids are kept.
-func freeze(c auditlog.Cursor, s auditlog.Scope, pos auditlog.Position, p Policy) auditlog.Position {
+func freeze(c auditlog.Cursor, s auditlog.Scope, pos auditlog.Position, latest auditlog.Second, p Policy) auditlog.Position {
 	if pos.Frozen || pos.Live == 0 {
 		pos.Frozen = true
 		return pos
 	}
-	r := auditlog.Range{From: HeadFrom(c, s, p), To: pos.Since.Add(clockSlack), Remembered: true}
+	r := auditlog.Range{From: HeadFrom(c, s, p), To: max(pos.Since, latest).Add(clockSlack), Remembered: true}
 	pos.History = addRange(pos.History, r, c.Floor)
 	pos.Frozen = true
 	return pos
@@ -134,7 +134,7 @@ func thaw(c auditlog.Cursor, pos auditlog.Position, now auditlog.Second, p Polic
 		// A poll that did not reach its end may have written in time that was
 		// history's later: the ids of what held the floor were kept.
 		r.Remembered = r.Remembered || r.HoldsFloor
-		r.To = min(r.To, end)
+		r.To = min(r.To, max(end, pos.Live))
 		history = addRange(history, r, c.Floor)
 	}
 	pos.History = addRange(history, missed, c.Floor)

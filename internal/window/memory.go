@@ -43,6 +43,17 @@ func (m *Memory) Has(id auditlog.Identity) bool {
 	return ok
 }
 
+// Newest returns the newest minute in which anything is remembered; ok is false
+// where nothing is.
+func (m *Memory) Newest() (newest auditlog.Second, ok bool) {
+	for of := range m.minutes {
+		if !ok || of > newest {
+			newest, ok = of, true
+		}
+	}
+	return newest, ok
+}
+
 // Load adds a stored part.
 func (m *Memory) Load(b auditlog.Bucket, names []string) {
 	at := m.minutes[b.Minute]
@@ -93,14 +104,15 @@ type SeenPart struct {
 }
 
 // parts returns the records that remember the events, each under the minute of
-// its time, or of the floor where it has none of its own: an event without a
-// time must not be forgotten by being thought old.
-func (m *Memory) parts(events []auditlog.Event, floor auditlog.Second) []SeenPart {
+// its time, or, where it has none of its own, of its neighbour's or of the one given
+// for those, whichever is later: an event without a time must not be forgotten by
+// being thought old.
+func (m *Memory) parts(events []auditlog.Event, untimed auditlog.Second) []SeenPart {
 	byMinute := map[auditlog.Second][]string{}
 	for _, ev := range events {
 		at := ev.Second()
 		if !ev.Timed {
-			at = max(at, floor)
+			at = max(at, untimed)
 		}
 		byMinute[at.Minute()] = append(byMinute[at.Minute()], ev.Name())
 	}

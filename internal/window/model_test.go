@@ -95,11 +95,14 @@ type model struct {
 	restless bool // the lookbacks change from start to start
 
 	// The world.
-	now     auditlog.Second // true time, and the API's Date
-	local   time.Duration   // local clock less the true time
-	events  []happening
-	refused bool // the tenant scope
-	serial  int
+	now        auditlog.Second // true time, and the API's Date
+	local      time.Duration   // local clock less the true time
+	steps      int             // by how many seconds at most it is set at a restart
+	refusals   bool            // the organization scope is refused now and then
+	events     []happening
+	refused    bool // the tenant scope
+	refusedOrg bool // the organization's
+	serial     int
 
 	// The topic, which survives crashes.
 	cursor  []byte
@@ -147,6 +150,13 @@ func runModel(t *testing.T, seed uint64) modelStats {
 	if rng.IntN(3) == 0 {
 		m.local = time.Duration(rng.IntN(600)-100) * time.Second
 	}
+	if rng.IntN(4) == 0 {
+		m.local = -time.Duration(rng.IntN(3000)) * time.Second
+	}
+	if rng.IntN(4) == 0 {
+		m.steps = []int{3000, 20_000}[rng.IntN(2)]
+	}
+	m.refusals = rng.IntN(2) == 0
 	// A past before the connector was ever started.
 	for range rng.IntN(120) {
 		m.happen(m.now-auditlog.Second(1+rng.IntN(20_000)), 0)
@@ -218,6 +228,15 @@ func (m *model) worldStep() {
 		m.happen(at, late)
 	}
 	m.now += auditlog.Second(step)
+	if m.refusals && m.rng.IntN(40) == 0 {
+		m.refusedOrg = !m.refusedOrg
+		for i := range m.events {
+			ev := &m.events[i]
+			if slices.Contains(ev.scopes, auditlog.ScopeOrganization) && ev.visible > ev.at {
+				ev.unpromise = true
+			}
+		}
+	}
 	if m.rng.IntN(40) == 0 {
 		m.refused = !m.refused
 		if m.refused || m.tenantOff {
@@ -292,6 +311,9 @@ func (m *model) open() {
 		m.policy.Lookback = []time.Duration{30 * time.Second, time.Minute, 5 * time.Minute}[m.rng.IntN(3)]
 		m.policy.DeepLookback = []time.Duration{0, 20 * time.Minute, time.Hour, 3 * time.Hour}[m.rng.IntN(4)]
 	}
+	if m.steps > 0 && m.rng.IntN(3) == 0 {
+		m.local = time.Duration(m.rng.IntN(2*m.steps)-m.steps) * time.Second
+	}
 	m.sweeps = map[auditlog.Scope]*modelSweep{}
 	m.fullWalk = map[auditlog.Scope]auditlog.Second{}
 	now := m.clock()
@@ -323,7 +345,7 @@ func (m *model) open() {
 		m.effect(window.MoveStart(m.start))
 	}
 	if m.tenantOff {
-		m.effect(window.SwitchedOff(auditlog.ScopeTenant, now, m.policy))
+		m.effect(window.SwitchedOff(auditlog.ScopeTenant, now, m.now, m.policy))
 	}
 }
 
@@ -360,9 +382,9 @@ func (m *model) may(s auditlog.Scope) bool {
 		return false
 	}
 	pos := m.state.Cursor.Scopes[s]
-	if s == auditlog.ScopeTenant && m.refused {
+	if m.isRefused(s) {
 		if pos.State == auditlog.StateOn || pos.State == auditlog.StateRefused {
-			m.effect(window.Refused(s, m.clock(), m.policy))
+			m.effect(window.Refused(s, m.clock(), m.now, m.policy))
 			m.replan()
 		}
 		return false
@@ -375,6 +397,10 @@ func (m *model) may(s auditlog.Scope) bool {
 		m.replan()
 	}
 	return true
+}
+
+func (m *model) isRefused(s auditlog.Scope) bool {
+	return s == auditlog.ScopeTenant && m.refused || s == auditlog.ScopeOrganization && m.refusedOrg
 }
 
 // replan drops what was read ahead under another plan.
@@ -475,14 +501,14 @@ func (m *model) readAhead() {
 	w := window.Window{From: from, To: min(g.To-1, from+auditlog.Second(m.rng.IntN(2_000)))}
 	listed := map[auditlog.Scope][]auditlog.Event{}
 	for _, s := range g.Scopes {
-		if s == auditlog.ScopeTenant && m.refused {
+		if m.isRefused(s) {
 			return
 		}
 		listed[s] = m.list(s, w.From, w.To)
 	}
 	var beside []auditlog.Event
 	if g.Beside != "" {
-		if g.Beside == auditlog.ScopeTenant && m.refused {
+		if m.isRefused(g.Beside) {
 			return
 		}
 		beside = m.list(g.Beside, w.From, w.To)
@@ -636,6 +662,7 @@ func (m *model) apply(step window.Step) {
 // it from ending, and time enough for the deep walks.
 func (m *model) settle() {
 	m.refused, m.tenantOff, m.restless = false, false, false
+	m.refusedOrg = false
 	for range 20_000 {
 		if m.state == nil {
 			m.open()

@@ -94,11 +94,11 @@ func TestSkipToFromAnyCursor(t *testing.T) {
 			case 0:
 				effect = window.CatchUp(scope, now, operatorPolicy)
 			case 1:
-				effect = window.Refused(scope, now, operatorPolicy)
+				effect = window.Refused(scope, now, now, operatorPolicy)
 			case 2:
 				effect = window.Allowed(scope, now, operatorPolicy)
 			case 3:
-				effect = window.SwitchedOff(auditlog.ScopeTenant, now, operatorPolicy)
+				effect = window.SwitchedOff(auditlog.ScopeTenant, now, now, operatorPolicy)
 			case 4:
 				if c.Scopes[scope].State == auditlog.StateOn {
 					effect = window.Walked(scope, window.HeadFrom(c, scope, operatorPolicy), now, operatorPolicy)
@@ -132,7 +132,7 @@ func TestReaderOf(t *testing.T) {
 	reading := readUpTo(t, 104*day).Cursor // history from day 104 to the floor at day 110
 	never := window.FirstRun("acme", 100*day, 110*day, map[auditlog.Scope]bool{auditlog.ScopeOrganization: true}, operatorPolicy)
 	never = window.HistoryRead([]auditlog.Scope{auditlog.ScopeOrganization}, 109*day, operatorPolicy)(never)
-	off := window.SwitchedOff(auditlog.ScopeTenant, 111*day, operatorPolicy)(readUpTo(t, 110*day).Cursor)
+	off := window.SwitchedOff(auditlog.ScopeTenant, 111*day, 111*day, operatorPolicy)(readUpTo(t, 110*day).Cursor)
 	off = window.Walked(auditlog.ScopeOrganization, off.Floor, 120*day, operatorPolicy)(off)
 	org, tenant := auditlog.ScopeOrganization, auditlog.ScopeTenant
 	for _, tt := range []struct {

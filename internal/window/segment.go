@@ -61,12 +61,43 @@ func NextHistory(c auditlog.Cursor) (g Segment, ok bool) {
 		}
 	}
 	if len(g.Scopes) == 1 && !holds {
-		other := g.Scopes[0].Other()
-		if pos := c.Scopes[other]; pos.State == auditlog.StateOn && pos.Live != 0 {
-			g.Beside = other
-		}
+		return beside(c, g)
 	}
 	return g, true
+}
+
+// beside completes a stretch below the floor that one scope reads alone: what the
+// other one wrote there is remembered by nobody, so its list is read beside. While
+// that list cannot be read, the stretch waits: without it, an event of both lists
+// would be written again. Where the other has not read yet it wrote nothing.
+func beside(c auditlog.Cursor, g Segment) (Segment, bool) {
+	other := g.Scopes[0].Other()
+	pos := c.Scopes[other]
+	lacks, until := lacking(pos.History, g.From)
+	g.To = min(g.To, until)
+	switch {
+	case lacks || pos.Live == 0:
+		return g, true
+	case pos.State == auditlog.StateOn:
+		g.Beside = other
+		return g, true
+	default:
+		return Segment{}, false
+	}
+}
+
+// lacking reports whether a time lies in one of the ranges, and up to when that
+// does not change.
+func lacking(ranges []auditlog.Range, at auditlog.Second) (lacks bool, until auditlog.Second) {
+	for _, r := range ranges {
+		switch {
+		case at < r.From:
+			return false, r.From
+		case at < r.To:
+			return true, r.To
+		}
+	}
+	return false, auditlog.MaxSecond
 }
 
 // HasHistory reports whether there is history that can be read now.

@@ -59,7 +59,7 @@ func (s *State) Stage(b Batch) Step {
 	if b.Effect != nil {
 		step.Cursor = b.Effect(s.Cursor)
 	}
-	step.Seen = s.Memory.parts(toRemember(step, b), step.Cursor.Floor)
+	step.Seen = s.Memory.parts(toRemember(step, b), untimedUnder(step.Cursor))
 	step.Forget = s.Memory.forgettable(step.Cursor)
 	return step
 }
@@ -102,6 +102,18 @@ func (s *State) outdated(b Batch) bool {
 	// exactly what comes next, for exactly the scopes that still lack it.
 	next, ok := NextHistory(s.Cursor)
 	return !ok || b.From != next.From || b.History.To > next.To || !next.sameReaders(*b.History)
+}
+
+// untimedUnder is the least time under which an event without one is remembered.
+// Where it stands in the list says little: its neighbour may be dated wrong, or be
+// long before the floor, and the API may list it for as long as any event that is
+// new now. So it is remembered for as long as one of those.
+func untimedUnder(c auditlog.Cursor) auditlog.Second {
+	at := c.Floor
+	for _, pos := range c.Scopes {
+		at = max(at, pos.Live)
+	}
+	return at.Add(clockSlack)
 }
 
 // toRemember returns the written events that a later read may meet again: those

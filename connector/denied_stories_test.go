@@ -1,0 +1,131 @@
+package connector_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
+)
+
+// roundTrip is a transport that is a function.
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// rejectTenant answers requests for the tenant's list with 400, from the one after
+// as many as are let through.
+func rejectTenant(let int64) func(http.RoundTripper) http.RoundTripper {
+	var asked atomic.Int64
+	return func(next http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Query().Get("tenant_only") != "true" || asked.Add(1) <= let {
+				return next.RoundTrip(r)
+			}
+			return &http.Response{StatusCode: http.StatusBadRequest, Header: http.Header{}, Request: r,
+				Body: io.NopCloser(strings.NewReader(`{"error":{"message":"Unknown parameter: tenant_only","code":"unknown_parameter"}}`))}, nil
+		})
+	}
+}
+
+// spread adds events of the organization over a time.
+func (w *world) spread(events int, from, to time.Time) {
+	every := to.Sub(from) / time.Duration(events)
+	for n := range events {
+		at := from.Add(time.Duration(n) * every)
+		w.addEvent(simulator.Event{EffectiveAt: auditlog.SecondOf(at), VisibleAt: at, Scopes: []auditlog.Scope{auditlog.ScopeOrganization}})
+	}
+}
+
+// A tenant list that the API does not know any more does not hold up the
+// organization's history, its floor or its readiness.
+func TestTenantListRejectedForGood(t *testing.T) {
+	for name, let := range map[string]int64{"from the first request": 0, "in the middle of a backfill": 2} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
+				w.cfg.PollInterval = time.Minute
+				now := time.Now()
+				w.backfill(now.Add(-30 * 24 * time.Hour))
+				w.spread(3000, w.since.Time(), now)
+				w.through = rejectTenant(let)
+				i := w.start()
+				time.Sleep(26 * time.Hour)
+				if r := w.report(); !r.OK() {
+					t.Error(r)
+				}
+				if !i.ready() {
+					t.Errorf("not ready: %s", i.reason())
+				}
+				c := w.cursor()
+				if lag := time.Since(c.Floor.Time()); lag > 26*time.Hour {
+					t.Errorf("the floor is %v behind: nothing is ever forgotten", lag)
+				}
+				if state := c.Scopes[auditlog.ScopeTenant].State; state != auditlog.StateRefused {
+					t.Errorf("the tenant scope is %s", state)
+				}
+				w.must(i.stop())
+			})
+		})
+	}
+}
+
+// A key that is replaced, while the connector runs, by one of another organization:
+// nothing of that one is written.
+func TestKeyOfAnotherOrganization(t *testing.T) {
+	inBubble(t, simulator.Config{Organization: "org-one"}, func(t *testing.T, w *world) {
+		w.since = auditlog.SecondOf(time.Now())
+		other := simulator.New(simulator.Config{Organization: "org-two"})
+		var replaced atomic.Bool
+		w.through = func(next http.RoundTripper) http.RoundTripper {
+			return roundTrip(func(r *http.Request) (*http.Response, error) {
+				if replaced.Load() {
+					return simulator.Transport(other).RoundTrip(r)
+				}
+				return next.RoundTrip(r)
+			})
+		}
+		i := w.start()
+		time.Sleep(time.Minute)
+		replaced.Store(true)
+		other.Add(simulator.Event{ID: "audit_log-of-two", EffectiveAt: auditlog.SecondOf(time.Now()), VisibleAt: time.Now()})
+		err := i.end(5 * time.Minute)
+		if !errors.Is(err, connector.ErrRefused) || !strings.Contains(err.Error(), "org-two") {
+			t.Errorf("it ended with: %v", err)
+		}
+		if r := w.report(); !r.OK() {
+			t.Error(r)
+		}
+	})
+}
+
+// New events that are large are not held in memory all at once: the polls leave
+// them to windows.
+func TestLargeEventsAtTheHead(t *testing.T) {
+	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
+		w.since = auditlog.SecondOf(time.Now())
+		i := w.start()
+		time.Sleep(time.Minute)
+		at := auditlog.SecondOf(time.Now())
+		for n := range 400 {
+			raw := fmt.Sprintf(`{"id":"audit_log-large%d","type":"project.created","effective_at":%d,"padding":"%s"}`,
+				n, at, strings.Repeat("x", 300_000))
+			w.api.AddRaw(auditlog.ScopeOrganization, at, []byte(raw))
+		}
+		time.Sleep(10 * time.Minute)
+		if r := w.report(); !r.OK() {
+			t.Error(r)
+		}
+		// Not more than a page, though ten pages are new.
+		if i.mostAtOnce() > 100 {
+			t.Errorf("%d events in one transaction", i.mostAtOnce())
+		}
+		w.must(i.stop())
+	})
+}
