@@ -56,6 +56,32 @@ func (s *apiServer) stop() {
 	<-s.done
 }
 
+// probeLimit is below the timeouts that probes usually have.
+const probeLimit = 3 * time.Second
+
+// probe asks the simulated API at the address for an event.
+func probe(ctx context.Context, addr string) error {
+	ctx, cancel := context.WithTimeout(ctx, probeLimit)
+	defer cancel()
+	url := "http://" + addr + simulator.Path + "?limit=1"
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return fmt.Errorf("--addr %q: %w", addr, err)
+	}
+	req.Header.Set("Authorization", "Bearer "+simulator.Key)
+	// The default client would send this to a proxy if the environment names one.
+	client := &http.Client{Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("asking the simulated API: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("asking the simulated API at %s: %s", addr, resp.Status)
+	}
+	return nil
+}
+
 func apiGreeting(baseURL string, history int, rate float64) string {
 	return fmt.Sprintf(`The simulated API is at %[1]s
 It holds %[3]s events of 30 days; %[4]g more come a second. Ctrl-C ends it.

@@ -137,5 +137,26 @@ OpenAI account. It accepts one key, which it prints.`,
 	f.Float64Var(&rate, "rate", 3, "live events a second")
 	f.IntVar(&history, "history", 4000, "events at the start, over 30 days")
 	f.Uint64Var(&seed, "seed", 1, "the events; the same for the same seed")
+	cmd.AddCommand(a.apiHealthCommand())
+	return cmd
+}
+
+func (a *app) apiHealthCommand() *cobra.Command {
+	var addr string
+	cmd := &cobra.Command{
+		Use:   "health",
+		Short: "Ask the simulated API whether it lists events",
+		Long: `Asks a simulated API that runs at the address for one event, for container
+probes without a shell.
+
+Exit codes: 0 it lists events, 1 it does not, with the reason, 2 wrong usage.`,
+		Example: `  demo api health --addr 127.0.0.1:8081`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			a.started = true
+			return probe(cmd.Context(), addr)
+		},
+	}
+	cmd.Flags().StringVar(&addr, "addr", "127.0.0.1:8081", "where it listens")
 	return cmd
 }

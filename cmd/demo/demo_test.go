@@ -176,8 +176,16 @@ func TestAPIAlone(t *testing.T) {
 	if err := json.NewDecoder(resp.Body).Decode(&got); err != nil || len(got.Data) != 2 || !got.HasMore {
 		t.Errorf("%+v, %v", got, err)
 	}
+	addr := req.URL.Host
+	if code, _, stderr := runDemo(t, ctx, "api", "health", "--addr", addr); code != exitDone {
+		t.Errorf("health of one that runs: exit %d: %s", code, stderr)
+	}
 	cancel()
 	wg.Wait()
+	code, _, stderr := runDemo(t, t.Context(), "api", "health", "--addr", addr)
+	if code != exitFailed || !strings.Contains(stderr, "asking the simulated API") {
+		t.Errorf("health of one that was stopped: exit %d: %s", code, stderr)
+	}
 }
 
 func TestWrongUsage(t *testing.T) {
@@ -192,7 +200,7 @@ func TestWrongUsage(t *testing.T) {
 }
 
 func TestHelpTeaches(t *testing.T) {
-	for _, args := range []string{"--help", "api --help"} {
+	for _, args := range []string{"--help", "api --help", "api health --help"} {
 		if code, stdout, _ := runDemo(t, t.Context(), strings.Fields(args)...); code != exitDone || !strings.Contains(stdout, "Examples:") {
 			t.Errorf("%s: exit %d\n%s", args, code, stdout)
 		}
