@@ -33,6 +33,10 @@ demo: ## show audit events flowing into Kafka, with nothing installed but Go
 kafka: ## run a real Apache Kafka on this machine until Ctrl-C (Java, Maven)
 	@go run ./internal/kafkatest/localkafka $(ARGS)
 
+.PHONY: stack
+stack: ## run the compose stack on this machine without Docker, and prove that it works (Java, Maven)
+	@go run ./internal/stack/native $(ARGS)
+
 .PHONY: test
 test: ## run the tests, on real Kafka too if Java and Maven are there
 	CGO_ENABLED=0 go run ./internal/kafkatest/localkafka -- go test -timeout 20m $(TESTFLAGS) $(PKG)
@@ -59,6 +63,7 @@ check-lint: $(TOOLS)
 	$(TOOLS)/staticcheck $(PKG)
 	$(TOOLS)/golangci-lint run $(PKG)
 	cd .ci/tools && go vet ./vulns && go test ./vulns
+	cd .ci/ship && go vet ./compose
 
 .PHONY: check-vuln
 check-vuln: $(TOOLS)

@@ -46,6 +46,7 @@ var rooms = []room{
 	// For tests and the demo.
 	{"internal/simulator", []string{"internal/auditlog"}},
 	{"internal/kafkatest", []string{"schemas"}},
+	{"internal/stack", []string{"internal/kafkatest"}},
 	{"cmd/demo", []string{
 		"connector", "internal/auditlog", "internal/codec", "internal/config", "internal/kafka", "internal/kafkatest",
 		"internal/simulator", "internal/telemetry", "schemas",
@@ -87,7 +88,7 @@ var kafkaRooms = []string{
 // down.
 const product = "cmd/openai-audit-kafka"
 
-var notShipped = []string{module + "internal/simulator", module + "internal/kafkatest", "github.com/twmb/franz-go/pkg/kfake", "testing"}
+var notShipped = []string{module + "internal/simulator", module + "internal/kafkatest", module + "internal/stack", "github.com/twmb/franz-go/pkg/kfake", "testing"}
 
 func TestArrowsPointDown(t *testing.T) {
 	for i, r := range rooms {
