@@ -269,12 +269,22 @@ func newProcesses(t *testing.T, c *kafkatest.Cluster) *processes {
 
 func (w *processes) start(brokers []string) *process {
 	w.t.Helper()
-	return start(w.t, []string{
+	return start(w.t, w.environ(brokers))
+}
+
+// startProgram starts another version of the program.
+func (w *processes) startProgram(program string, brokers []string) *process {
+	w.t.Helper()
+	return startCommand(w.t, exec.Command(program), w.environ(brokers))
+}
+
+func (w *processes) environ(brokers []string) []string {
+	return []string{
 		"OPENAI_ADMIN_KEY=" + simulator.Key, "OPENAI_BASE_URL=" + w.url + "/v1",
 		"BACKFILL_START_TIME=" + w.from.String(), "POLL_INTERVAL=1s", "HTTP_ADDR=off",
 		"KAFKA_BROKERS=" + strings.Join(brokers, ","),
 		"KAFKA_TOPIC=" + w.topics[0], "KAFKA_DLQ_TOPIC=" + w.topics[1], "KAFKA_OFFSETS_TOPIC=" + w.topics[2],
-	})
+	}
 }
 
 // await waits until the topic equals the API.
@@ -342,7 +352,12 @@ type process struct {
 // start starts the program, to be killed when the test ends.
 func start(t *testing.T, environ []string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(os.Args[0], asProgram), done: make(chan struct{})}
+	return startCommand(t, exec.Command(os.Args[0], asProgram), environ)
+}
+
+func startCommand(t *testing.T, cmd *exec.Cmd, environ []string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: cmd, done: make(chan struct{})}
 	p.cmd.Env = environ
 	p.cmd.Stderr = &p.log
 	if err := p.cmd.Start(); err != nil {
