@@ -19,7 +19,7 @@ TOOLS := bin/tools
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build the static binary into bin/
@@ -40,6 +40,16 @@ stack: ## run the compose stack on this machine without Docker, and prove that i
 .PHONY: test
 test: ## run the tests, on real Kafka too if Java and Maven are there
 	CGO_ENABLED=0 go run ./internal/kafkatest/localkafka -- go test -timeout 20m $(TESTFLAGS) $(PKG)
+
+.PHONY: release
+release: ## make the files of a release in dist/
+	rm -rf dist
+	.ci/ship/release dist
+	@cat dist/SHA256SUMS
+
+.PHONY: release-check
+release-check: ## make the release twice, in two places with two caches, and compare
+	go test -count=1 -v -timeout 30m ./internal/release -full
 
 .PHONY: bench
 bench: ## run the benchmarks
