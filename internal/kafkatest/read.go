@@ -2,6 +2,7 @@ package kafkatest
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -20,10 +21,20 @@ func (c *Cluster) Read(t testing.TB, topic string, isolation kgo.IsolationLevel)
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), readPatience)
 	defer cancel()
-	view := *c
-	view.tb = t
-	starts, ends := view.bounds(ctx, topic)
+	var records []*kgo.Record
+	err := c.scan(ctx, topic, isolation, func(r *kgo.Record) { records = append(records, r) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return records
+}
 
+// scan hands over what Read returns, one record after the other.
+func (c *Cluster) scan(ctx context.Context, topic string, isolation kgo.IsolationLevel, take func(*kgo.Record)) error {
+	starts, ends, err := c.bounds(ctx, topic)
+	if err != nil {
+		return err
+	}
 	// next is the offset still to come, of the partitions that are not done.
 	next := map[int32]int64{}
 	from := map[int32]kgo.Offset{}
@@ -35,40 +46,46 @@ func (c *Cluster) Read(t testing.TB, topic string, isolation kgo.IsolationLevel)
 	if len(next) == 0 {
 		return nil
 	}
-	reader := view.Client(
+	reader, err := kgo.NewClient(append(c.clientOptions(),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}),
 		kgo.FetchIsolationLevel(isolation),
 		// A log of transactions ends in a marker, which is not delivered. Without
 		// this a loop that counts records would wait for it for ever.
 		kgo.KeepControlRecords(),
-	)
+	)...)
+	if err != nil {
+		return err
+	}
 	defer reader.Close()
-	var records []*kgo.Record
 	for len(next) > 0 {
 		fetches := reader.PollFetches(ctx)
 		if ctx.Err() != nil {
-			t.Fatalf("reading %s: still at offsets %v of %v after %v: is a transaction open?", topic, next, ends, readPatience)
+			return fmt.Errorf("reading %s: still at offsets %v of %v: %w: is a transaction open?", topic, next, ends, context.Cause(ctx))
 		}
 		for _, e := range fetches.Errors() {
-			t.Fatalf("reading %s, partition %d: %v", e.Topic, e.Partition, e.Err)
+			return fmt.Errorf("reading %s, partition %d: %w", e.Topic, e.Partition, e.Err)
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
 			end := ends[r.Partition]
 			if r.Offset < end && !r.Attrs.IsControl() {
-				records = append(records, r)
+				take(r)
 			}
 			if next[r.Partition] = r.Offset + 1; r.Offset+1 >= end {
 				delete(next, r.Partition)
 			}
 		})
 	}
-	return records
+	return nil
 }
 
 // bounds returns where each partition of the topic begins and ends.
-func (c *Cluster) bounds(ctx context.Context, topic string) (starts, ends map[int32]int64) {
-	c.tb.Helper()
-	admin := c.Admin()
+func (c *Cluster) bounds(ctx context.Context, topic string) (starts, ends map[int32]int64, err error) {
+	client, err := kgo.NewClient(c.clientOptions()...)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer client.Close()
+	admin := kadm.NewClient(client)
 	// The high watermark, not the last stable offset: that one stops short of
 	// what was committed behind another producer's open transaction.
 	for _, list := range []struct {
@@ -80,10 +97,10 @@ func (c *Cluster) bounds(ctx context.Context, topic string) (starts, ends map[in
 			err = offsets.Error()
 		}
 		if err != nil {
-			c.tb.Fatalf("asking for the offsets of %s: %v", topic, err)
+			return nil, nil, fmt.Errorf("asking for the offsets of %s: %w", topic, err)
 		}
 		*list.into = map[int32]int64{}
 		offsets.Each(func(o kadm.ListedOffset) { (*list.into)[o.Partition] = o.Offset })
 	}
-	return starts, ends
+	return starts, ends, nil
 }
