@@ -77,3 +77,38 @@ func TestFollow(t *testing.T) {
 		}
 	})
 }
+
+// An open transaction is written and not committed; each that ended has a marker.
+func TestLength(t *testing.T) {
+	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
+		topic, client := writer(c, 1)
+		length, err := c.Length()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer length.Close()
+		expect := func(name string, of func(context.Context, ...string) (int64, error), want int64) {
+			t.Helper()
+			for deadline := time.Now().Add(30 * time.Second); ; {
+				got, err := of(t.Context(), topic, "no-such-topic")
+				if got == want && err == nil {
+					return
+				}
+				if time.Now().After(deadline) {
+					t.Fatalf("%s: %d, %v; want %d", name, got, err, want)
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+		}
+		writeKeys(t, client, kgo.TryCommit, "a", "b")
+		expect("committed", length.Committed, 3)
+		if err := client.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		if err := client.ProduceSync(t.Context(), kgo.KeyStringRecord("c", "")).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		expect("written", length.Written, 4)
+		expect("committed", length.Committed, 3)
+	})
+}
