@@ -52,7 +52,15 @@ release-check: ## make the release twice, in two places with two caches, and com
 	go test -count=1 -v -timeout 30m ./internal/release -full
 
 .PHONY: bench
-bench: ## run the benchmarks
+bench: build ## measure it all on real Kafka, beside other programs (10 min)
+	go run ./internal/bench -commit "$(COMMIT)$$(test -z "$$(git status --porcelain -- . ':!docs/benchmarks.md')" || echo -dirty)" $(BENCHFLAGS) $(ARGS)
+
+.PHONY: bench-faucet
+bench-faucet: BENCHFLAGS := -only peers -faucet
+bench-faucet: bench ## measure the other programs, faucet-stream too (Rust)
+
+.PHONY: bench-micro
+bench-micro: ## benchmarks of single functions
 	go test -run '^$$' -bench . -benchmem $(PKG)
 
 # What CI runs after the tests. Each step can be run alone.

@@ -47,6 +47,7 @@ var rooms = []room{
 	{"internal/simulator", []string{"internal/auditlog"}},
 	{"internal/kafkatest", []string{"schemas"}},
 	{"internal/stack", []string{"internal/kafkatest"}},
+	{"internal/bench", []string{"internal/auditlog", "internal/kafkatest", "internal/simulator"}},
 	{"cmd/demo", []string{
 		"connector", "internal/auditlog", "internal/codec", "internal/config", "internal/kafka", "internal/kafkatest",
 		"internal/simulator", "internal/telemetry", "schemas",

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"iter"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
+)
+
+// audit is a simulated API on loopback, with compressed answers where the client
+// asks for them, as the real one has. Only organization events are compared,
+// so whoever reads tenant events as well is not compared at all.
+type audit struct {
+	*simulator.API
+	server *httptest.Server
+
+	mu       sync.Mutex // guards what follows
+	requests requests
+}
+
+// requests are those that were asked, walks of several pages told from the rest.
+type requests struct {
+	first, further int // pages of a list
+}
+
+func newAudit(latency time.Duration) *audit {
+	a := &audit{}
+	a.API = simulator.New(simulator.Config{Seed: 5, Latency: latency, OnRequest: a.count})
+	a.server = httptest.NewServer(a.API)
+	return a
+}
+
+func (a *audit) url() string { return a.server.URL + "/v1" }
+
+func (a *audit) close() { a.server.Close() }
+
+func (a *audit) count(r *http.Request) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if r.URL.Query().Has("after") {
+		a.requests.further++
+	} else {
+		a.requests.first++
+	}
+}
+
+func (a *audit) asked() requests {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.requests
+}
+
+// fill adds about n organization events between the ages, and as many tenant
+// events as real logs have, and returns how many of the organization there are.
+func (a *audit) fill(n int, oldest, newest time.Duration) int {
+	now := time.Now()
+	a.Generate(n*10/9, auditlog.SecondOf(now.Add(-oldest)), auditlog.SecondOf(now.Add(-newest)))
+	count := 0
+	for range a.ids() {
+		count++
+	}
+	return count
+}
+
+// ids are those of the organization's events.
+func (a *audit) ids() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for event := range a.Truth() {
+			if event.Scopes[0] == auditlog.ScopeOrganization && !yield(event.ID) {
+				return
+			}
+		}
+	}
+}
+
+// show adds an event that is as old as it says, and returns from when on it is shown.
+func (a *audit) show(id string, age time.Duration) time.Time {
+	now := time.Now()
+	a.Add(simulator.Event{ID: id, EffectiveAt: auditlog.SecondOf(now.Add(-age)), VisibleAt: now})
+	return now
+}

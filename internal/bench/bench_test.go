@@ -1,0 +1,121 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestQuantile(t *testing.T) {
+	var times []time.Duration
+	for i := 100; i > 0; i-- {
+		times = append(times, time.Duration(i))
+	}
+	for _, test := range []struct {
+		q    float64
+		want time.Duration
+	}{{0.5, 50}, {0.99, 99}, {1, 100}, {0, 1}} {
+		if got := quantile(times, test.q); got != test.want {
+			t.Errorf("quantile %v is %d, want %d", test.q, got, test.want)
+		}
+	}
+	if got := quantile(nil, 0.5); got != 0 {
+		t.Errorf("of nothing: %v", got)
+	}
+}
+
+func TestFigures(t *testing.T) {
+	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1000: "-1,000"} {
+		if got := thousands(n); got != want {
+			t.Errorf("%d is written %q", n, got)
+		}
+	}
+	for d, want := range map[time.Duration]string{999 * time.Millisecond: "999 ms", 1100 * time.Millisecond: "1.10 s"} {
+		if got := seconds(d); got != want {
+			t.Errorf("%v is written %q", d, got)
+		}
+	}
+}
+
+// reportOf is what a run of one part found.
+func reportOf(part, figure string) report {
+	r := report{part: part}
+	r.ratio("speed", figure, "≥ 2×", false)
+	r.add(plainWork, "somebody", "not measured: no such program", "", "", "", "", "")
+	r.ran("abc")
+	return r
+}
+
+// Parts that did not run keep their rows, those that did replace them, and what was
+// measured on another machine goes.
+func TestUpdateDocument(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "benchmarks.md")
+	const here, there = machineLine + "here\n- more\n", machineLine + "there\n- more\n"
+	ratiosIn := func() (rows []string) {
+		t.Helper()
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), "| somebody | not measured: no such program |") {
+			t.Errorf("a row with empty cells is lost:\n%s", text)
+		}
+		for line := range strings.Lines(string(text)) {
+			if strings.Contains(line, "| speed |") {
+				rows = append(rows, strings.TrimSpace(line))
+			}
+		}
+		return rows
+	}
+	for _, step := range []struct {
+		name, heading string
+		measured      report
+		want          []string
+	}{
+		{"the first run", here, reportOf("quiet", "1×"), []string{"| quiet | speed | 1× | ≥ 2× | **no** |"}},
+		{"another part, which is shown earlier", here, reportOf("history", "2×"),
+			[]string{"| history | speed | 2× | ≥ 2× | **no** |", "| quiet | speed | 1× | ≥ 2× | **no** |"}},
+		{"the same part", here, reportOf("history", "3×"),
+			[]string{"| history | speed | 3× | ≥ 2× | **no** |", "| quiet | speed | 1× | ≥ 2× | **no** |"}},
+		{"another machine", there, reportOf("quiet", "4×"), []string{"| quiet | speed | 4× | ≥ 2× | **no** |"}},
+	} {
+		if err := updateDocument(file, step.heading, step.measured); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(step.want, ratiosIn()); diff != "" {
+			t.Errorf("%s: %s", step.name, diff)
+		}
+	}
+}
+
+func TestOnly(t *testing.T) {
+	var o options
+	if err := o.setOnly("quiet, peers"); err != nil || len(o.only) != 2 {
+		t.Errorf("%v, %v", o.only, err)
+	}
+	if err := o.setOnly("quite"); err == nil {
+		t.Error("a part that does not exist is taken")
+	}
+}
+
+// What is read of processes is that of this one.
+func TestProcesses(t *testing.T) {
+	pid := os.Getpid()
+	rss, err := peakRSS(pid)
+	if err != nil {
+		t.Skipf("this system does not say: %v", err)
+	}
+	if rss < 1 || rss > 10_000 {
+		t.Errorf("%.0f MiB", rss)
+	}
+	if _, err := cpuOf(pid); err != nil {
+		t.Error(err)
+	}
+	if _, err := peakRSS(1 << 30); err == nil {
+		t.Error("a process that is not there has memory")
+	}
+}
