@@ -11,9 +11,9 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
 )
 
-// audit is a simulated API on loopback, with compressed answers where the client
-// asks for them, as the real one has. Only organization events are compared,
-// so whoever reads tenant events as well is not compared at all.
+// audit is a simulated API on loopback. Its answers are compressed where the client
+// asks for that, as the real one's. Only organization events are compared, so
+// where tenant events are read as well nothing is.
 type audit struct {
 	*simulator.API
 	server *httptest.Server
@@ -27,9 +27,10 @@ type requests struct {
 	first, further int // pages of a list
 }
 
-func newAudit(latency time.Duration) *audit {
+func newAudit(cfg simulator.Config) *audit {
 	a := &audit{}
-	a.API = simulator.New(simulator.Config{Seed: 5, Latency: latency, OnRequest: a.count})
+	cfg.Seed, cfg.OnRequest = 5, a.count
+	a.API = simulator.New(cfg)
 	a.server = httptest.NewServer(a.API)
 	return a
 }

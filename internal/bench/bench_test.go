@@ -45,9 +45,17 @@ func TestFigures(t *testing.T) {
 func reportOf(part, figure string) report {
 	r := report{part: part}
 	r.ratio("speed", figure, "≥ 2×", false)
-	r.add(plainWork, "somebody", "not measured: no such program", "", "", "", "", "")
+	r.add(plainWork, "somebody", "not measured: no such program")
 	r.ran("abc")
 	return r
+}
+
+func speed(part, figure string) string {
+	return "| " + part + " | speed | " + figure + " | ≥ 2× | **no** |"
+}
+
+func somebody(part string) string {
+	return "| " + part + " | somebody | not measured: no such program | – | – | – | – | – |"
 }
 
 // Parts that did not run keep their rows, those that did replace them, and what was
@@ -55,17 +63,14 @@ func reportOf(part, figure string) report {
 func TestUpdateDocument(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "benchmarks.md")
 	const here, there = machineLine + "here\n- more\n", machineLine + "there\n- more\n"
-	ratiosIn := func() (rows []string) {
+	rowsIn := func() (rows []string) {
 		t.Helper()
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(string(text), "| somebody | not measured: no such program |") {
-			t.Errorf("a row with empty cells is lost:\n%s", text)
-		}
 		for line := range strings.Lines(string(text)) {
-			if strings.Contains(line, "| speed |") {
+			if strings.Contains(line, "| speed |") || strings.Contains(line, "| somebody |") {
 				rows = append(rows, strings.TrimSpace(line))
 			}
 		}
@@ -76,17 +81,17 @@ func TestUpdateDocument(t *testing.T) {
 		measured      report
 		want          []string
 	}{
-		{"the first run", here, reportOf("quiet", "1×"), []string{"| quiet | speed | 1× | ≥ 2× | **no** |"}},
+		{"the first run", here, reportOf("quiet", "1×"), []string{speed("quiet", "1×"), somebody("quiet")}},
 		{"another part, which is shown earlier", here, reportOf("history", "2×"),
-			[]string{"| history | speed | 2× | ≥ 2× | **no** |", "| quiet | speed | 1× | ≥ 2× | **no** |"}},
+			[]string{speed("history", "2×"), speed("quiet", "1×"), somebody("history"), somebody("quiet")}},
 		{"the same part", here, reportOf("history", "3×"),
-			[]string{"| history | speed | 3× | ≥ 2× | **no** |", "| quiet | speed | 1× | ≥ 2× | **no** |"}},
-		{"another machine", there, reportOf("quiet", "4×"), []string{"| quiet | speed | 4× | ≥ 2× | **no** |"}},
+			[]string{speed("history", "3×"), speed("quiet", "1×"), somebody("history"), somebody("quiet")}},
+		{"another machine", there, reportOf("quiet", "4×"), []string{speed("quiet", "4×"), somebody("quiet")}},
 	} {
 		if err := updateDocument(file, step.heading, step.measured); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(step.want, ratiosIn()); diff != "" {
+		if diff := cmp.Diff(step.want, rowsIn()); diff != "" {
 			t.Errorf("%s: %s", step.name, diff)
 		}
 	}

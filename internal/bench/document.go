@@ -60,7 +60,7 @@ func kept(text, heading string) (rows []row) {
 		if title, ok := strings.CutPrefix(line, "## "); ok {
 			at = tableOf(title)
 		}
-		cells := strings.Split(strings.Trim(line, "| "), " | ")
+		cells := strings.Split(strings.TrimSuffix(strings.TrimPrefix(line, "| "), " |"), " | ")
 		if at < 0 || !strings.HasPrefix(line, "| ") || len(cells) != len(tables[at].head) || cells[0] == tables[at].head[0] {
 			continue
 		}

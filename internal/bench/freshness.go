@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
 )
 
 // feed shows events at random moments, as many a second on average, until ctx ends,
@@ -23,7 +25,7 @@ func feed(ctx context.Context, a *audit, name string, perSecond float64) map[str
 // it.
 func freshness(ctx context.Context, l *lab) error {
 	const interval, span = time.Second, time.Minute
-	a := newAudit(0)
+	a := newAudit(simulator.Config{})
 	defer a.close()
 	n := a.fill(l.events/200, day, time.Hour)
 	t := l.topics()

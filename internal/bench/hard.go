@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
 )
 
 // hardWork lets all read the same log side by side: it grows while they page, some
@@ -18,7 +20,7 @@ func (l *lab) hardWork(ctx context.Context, all []contestant) error {
 		settling = 65 * time.Second
 		lateBy   = 30 * time.Second
 	)
-	a := newAudit(0)
+	a := newAudit(simulator.Config{})
 	defer a.close()
 	n := a.fill(l.events/50, 30*day, time.Hour)
 
@@ -107,7 +109,7 @@ func (r *racer) tell(ctx context.Context) error {
 	}
 	if r.err != nil {
 		r.l.say("%s: %v", r.name, r.err)
-		r.l.report.add(hardWork, r.name, "failed", "", "", "")
+		r.l.report.add(hardWork, r.name, "failed")
 		return nil
 	}
 	if r.name == ours {

@@ -40,12 +40,9 @@ func (l *lab) contestants(ctx context.Context) ([]contestant, error) {
 	python, err := l.installDlt(ctx, peer("requirements.txt"))
 	dlt.start, dlt.missing = l.script(python, peer("dlt_kafka.py")), err
 
-	faucet := contestant{name: "faucet-stream " + faucetVersion, delivers: "JSON", missing: errors.New("`make bench-faucet` builds and measures it")}
-	if l.faucet {
-		var program string
-		program, faucet.missing = l.installFaucet(ctx)
-		faucet.start = l.script("bash", peer("faucet.sh"), program, peer("faucet.yaml"))
-	}
+	faucet := contestant{name: "faucet-stream " + faucetVersion, delivers: "JSON"}
+	program, err := l.installFaucet(ctx)
+	faucet.start, faucet.missing = l.script("bash", peer("faucet.sh"), program, peer("faucet.yaml")), err
 	return []contestant{l.us(), shell, dlt, faucet}, nil
 }
 
@@ -81,7 +78,8 @@ func (l *lab) installDlt(ctx context.Context, requirements string) (python strin
 	return python, works()
 }
 
-// installFaucet returns the program, which cargo builds once.
+// installFaucet returns the program, which cargo builds once, and only if that was
+// asked for.
 func (l *lab) installFaucet(ctx context.Context) (string, error) {
 	dir, err := cache("faucet-" + faucetVersion)
 	if err != nil {
@@ -90,6 +88,9 @@ func (l *lab) installFaucet(ctx context.Context) (string, error) {
 	program := filepath.Join(dir, "bin", "faucet")
 	if _, err := os.Stat(program); err == nil {
 		return program, nil
+	}
+	if !l.faucet {
+		return "", errors.New("`make bench-faucet` builds it")
 	}
 	l.say("building faucet-stream, which takes minutes")
 	return program, install(ctx, "nice", "cargo", "install", "faucet-cli", "--version", faucetVersion, "--locked", "--quiet",

@@ -62,7 +62,7 @@ func main() {
 	flag.StringVar(&o.document, "document", "docs/benchmarks.md", "the `file` to write; empty: none")
 	flag.StringVar(&o.commit, "commit", "unknown", "the `commit` that the binary was built from")
 	flag.IntVar(&o.events, "events", 1_000_000, "`events` of history; other parts take a tenth or less of it")
-	flag.BoolVar(&o.faucet, "faucet", false, "measure faucet-stream too, which takes long to build")
+	flag.BoolVar(&o.faucet, "faucet", false, "build faucet-stream if it is not there yet, which takes minutes")
 	flag.Func("only", "run these `parts` alone, with commas between: "+strings.Join(partNames(), ", "), o.setOnly)
 	flag.Parse()
 

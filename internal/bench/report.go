@@ -48,7 +48,11 @@ type report struct {
 	rows []row
 }
 
+// add adds a row. Cells at its end that there is nothing to say in may be left out.
 func (r *report) add(table int, cells ...string) {
+	for len(cells) < len(tables[table].head)-1 {
+		cells = append(cells, "–")
+	}
 	r.rows = append(r.rows, row{table, r.part, cells})
 }
 

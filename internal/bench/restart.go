@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
 )
 
 // restart measures starts of the connector with 100,000 ids in its state, half of
@@ -11,7 +13,7 @@ import (
 // consumer has.
 func restart(ctx context.Context, l *lab) error {
 	const rounds = 10
-	a := newAudit(0)
+	a := newAudit(simulator.Config{})
 	defer a.close()
 	// All of it younger than DEEP_LOOKBACK, so every id is remembered.
 	n := a.fill(l.events/10, 23*time.Hour, time.Minute)

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
 )
 
 // instance is one of a group.
@@ -20,7 +22,7 @@ type instance struct {
 // was shown after the active instance was killed, or told to leave.
 func takeover(ctx context.Context, l *lab) error {
 	const rounds = 3
-	a := newAudit(0)
+	a := newAudit(simulator.Config{})
 	defer a.close()
 	n := a.fill(l.events/200, 30*day, time.Hour)
 	t := l.topics()

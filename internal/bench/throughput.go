@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
 )
 
 // throughput reads history as fast as the machine can, alone and with copies of
 // each event in two more topics.
 func throughput(ctx context.Context, l *lab) error {
-	a := newAudit(0)
+	a := newAudit(simulator.Config{})
 	defer a.close()
 	n := a.fill(l.events, 400*day, 2*day)
 
