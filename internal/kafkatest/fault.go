@@ -54,6 +54,18 @@ type Fault struct {
 	Delay time.Duration
 	// Dark is for how long no connection works, old or new, from the cut on.
 	Dark time.Duration
+	// At is where in the frame it is cut, as a part of it from 0 to 1; 0 leaves it
+	// to chance.
+	At float64
+}
+
+// part returns the bytes of a frame that get through a cut in its middle: at least
+// one, and never all.
+func (f Fault) part(frame []byte) []byte {
+	if f.At <= 0 {
+		return frame[:1+rand.IntN(len(frame)-1)]
+	}
+	return frame[:min(len(frame)-1, 1+int(f.At*float64(len(frame)-1)))]
 }
 
 // plan decides which fault meets which request. Its owner holds a lock.
@@ -102,6 +114,7 @@ func (p *plan) next(key int16) Fault {
 	if r := p.random; r != nil && (r.fault.Key == AnyKey || r.fault.Key == key) && r.IntN(r.oneIn) == 0 {
 		f := r.fault
 		f.Mode = r.modes[r.IntN(len(r.modes))]
+		f.At = r.Float64()
 		return f
 	}
 	return Fault{}

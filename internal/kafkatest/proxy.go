@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -100,6 +101,13 @@ func (p *Proxy) Struck(m Mode) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.struck[m]
+}
+
+// Strikes returns how often each mode struck.
+func (p *Proxy) Strikes() map[Mode]int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.struck)
 }
 
 // Dark cuts every connection and refuses new ones for d; 0 only cuts.

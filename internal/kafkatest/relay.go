@@ -1,7 +1,6 @@
 package kafkatest
 
 import (
-	"math/rand/v2"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -68,7 +67,7 @@ func (r *relay) request() (more bool) {
 		r.darken(f)
 		return false
 	case CutInside:
-		_, _ = r.broker.Write(f.bytes[:1+rand.IntN(len(f.bytes)-1)])
+		_, _ = r.broker.Write(f.Fault.part(f.bytes))
 		r.darken(f)
 		return false
 	case SwallowRequest:
@@ -128,7 +127,7 @@ func (r *relay) answer() (more bool) {
 	case CutThenApply:
 		return false
 	case CutInAnswer:
-		_, _ = r.client.Write(f.bytes[:1+rand.IntN(len(f.bytes)-1)])
+		_, _ = r.client.Write(f.Fault.part(f.bytes))
 		r.darken(f)
 		return false
 	case SwallowAnswer:

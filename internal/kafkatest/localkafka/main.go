@@ -4,6 +4,7 @@
 //	localkafka                      in the foreground, until Ctrl-C
 //	localkafka -- go test ./...     for one command, then a table of what ran
 //	localkafka -summary FILE        that table again
+//	localkafka -faults FILE         the table of faults of such a report, which must not be empty
 //
 // Without Java or Maven the command runs all the same, and what was not tested
 // is said loudly; with REQUIRE_KAFKA=1 that is a failure.
@@ -39,10 +40,14 @@ func run(ctx context.Context) (code int, err error) {
 	nodes := flag.Int("nodes", 1, "number of brokers")
 	version := flag.String("version", "", "version of Apache Kafka (default KAFKA_VERSION, else "+kafkatest.DefaultVersion+")")
 	report := flag.String("summary", "", "print the table of a test report and leave")
+	tried := flag.String("faults", "", "print the table of faults of a test report and leave")
 	flag.Parse()
 	required := os.Getenv("REQUIRE_KAFKA") == "1"
 	if *report != "" {
 		return 0, summary(os.Stdout, *report, required)
+	}
+	if *tried != "" {
+		return 0, faultTable(os.Stdout, *tried, true)
 	}
 	dir, err := os.MkdirTemp("", "localkafka-")
 	if err != nil {

@@ -42,6 +42,10 @@ func summary(w io.Writer, report string, required bool) error {
 		return err
 	}
 	var faults []error
+	// Whatever was tried, however little: what lost or doubled something is loud.
+	if err := faultTable(w, report, false); err != nil {
+		faults = append(faults, err)
+	}
 	if onKafka == 0 {
 		fmt.Fprintln(w, "\n*** NOTHING WAS TESTED ON REAL KAFKA ***")
 		faults = append(faults, errors.New("no test passed on real Kafka, which REQUIRE_KAFKA=1 asks for"))
@@ -70,6 +74,9 @@ func readReport(name string) (map[string]part, error) {
 	lines := bufio.NewScanner(file)
 	for lines.Scan() {
 		f := strings.Split(lines.Text(), "\t")
+		if f[0] == faultLine {
+			continue // the other table's
+		}
 		if len(f) != 5 {
 			return nil, fmt.Errorf("line %q", lines.Text())
 		}
