@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/records"
@@ -66,7 +67,9 @@ func (s *session) commit(ctx context.Context, r read) (discarded bool, err error
 	// the next start finds committed or not, as a whole. One after it, before the
 	// state advances, loses memory only: the next start reads the same from the
 	// topic.
+	s.setSent(began)
 	err = s.kafkaLog.Commit(ctx, out, changes)
+	s.setSent(time.Time{})
 	s.telemetry.Committed(s.Name, result(err), s.now().Sub(began))
 	if err != nil {
 		return false, err
@@ -75,6 +78,13 @@ func (s *session) commit(ctx context.Context, r read) (discarded bool, err error
 	s.committed = s.now()
 	s.tellWritten(r.head, step, written)
 	return false, nil
+}
+
+// setSent notes that a transaction waits for its answer, or that none does.
+func (s *session) setSent(at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sent = at
 }
 
 // due reports whether the cursor is to be written though there is nothing else.

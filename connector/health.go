@@ -138,10 +138,17 @@ func (s *session) tellReady() {
 	s.telemetry.Ready(s.Name, reason)
 }
 
-// tellWaiting says why the organization is not ready while the API is waited for.
+// tellWaiting says why the organization is not ready while a poll waits: for Kafka,
+// or for the API.
 func (s *session) tellWaiting() {
+	s.mu.Lock()
+	sent := s.sent
+	s.mu.Unlock()
 	reason := "the API has not answered in full for three poll intervals"
-	if until := s.limiter.PausedUntil(); until.After(s.now()) {
+	if !sent.IsZero() {
+		reason = "Kafka has not confirmed a transaction since " + sent.UTC().Format(time.RFC3339) +
+			"; check that the brokers can be reached and have their replicas in sync"
+	} else if until := s.limiter.PausedUntil(); until.After(s.now()) {
 		reason = "the API's rate limit: it wants no request until " + until.UTC().Format(time.RFC3339) +
 			"; if that stays, set API_REQUESTS_PER_MINUTE or look at the account's limits"
 	}

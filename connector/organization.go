@@ -32,6 +32,7 @@ type organization struct {
 	limiter   *openai.Limiter
 	keep      func(key string) bool // which keys of the offsets topic are ours
 	claims    *claims               // shared by all of the process
+	failed    error                 // how the session before this one ended; owned by run
 	// shared says that a consumer group decides who works for the organization.
 	shared bool
 }
@@ -97,6 +98,7 @@ func (o *organization) run(ctx context.Context) error {
 			attempt = 1
 		}
 		pause := backoff(attempt, 30*time.Second)
+		o.failed = err
 		o.telemetry.Ready(o.Name, err.Error())
 		o.log.Error("starting again from what the topic says", "error", err,
 			"attempt", attempt, "backoff", pause.Round(time.Millisecond))

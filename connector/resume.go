@@ -20,7 +20,12 @@ const stopGrace = 3 * time.Second
 // alike. When it returns, nobody else can write for the organization, and the
 // state is what the topic says.
 func (o *organization) resume(ctx context.Context) (*session, error) {
-	o.telemetry.Ready(o.Name, "starting: reading the state")
+	starting := "starting: reading the state"
+	if o.failed != nil {
+		// A start may wait for as long as the brokers are away: the cause stays told.
+		starting = "starting again after: " + o.failed.Error()
+	}
+	o.telemetry.Ready(o.Name, starting)
 	topics, err := o.prepareTopics(ctx)
 	if err != nil {
 		return nil, err

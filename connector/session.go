@@ -28,6 +28,7 @@ type session struct {
 	state     *window.State       // changed only by who holds writing as well
 	skew      time.Duration       // the API's clock less ours
 	committed time.Time           // when the last transaction was committed
+	sent      time.Time           // when the transaction that is not answered yet was begun; zero if none is
 	newest    auditlog.Second     // effective_at of the newest event written
 	health    map[auditlog.Scope]*scopeHealth
 	wakes     []chan struct{} // of the readers of the past
