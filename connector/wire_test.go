@@ -1,0 +1,185 @@
+package connector_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafkatest"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
+)
+
+// storm is what the wire does in one run, as its seed decides.
+type storm struct {
+	seed     uint64
+	key      int16 // which requests it meets
+	oneIn    int
+	modes    []kafkatest.Mode
+	delay    time.Duration
+	dark     time.Duration
+	lasts    time.Duration
+	restarts int  // of the connector, in the middle of it
+	waitsOut bool // what was swallowed is waited for; else the network comes back with new connections
+}
+
+// newStorm draws a storm. Requests that end a transaction or write in it are drawn
+// more often: there it matters most.
+func newStorm(seed uint64) storm {
+	rng := rand.New(rand.NewPCG(seed, 4))
+	s := storm{
+		seed: seed,
+		key: pick(rng, kafkatest.AnyKey, kafkatest.AnyKey, kafkatest.AnyKey,
+			kmsg.EndTxn.Int16(), kmsg.EndTxn.Int16(), kmsg.EndTxn.Int16(), kmsg.Produce.Int16(), kmsg.Produce.Int16(),
+			kmsg.InitProducerID.Int16(), kmsg.AddPartitionsToTxn.Int16(), kmsg.FindCoordinator.Int16(),
+			kmsg.Fetch.Int16(), kmsg.ListOffsets.Int16(), kmsg.Metadata.Int16()),
+		lasts:    time.Duration(500+rng.IntN(2000)) * time.Millisecond,
+		delay:    time.Duration(rng.IntN(800)) * time.Millisecond,
+		restarts: rng.IntN(3),
+		waitsOut: rng.IntN(8) == 0,
+	}
+	// What only a start sends needs one. Brokers of 4.0 and later are not asked to
+	// add partitions.
+	if s.key != kafkatest.AnyKey && s.key != kmsg.EndTxn.Int16() && s.key != kmsg.Produce.Int16() {
+		s.restarts = max(s.restarts, 1)
+	}
+	s.oneIn = pick(rng, 1, 2, 3, 5)
+	if s.key == kafkatest.AnyKey {
+		s.oneIn = pick(rng, 8, 20, 40, 80)
+	}
+	if rng.IntN(3) == 0 {
+		s.dark = time.Duration(rng.IntN(600)) * time.Millisecond
+	}
+	all := []kafkatest.Mode{
+		kafkatest.CutBefore, kafkatest.CutInside, kafkatest.CutAfterApplied, kafkatest.CutInAnswer, kafkatest.CutThenApply,
+		kafkatest.SwallowRequest, kafkatest.SwallowAnswer, kafkatest.DelayRequest, kafkatest.DelayAnswer,
+	}
+	for range 1 + rng.IntN(3) {
+		s.modes = append(s.modes, all[rng.IntN(len(all))])
+	}
+	return s
+}
+
+func pick[T any](rng *rand.Rand, from ...T) T { return from[rng.IntN(len(from))] }
+
+func (s storm) String() string {
+	name := "requests of every kind"
+	if s.key != kafkatest.AnyKey {
+		name = kmsg.NameForKey(s.key)
+	}
+	return fmt.Sprintf("seed %d: one in %d of %s, %v, delay %v, dark %v, for %v, %d restarts", s.seed, s.oneIn, name, s.modes,
+		s.delay, s.dark, s.lasts, s.restarts)
+}
+
+// TestWireFaults runs the connector through a proxy that cuts, delays and swallows
+// requests and answers, by their kind and at any byte, on real Kafka. A seed
+// replays the faults; what meets them is up to the clock.
+func TestWireFaults(t *testing.T) {
+	c := kafkatest.SharedReal(t)
+	trials := kafkatest.NewTrials(t, c.Backend(), "wire: cut, delayed, swallowed at random")
+	var calm atomic.Int32
+	seeds := kafkatest.Seeds(t, kafkatest.Runs(t, 12, 300))
+	t.Run("seeds", func(t *testing.T) {
+		for _, seed := range seeds {
+			t.Run(fmt.Sprint(seed), func(t *testing.T) {
+				t.Parallel() // it waits more than it works
+				s := newStorm(seed)
+				t.Log(s)
+				report, strikes := weather(t, s)
+				trials.Add(1, report)
+				if strikes == 0 {
+					calm.Add(1)
+				}
+			})
+		}
+	})
+	if n := int(calm.Load()); n > 1+len(seeds)/3 {
+		t.Errorf("in %d of %d runs no fault struck", n, len(seeds))
+	}
+}
+
+// weather lets a connector write history and new events through a storm, and
+// returns what the topic holds when it is over, and how many faults struck.
+func weather(t *testing.T, s storm) (r kafkatest.Report, strikes int) {
+	c := kafkatest.SharedReal(t)
+	w := newQuickWorld(t, c, simulator.Config{Seed: s.seed, Latency: time.Millisecond})
+	// Made beforehand, with one partition of offsets: three hundred runs share one
+	// broker.
+	w.cluster.CreateTopic(w.cfg.Kafka.Topic, 1, map[string]string{"retention.ms": "-1"})
+	w.cluster.CreateTopic(w.cfg.Kafka.DLQTopic, 1, map[string]string{"retention.ms": "-1"})
+	w.cluster.CreateTopic(w.cfg.Kafka.OffsetsTopic, 1, map[string]string{"cleanup.policy": "compact"})
+	t.Cleanup(w.dropTopics)
+	now := time.Now()
+	w.backfill(now.Add(-90 * 24 * time.Hour))
+	w.api.Generate(3000, w.since, auditlog.SecondOf(now.Add(-time.Minute)))
+	w.proxy = c.Proxy()
+	i := w.start()
+	time.Sleep(time.Duration(s.seed%300) * time.Millisecond) // in some runs, the start meets the storm
+	w.proxy.Random(s.seed, s.oneIn, kafkatest.Fault{Key: s.key, Delay: s.delay, Dark: s.dark}, s.modes...)
+	for part := range s.restarts + 1 {
+		if part > 0 {
+			w.mayEnd(i.stop())
+			i = w.start()
+		}
+		for end := time.Now().Add(s.lasts / time.Duration(s.restarts+1)); time.Now().Before(end); {
+			w.api.Step(3, 0.3, time.Second)
+			time.Sleep(50 * time.Millisecond)
+		}
+	}
+	w.proxy.Clear()
+	if !s.waitsOut {
+		w.proxy.Dark(0)
+	}
+	w.api.Step(10, 0, 0)
+	r = w.settled(i, 2*time.Minute)
+	t.Logf("%v; %v", r, w.proxy.Strikes())
+	w.mayEnd(i.stop())
+	for _, n := range w.proxy.Strikes() {
+		strikes += n
+	}
+	return r, strikes
+}
+
+// settled waits until the topic equals the API, and a moment longer for what must
+// not come.
+func (w *world) settled(i *instance, within time.Duration) kafkatest.Report {
+	w.t.Helper()
+	deadline := time.Now().Add(within)
+	for {
+		r := w.report()
+		if len(r.Missing) == 0 {
+			time.Sleep(2 * w.cfg.PollInterval)
+			return w.report()
+		}
+		if time.Now().After(deadline) {
+			w.t.Errorf("not ready because: %q", i.reason())
+			return r
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}
+
+// mayEnd takes how a connector ended under faults: told to stop, it leaves.
+func (w *world) mayEnd(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Errorf("it ended with %v", err)
+	}
+}
+
+// dropTopics spares the broker the topics of runs that went well.
+func (w *world) dropTopics() {
+	if w.t.Failed() {
+		return
+	}
+	// The test's own context has ended.
+	_, err := w.cluster.Admin().DeleteTopics(context.Background(), w.cfg.Kafka.Topic, w.cfg.Kafka.DLQTopic, w.cfg.Kafka.OffsetsTopic)
+	if err != nil {
+		w.t.Logf("deleting the topics: %v", err)
+	}
+}
