@@ -33,6 +33,8 @@ type organization struct {
 	keep      func(key string) bool // which keys of the offsets topic are ours
 	claims    *claims               // shared by all of the process
 	failed    error                 // how the session before this one ended; owned by run
+	openings  []auditlog.Opener     // of this process, the latest last; owned by run
+	opened    bool                  // one of them is known to be committed; owned by run
 	// shared says that a consumer group decides who works for the organization.
 	shared bool
 }

@@ -74,6 +74,12 @@ func (o *organization) beforeFence(records map[string][]byte) error {
 			"run one instance for each organization; after a crash of the other one, wait eleven minutes",
 			ErrFenced, by.Host, by.At, o.host)
 	}
+	// A process that slept for longer than its timers does not learn from its failed
+	// transaction that somebody took over. Its own host may be the other one's too.
+	if by, is := openedAfter(found.Cursor.Openers, o.openings); is && o.opened {
+		return fmt.Errorf("%w: %s opened it at %v, after this process: run one instance for each organization",
+			ErrFenced, by.Host, by.At)
+	}
 	return nil
 }
 
@@ -187,7 +193,9 @@ func (s *session) openingCommit(ctx context.Context, apiName string) error {
 	}
 	c.Openers = opened(c.Openers, s.host, auditlog.SecondOf(s.now()))
 	s.state.Cursor = c
+	s.openings = opened(s.openings, s.host, c.Openers[len(c.Openers)-1].At)
 	_, err := s.commit(ctx, read{Batch: window.Batch{From: c.Floor}, must: true})
+	s.opened = s.opened || err == nil
 	return err
 }
 

@@ -55,6 +55,16 @@ func takenOver(c auditlog.Cursor, host string, now auditlog.Second) (by auditlog
 	return last, last.Host != host && !last.Closed
 }
 
+// openedAfter reports whether somebody else opened the log after ours, the openings
+// of this process, and has not left.
+func openedAfter(openers, ours []auditlog.Opener) (by auditlog.Opener, is bool) {
+	if len(openers) == 0 {
+		return by, false
+	}
+	last := openers[len(openers)-1]
+	return last, !last.Closed && !slices.Contains(ours, last)
+}
+
 // opened returns the openers with one more. A host that opens again and again stands
 // there once, so that it does not push the others out of the list, who would then not
 // know that they were replaced.

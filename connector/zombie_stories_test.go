@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafkatest"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
 )
@@ -96,6 +97,39 @@ func TestZombieWriterInHistory(t *testing.T) {
 		w.awaitEqual(40 * time.Second)
 		w.must(second.stop())
 	})
+}
+
+// A process that was cut off, or asleep, for longer than its timers has no answer
+// that says it was fenced. It learns from the cursor that another one took over, on
+// its own host too, and leaves it alone.
+func TestCutOffAndReplaced(t *testing.T) {
+	for _, host := range []string{"host-1", "host-2"} {
+		inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
+			w.since = auditlog.SecondOf(time.Now())
+			w.proxy = w.cluster.Proxy()
+			first := w.on("host-1").start()
+			first.awaitReady()
+			w.proxy.Dark(3 * time.Minute)
+			w.burst(5, 1)
+			time.Sleep(time.Minute)
+			w.proxy, w.since = nil, auditlog.SecondOf(time.Now().Add(-time.Minute))
+			second := w.on(host).start()
+			second.awaitReady()
+			if err := first.end(10 * time.Minute); !errors.Is(err, connector.ErrFenced) {
+				t.Errorf("the first ended with %v", err)
+			}
+			w.burst(5, 1)
+			time.Sleep(time.Minute)
+			second.running()
+			if n := second.commits["unconfirmed"] + second.commits["fenced"]; n > 0 {
+				t.Errorf("%d commits of the second were disturbed", n)
+			}
+			if r := w.report(); !r.OK() {
+				t.Error(r)
+			}
+			w.must(second.stop())
+		})
+	}
 }
 
 // A host that was never replaced may always start: a pod with a new name, and the
