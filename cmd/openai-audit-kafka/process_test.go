@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"maps"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -24,10 +23,8 @@ import (
 func TestProcesses(t *testing.T) {
 	c := kafkatest.Real(t)
 	for name, story := range map[string]func(t *testing.T, w *processes){
-		"a sleeper that was replaced writes nothing and leaves with 3": sleeperIsFenced,
-		"a second signal is obeyed at once":                            secondSignal,
-		"a refusal is exit code 1, with the remedy":                    refusalExits,
-		"a crash loop keeps the last stable offset moving":             crashLoop,
+		"a second signal is obeyed at once":         secondSignal,
+		"a refusal is exit code 1, with the remedy": refusalExits,
 	} {
 		t.Run(name, func(t *testing.T) { story(t, newProcesses(t, c)) })
 	}
@@ -132,48 +129,6 @@ var stops = map[string]func(w *processes) *process{
 	},
 }
 
-// sleeperIsFenced stops a process inside a transaction, lets another one take
-// over, and wakes it up.
-func sleeperIsFenced(t *testing.T, w *processes) {
-	w.api.Generate(20_000, w.from, auditlog.SecondOf(time.Now().Add(-time.Hour)))
-	var mu sync.Mutex // guards sleeper and produced
-	var sleeper *process
-	asleep := make(chan struct{})
-	produced := 0
-	w.proxy.Observe(func(f kafkatest.Frame) {
-		mu.Lock()
-		defer mu.Unlock()
-		if f.Key != kmsg.Produce.Int16() || f.Answer {
-			return
-		}
-		// The frame is passed on afterwards: the transaction is open at the broker.
-		if produced++; produced == 8 {
-			sleeper.signal(syscall.SIGSTOP)
-			close(asleep)
-		}
-	})
-	mu.Lock()
-	sleeper = w.start(w.proxy.Brokers())
-	mu.Unlock()
-	<-asleep
-	second := w.start(w.c.Brokers())
-	w.await()
-	before := w.ends()
-	sleeper.signal(syscall.SIGCONT)
-	if code := sleeper.exit(20 * time.Second); code != exitFenced {
-		t.Errorf("exit code %d\n%s", code, sleeper.log.String())
-	}
-	if after := w.ends(); !maps.Equal(before, after) {
-		t.Errorf("the topics ended at %v, and at %v after the sleeper woke up", before, after)
-	}
-	w.api.Step(20, 0, 0)
-	w.await()
-	second.signal(syscall.SIGTERM)
-	if code := second.exit(stopLimit); code != exitDone {
-		t.Errorf("the second one's exit code is %d\n%s", code, second.log.String())
-	}
-}
-
 // secondSignal tells a process twice that would wait for a commit's answer.
 func secondSignal(t *testing.T, w *processes) {
 	p := stops["with a commit that is not answered"](w)
@@ -199,46 +154,6 @@ func refusalExits(t *testing.T, w *processes) {
 		if !strings.Contains(p.log.String(), want) {
 			t.Errorf("it does not say %q:\n%s", want, p.log.String())
 		}
-	}
-}
-
-// crashLoop kills a process inside its transaction, twenty times. Each start ends
-// what the one before left open, so readers are never held up for long.
-func crashLoop(t *testing.T, w *processes) {
-	w.api.Generate(20_000, w.from, auditlog.SecondOf(time.Now().Add(-time.Hour)))
-	var mu sync.Mutex // guards what follows
-	var p *process
-	ends := 0
-	w.proxy.Observe(func(f kafkatest.Frame) {
-		mu.Lock()
-		defer mu.Unlock()
-		switch {
-		case f.Answer:
-		case f.Key == kmsg.EndTxn.Int16():
-			ends++
-		case f.Key == kmsg.Produce.Int16() && ends == 3:
-			p.signal(syscall.SIGKILL) // and the frame is passed on
-		}
-	})
-	stable := int64(-1)
-	for n := range 20 {
-		mu.Lock()
-		ends, p = 0, w.start(w.proxy.Brokers())
-		mu.Unlock()
-		if code := p.exit(20 * time.Second); code != -1 {
-			t.Fatalf("start %d ended by itself with %d\n%s", n, code, p.log.String())
-		}
-		now := w.stable()
-		if now <= stable {
-			t.Errorf("start %d: the last stable offset is %d, and was %d", n, now, stable)
-		}
-		stable = now
-	}
-	w.proxy.Observe(nil)
-	w.start(w.c.Brokers())
-	w.await()
-	if stable, end := w.stable(), w.ends()[w.topics[0]]; stable != end {
-		t.Errorf("the last stable offset is %d of %d: a transaction is left open", stable, end)
 	}
 }
 
