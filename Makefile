@@ -50,6 +50,22 @@ release: ## make the files of a release in dist/
 .PHONY: release-check
 release-check: ## make the release twice, in two places with two caches, and compare
 	go test -count=1 -v -timeout 30m ./internal/release -full
+# The versions of Kafka that are tortured, and the tests that do it: each adds lines
+# to the table of faults. TORTURE_RUNS and TORTURE_SEED make another number of runs,
+# and begin at a seed that a failure printed.
+TORTURE_KAFKA ?= $(KAFKA_VERSIONS)
+TORTURE_TESTS ?= WireFaults|SilentEndlessRetry|KillAnywhere|HangingTransaction|SleeperIsReplaced|BrokersAreKilled|AllBrokersDown|RepairIsKilledAnywhere|TwoRepairsAtOnce|SimulatedYear
+KAFKA_VERSIONS := 4.3.1 3.9.2
+
+.PHONY: torture
+torture: ## the long form of the tests of faults, on two versions of Kafka, and their table (an hour)
+	@report=$$(mktemp); status=0; \
+	for version in $(TORTURE_KAFKA); do \
+		TORTURE=full KAFKA_VERSION=$$version TEST_REPORT=$$report CGO_ENABLED=0 go run ./internal/kafkatest/localkafka -- \
+			go test -count=1 -timeout 2h -p 1 $(TESTFLAGS) -run '^Test($(TORTURE_TESTS))$$' ./connector ./cmd/openai-audit-kafka || status=1; \
+	done; \
+	go run ./internal/kafkatest/localkafka -faults $$report || status=1; \
+	rm -f $$report; exit $$status
 
 .PHONY: bench
 bench: build ## measure it all on real Kafka, beside other programs (10 min)

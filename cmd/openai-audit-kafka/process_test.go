@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"net/http/httptest"
 	"os"
@@ -166,6 +167,7 @@ type processes struct {
 	url    string
 	from   auditlog.Second
 	topics []string // events, dead letters, offsets
+	addr   string   // of the status page; empty: none
 }
 
 func newProcesses(t *testing.T, c *kafkatest.Cluster) *processes {
@@ -196,7 +198,7 @@ func (w *processes) startProgram(program string, brokers []string) *process {
 func (w *processes) environ(brokers []string) []string {
 	return []string{
 		"OPENAI_ADMIN_KEY=" + simulator.Key, "OPENAI_BASE_URL=" + w.url + "/v1",
-		"BACKFILL_START_TIME=" + w.from.String(), "POLL_INTERVAL=1s", "HTTP_ADDR=off",
+		"BACKFILL_START_TIME=" + w.from.String(), "POLL_INTERVAL=1s", "HTTP_ADDR=" + cmp.Or(w.addr, "off"),
 		"KAFKA_BROKERS=" + strings.Join(brokers, ","),
 		"KAFKA_TOPIC=" + w.topics[0], "KAFKA_DLQ_TOPIC=" + w.topics[1], "KAFKA_OFFSETS_TOPIC=" + w.topics[2],
 	}
