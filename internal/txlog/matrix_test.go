@@ -7,9 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"github.com/twmb/franz-go/pkg/kversion"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafkatest"
 )
@@ -43,7 +41,7 @@ var steps = []step{
 func TestFaultMatrix(t *testing.T) {
 	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) { faultMatrix(t, c, false) })
 	t.Run("inprocess as 3.6", func(t *testing.T) {
-		faultMatrix(t, kafkatest.InProcess(t, kafkatest.Fake(kfake.MaxVersions(kversion.V3_6_0()))), true)
+		faultMatrix(t, asOld(t), true)
 	})
 }
 

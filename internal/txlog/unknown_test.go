@@ -6,7 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafkatest"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
@@ -74,38 +76,49 @@ func TestUnknownCommit(t *testing.T) {
 	})
 }
 
-// A request that was given up reaches the broker when a successor is inside its
-// own transaction. It must neither end that one nor add to it.
+// The end of a transaction that was given up reaches the broker when a successor is
+// inside its own. It must not end that one.
 func TestStragglerOfAnEarlierWriter(t *testing.T) {
-	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
-		for _, key := range []kmsg.Key{kmsg.EndTxn, kmsg.Produce} {
-			t.Run(key.Name(), func(t *testing.T) {
-				w := newWorld(t, c)
-				w.cfg.StopGrace = 100 * time.Millisecond
-				proxy, next := c.Proxy(), c.Proxy()
-				log := w.open(w.through(proxy))
-				w.mustCommit(log)
-				sent := proxy.Count(key.Int16()).Applied
-				proxy.Add(
-					kafkatest.Fault{Key: key.Int16(), Mode: kafkatest.CutThenApply, Delay: time.Second},
-					kafkatest.Fault{Key: key.Int16(), Nth: kafkatest.EveryRequest, Mode: kafkatest.CutBefore})
-				if err := w.giveUp(log, proxy, key); err == nil {
-					t.Fatal("Commit returned nil")
-				}
-				successor := w.open(w.through(next))
-				h := holdNext(t, next, kmsg.EndTxn)
-				done := make(chan error)
-				go func() { done <- w.commit(context.Background(), successor) }()
-				wait(t, "the successor's transaction", h.Held)
-				eventually(t, "the straggler", func() bool { return proxy.Count(key.Int16()).Applied > sent })
-				proxy.Close() // waits until the broker has answered it
-				h.Release()
-				if err := wait(t, "the successor's commit", done); err != nil {
-					t.Errorf("the successor's commit: %v", err)
-				}
-				successor.Close()
-				w.reopened()
-			})
-		}
-	})
+	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) { straggler(t, c, kmsg.EndTxn) })
+	t.Run("inprocess as 3.6", func(t *testing.T) { straggler(t, asOld(t), kmsg.EndTxn) })
+}
+
+// A produce that was given up reaches the broker when its transaction is aborted,
+// and a successor inside its own. It must not add to that one.
+func TestLateProduce(t *testing.T) {
+	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) { straggler(t, c, kmsg.Produce) })
+	t.Run("inprocess as 3.6", func(t *testing.T) { straggler(t, asOld(t), kmsg.Produce) })
+}
+
+func straggler(t *testing.T, c *kafkatest.Cluster, key kmsg.Key) {
+	w := newWorld(t, c)
+	w.cfg.StopGrace = 100 * time.Millisecond
+	proxy, next := c.Proxy(), c.Proxy()
+	log := w.open(w.through(proxy))
+	w.mustCommit(log)
+	sent := proxy.Count(key.Int16()).Applied
+	proxy.Add(
+		kafkatest.Fault{Key: key.Int16(), Mode: kafkatest.CutThenApply, Delay: time.Second},
+		kafkatest.Fault{Key: key.Int16(), Nth: kafkatest.EveryRequest, Mode: kafkatest.CutBefore})
+	if err := w.giveUp(log, proxy, key); err == nil {
+		t.Fatal("Commit returned nil")
+	}
+	successor := w.open(w.through(next))
+	h := holdNext(t, next, kmsg.EndTxn)
+	done := make(chan error)
+	go func() { done <- w.commit(context.Background(), successor) }()
+	wait(t, "the successor's transaction", h.Held)
+	eventually(t, "the straggler", func() bool { return proxy.Count(key.Int16()).Applied > sent })
+	proxy.Close() // waits until the broker has answered it
+	h.Release()
+	if err := wait(t, "the successor's commit", done); err != nil {
+		t.Errorf("the successor's commit: %v", err)
+	}
+	successor.Close()
+	w.reopened()
+}
+
+// asOld returns a broker that speaks as 3.6 does, before KIP-890.
+func asOld(t *testing.T) *kafkatest.Cluster {
+	return kafkatest.InProcess(t, kafkatest.Fake(kfake.MaxVersions(kversion.V3_6_0())))
 }
