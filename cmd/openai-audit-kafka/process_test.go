@@ -184,9 +184,11 @@ func newProcesses(t *testing.T, c *kafkatest.Cluster) *processes {
 	return w
 }
 
-func (w *processes) start(brokers []string) *process {
+// start starts the program against the brokers: the connector, or what the
+// arguments say.
+func (w *processes) start(brokers []string, args ...string) *process {
 	w.t.Helper()
-	return start(w.t, w.environ(brokers))
+	return start(w.t, w.environ(brokers), args...)
 }
 
 // startProgram starts another version of the program.
@@ -267,9 +269,9 @@ type process struct {
 }
 
 // start starts the program, to be killed when the test ends.
-func start(t *testing.T, environ []string) *process {
+func start(t *testing.T, environ []string, args ...string) *process {
 	t.Helper()
-	return startCommand(t, exec.Command(os.Args[0], asProgram), environ)
+	return startCommand(t, exec.Command(os.Args[0], append([]string{asProgram}, args...)...), environ)
 }
 
 func startCommand(t *testing.T, cmd *exec.Cmd, environ []string) *process {
