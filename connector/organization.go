@@ -33,8 +33,8 @@ type organization struct {
 	keep      func(key string) bool // which keys of the offsets topic are ours
 	claims    *claims               // shared by all of the process
 	failed    error                 // how the session before this one ended; owned by run
-	openings  []auditlog.Opener     // of this process, the latest last; owned by run
-	opened    bool                  // one of them is known to be committed; owned by run
+	openings  []auditlog.Opener     // of this process: the last in the topic, and one tried since; owned by run
+	opened    bool                  // one of this process is known to be in the topic; owned by run
 	// shared says that a consumer group decides who works for the organization.
 	shared bool
 }
@@ -99,7 +99,7 @@ func (o *organization) run(ctx context.Context) error {
 		if o.now().Sub(began) > time.Minute {
 			attempt = 1
 		}
-		pause := backoff(attempt, 30*time.Second)
+		pause := backoff(attempt, kafka.Patience(err))
 		o.failed = err
 		o.telemetry.Ready(o.Name, err.Error())
 		o.log.Error("starting again from what the topic says", "error", err,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
@@ -76,7 +77,7 @@ func (o *organization) beforeFence(records map[string][]byte) error {
 	}
 	// A process that slept for longer than its timers does not learn from its failed
 	// transaction that somebody took over. Its own host may be the other one's too.
-	if by, is := openedAfter(found.Cursor.Openers, o.openings); is && o.opened {
+	if by, is := openedAfter(found.Cursor.Openers, o.openings, o.opened); is {
 		return fmt.Errorf("%w: %s opened it at %v, after this process: run one instance for each organization",
 			ErrFenced, by.Host, by.At)
 	}
@@ -191,11 +192,12 @@ func (s *session) openingCommit(ctx context.Context, apiName string) error {
 	if apiName != "" {
 		c.APIOrganization = apiName
 	}
+	ours := ourLast(c.Openers, s.openings)
 	c.Openers = opened(c.Openers, s.host, auditlog.SecondOf(s.now()))
+	s.openings = slices.Concat(ours, c.Openers[len(c.Openers)-1:])
 	s.state.Cursor = c
-	s.openings = opened(s.openings, s.host, c.Openers[len(c.Openers)-1].At)
 	_, err := s.commit(ctx, read{Batch: window.Batch{From: c.Floor}, must: true})
-	s.opened = s.opened || err == nil
+	s.opened = s.opened || err == nil || len(ours) > 0
 	return err
 }
 

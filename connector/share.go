@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/membership"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 )
@@ -31,7 +32,7 @@ func (c *Connector) share(ctx context.Context, orgs []*organization, t *team) {
 			t.fail(err)
 			return
 		}
-		pause := backoff(attempt, 30*time.Second)
+		pause := backoff(attempt, kafka.Patience(err))
 		for _, o := range orgs {
 			o.telemetry.Ready(o.Name, err.Error())
 		}

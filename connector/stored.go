@@ -56,13 +56,25 @@ func takenOver(c auditlog.Cursor, host string, now auditlog.Second) (by auditlog
 }
 
 // openedAfter reports whether somebody else opened the log after ours, the openings
-// of this process, and has not left.
-func openedAfter(openers, ours []auditlog.Opener) (by auditlog.Opener, is bool) {
+// of this process, and has not left. opened says that one of ours is known to have
+// been committed; it may have been pushed out of the openers since.
+func openedAfter(openers, ours []auditlog.Opener, opened bool) (by auditlog.Opener, is bool) {
 	if len(openers) == 0 {
 		return by, false
 	}
 	last := openers[len(openers)-1]
-	return last, !last.Closed && !slices.Contains(ours, last)
+	mine := func(o auditlog.Opener) bool { return slices.Contains(ours, o) }
+	return last, !last.Closed && !mine(last) && (opened || slices.ContainsFunc(openers, mine))
+}
+
+// ourLast returns the last of the openers, as read after the fence, if it is one of
+// ours. All others of ours are known by then not to be in the topic, or to have been
+// followed.
+func ourLast(openers, ours []auditlog.Opener) []auditlog.Opener {
+	if n := len(openers); n > 0 && slices.Contains(ours, openers[n-1]) {
+		return []auditlog.Opener{openers[n-1]}
+	}
+	return nil
 }
 
 // opened returns the openers with one more. A host that opens again and again stands

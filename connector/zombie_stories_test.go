@@ -6,6 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafkatest"
@@ -130,6 +134,26 @@ func TestCutOffAndReplaced(t *testing.T) {
 			w.must(second.stop())
 		})
 	}
+}
+
+// However many starts of a process fail, it does not take itself for another one.
+func TestFailedStartsAreNobodyElse(t *testing.T) {
+	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
+		w.since = auditlog.SecondOf(time.Now())
+		i := w.start()
+		i.awaitReady()
+		fault := w.cluster.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.TransactionAbortable, Count: 20})
+		w.burst(5, 1)
+		time.Sleep(10 * time.Minute)
+		if fault.Hits() < 20 {
+			t.Errorf("%d starts failed", fault.Hits())
+		}
+		i.running()
+		if r := w.report(); !r.OK() {
+			t.Error(r)
+		}
+		w.must(i.stop())
+	})
 }
 
 // A host that was never replaced may always start: a pod with a new name, and the

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io/fs"
 	"net"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -59,67 +60,95 @@ func Explain(err error) string {
 	return remedy
 }
 
-type meaning struct {
-	class  Class
-	remedy string
+// Patience returns the longest wait before another try after err. What a broker
+// mends by itself is tried again soon; what somebody has to mend, seldom.
+func Patience(err error) time.Duration {
+	if answer, ok := errors.AsType[*kerr.Error](err); ok {
+		if m := meanings[answer]; m.patience > 0 {
+			return m.patience
+		}
+	}
+	switch Classify(err) {
+	case ClassNetwork:
+		return 10 * time.Second
+	case ClassAuthorization, ClassAuthentication, ClassSettings, ClassEvent, ClassTopic:
+		return time.Minute
+	default:
+		return 30 * time.Second
+	}
 }
+
+type meaning struct {
+	class    Class
+	remedy   string
+	patience time.Duration // 0: that of the class
+}
+
+// moving is the patience with what a cluster does when a broker comes or goes.
+const moving = 10 * time.Second
 
 // meanings is the closed list of what brokers answer and we know. What is not
 // in it is ClassUnknown.
 var meanings = map[*kerr.Error]meaning{
-	kerr.ProducerFenced:       {ClassFenced, fenced},
-	kerr.InvalidProducerEpoch: {ClassFenced, fenced},
-	kerr.InvalidTxnState:      {ClassFenced, fenced},
+	kerr.ProducerFenced: {class: ClassFenced, remedy: "another instance took the transactional id; " + oneInstance},
+	kerr.InvalidProducerEpoch: {class: ClassFenced, remedy: "another instance took the transactional id, or the broker ended a transaction that took longer than its timeout; " +
+		oneInstance + "; look for a process that was paused"},
+	kerr.InvalidTxnState: {class: ClassFenced, remedy: "the broker had ended the transaction: it took longer than its timeout, or another instance took over; " +
+		"look for a process that was paused; " + oneInstance},
 
-	kerr.TopicAuthorizationFailed: {ClassAuthorization,
-		"the user may not use a topic, or it does not exist; needed are WRITE on every topic, READ on the offsets topic too, CREATE where topics are to be made, and DESCRIBE_CONFIGS to check their settings"},
-	kerr.TransactionalIDAuthorizationFailed: {ClassAuthorization,
-		"the user may not use the transactional id; grant WRITE on TransactionalId with the prefix of KAFKA_TRANSACTIONAL_ID"},
-	kerr.GroupAuthorizationFailed: {ClassAuthorization,
-		"the user may not use the consumer group; grant READ on Group for KAFKA_GROUP_ID"},
-	kerr.ClusterAuthorizationFailed: {ClassAuthorization,
-		"the user may not do this to the cluster; grant CREATE, or make the topics beforehand and set KAFKA_CREATE_TOPICS=false"},
+	kerr.TopicAuthorizationFailed:           {class: ClassAuthorization, remedy: "the user may not use a topic, or it does not exist; needed are WRITE on every topic, READ on the offsets topic too, CREATE where topics are to be made, and DESCRIBE_CONFIGS to check their settings"},
+	kerr.TransactionalIDAuthorizationFailed: {class: ClassAuthorization, remedy: "the user may not use the transactional id; grant WRITE on TransactionalId with the prefix of KAFKA_TRANSACTIONAL_ID"},
+	kerr.GroupAuthorizationFailed:           {class: ClassAuthorization, remedy: "the user may not use the consumer group; grant READ on Group for KAFKA_GROUP_ID"},
+	kerr.ClusterAuthorizationFailed:         {class: ClassAuthorization, remedy: "the user may not do this to the cluster; grant CREATE, or make the topics beforehand and set KAFKA_CREATE_TOPICS=false"},
 
-	kerr.SaslAuthenticationFailed: {ClassAuthentication,
-		"the broker refused the user name or the password; check KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"},
-	kerr.UnsupportedSaslMechanism: {ClassAuthentication,
-		"the broker does not offer this mechanism; check KAFKA_SASL_MECHANISM"},
-	kerr.IllegalSaslState: {ClassAuthentication,
-		"the broker did not expect SASL here; check KAFKA_SASL_MECHANISM and the port in KAFKA_BROKERS"},
+	kerr.SaslAuthenticationFailed: {class: ClassAuthentication, remedy: "the broker refused the user name or the password; check KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"},
+	kerr.UnsupportedSaslMechanism: {class: ClassAuthentication, remedy: "the broker does not offer this mechanism; check KAFKA_SASL_MECHANISM"},
+	kerr.IllegalSaslState:         {class: ClassAuthentication, remedy: "the broker did not expect SASL here; check KAFKA_SASL_MECHANISM and the port in KAFKA_BROKERS"},
 
-	kerr.InvalidTransactionTimeout: {ClassSettings,
-		"the broker's transaction.max.timeout.ms is below our transaction timeout; raise it"},
-	kerr.InvalidRecord: {ClassSettings,
-		"the topic does not take such records; a topic of events must not be compacted with records without keys, nor have a validating broker plugin"},
-	kerr.InvalidReplicationFactor: {ClassSettings,
-		"there are fewer brokers than replicas wanted; check KAFKA_REPLICATION_FACTOR"},
-	kerr.InvalidPartitions:     {ClassSettings, "check KAFKA_PARTITIONS"},
-	kerr.InvalidTopicException: {ClassSettings, "Kafka does not take this topic name, or one that differs only in . and _ exists"},
-	kerr.InvalidConfig:         {ClassSettings, "the broker does not take one of the topic's settings; make the topic with the command and leave it out"},
-	kerr.PolicyViolation:       {ClassSettings, "a policy of the cluster forbids it; make the topic as the policy wants it and set KAFKA_CREATE_TOPICS=false"},
+	kerr.InvalidTransactionTimeout: {class: ClassSettings, remedy: "the broker's transaction.max.timeout.ms is below our transaction timeout; raise it"},
+	kerr.InvalidRecord:             {class: ClassSettings, remedy: "the topic does not take such records; a topic of events must not be compacted with records without keys, nor have a validating broker plugin"},
+	kerr.InvalidReplicationFactor:  {class: ClassSettings, remedy: "there are fewer brokers than replicas wanted; check KAFKA_REPLICATION_FACTOR"},
+	kerr.InvalidPartitions:         {class: ClassSettings, remedy: "check KAFKA_PARTITIONS"},
+	kerr.InvalidTopicException:     {class: ClassSettings, remedy: "Kafka does not take this topic name, or one that differs only in . and _ exists"},
+	kerr.InvalidConfig:             {class: ClassSettings, remedy: "the broker does not take one of the topic's settings; make the topic with the command and leave it out"},
+	kerr.PolicyViolation:           {class: ClassSettings, remedy: "a policy of the cluster forbids it; make the topic as the policy wants it and set KAFKA_CREATE_TOPICS=false"},
 
-	kerr.MessageTooLarge: {ClassEvent,
-		"a record is larger than the topic takes; raise its max.message.bytes"},
-	kerr.RecordListTooLarge: {ClassEvent,
-		"a batch is larger than a segment of the topic; raise its segment.bytes"},
-	kerr.InvalidTimestamp: {ClassEvent,
-		"a record's time is too far from the broker's clock; check the clocks, message.timestamp.before.max.ms and message.timestamp.after.max.ms"},
+	kerr.MessageTooLarge:    {class: ClassEvent, remedy: "a record is larger than the topic takes; raise its max.message.bytes"},
+	kerr.RecordListTooLarge: {class: ClassEvent, remedy: "a batch is larger than a segment of the topic; raise its segment.bytes"},
+	kerr.InvalidTimestamp:   {class: ClassEvent, remedy: "a record's time is too far from the broker's clock; check the clocks, message.timestamp.before.max.ms and message.timestamp.after.max.ms"},
 
-	kerr.UnknownTopicOrPartition: {ClassTopic, "a topic does not exist, or may not be seen; make it, or grant DESCRIBE"},
-	kerr.UnknownTopicID:          {ClassTopic, "a topic was deleted and made anew while we ran"},
-	kerr.InconsistentTopicID:     {ClassTopic, "a topic was deleted and made anew while we ran"},
-	kerr.TransactionAbortable:    {ClassTopic, "the broker asks for the transaction to be aborted; a topic may have been made anew"},
+	kerr.UnknownTopicOrPartition: {class: ClassTopic, remedy: "a topic does not exist, or may not be seen; make it, or grant DESCRIBE"},
+	kerr.UnknownTopicID:          {class: ClassTopic, remedy: "a topic was deleted and made anew while we ran"},
+	kerr.InconsistentTopicID:     {class: ClassTopic, remedy: "a topic was deleted and made anew while we ran"},
+	kerr.TransactionAbortable: {class: ClassTopic, patience: moving,
+		remedy: "the broker asks for the transaction to be aborted; a topic may have been made anew"},
 
-	kerr.NotEnoughReplicas:            {ClassUnknown, underMinISR},
-	kerr.NotEnoughReplicasAfterAppend: {ClassUnknown, underMinISR},
-	kerr.ConcurrentTransactions: {ClassUnknown,
-		"the transaction before this one is not finished; a partition may have fewer replicas in sync than min.insync.replicas"},
-	kerr.InvalidProducerIDMapping: {ClassUnknown,
-		"the broker forgot the transactional id, as it does after transactional.id.expiration.ms without a write"},
+	kerr.NotEnoughReplicas: {class: ClassUnknown, remedy: underMinISR},
+	kerr.NotEnoughReplicasAfterAppend: {class: ClassUnknown,
+		remedy: "a record was written and not copied: " + underMinISR},
+	kerr.KafkaStorageError: {class: ClassUnknown, patience: time.Minute,
+		remedy: "a broker cannot write to its disk, which may be full or broken; look at the broker's log and its log.dirs"},
+	kerr.CoordinatorNotAvailable: {class: ClassUnknown, patience: moving,
+		remedy: "there is no coordinator for the transactions; a broker may be away, or __transaction_state has fewer replicas than it needs"},
+	kerr.CoordinatorLoadInProgress: {class: ClassUnknown, patience: moving,
+		remedy: "the coordinator of the transactions is being loaded, as it is after a broker came or went"},
+	kerr.NotCoordinator: {class: ClassUnknown, patience: moving,
+		remedy: "the coordinator of the transactions has moved to another broker"},
+	kerr.NotLeaderForPartition: {class: ClassUnknown, patience: moving,
+		remedy: "a partition's leader has moved to another broker"},
+	kerr.LeaderNotAvailable: {class: ClassUnknown, patience: moving,
+		remedy: "a partition has no leader; a broker may be away"},
+	kerr.RequestTimedOut: {class: ClassUnknown, patience: moving,
+		remedy: "the broker had no answer in its own time; it may be overloaded, or a partition's replicas slow"},
+	kerr.OutOfOrderSequenceNumber: {class: ClassUnknown, patience: moving,
+		remedy: "the broker lost track of what this producer wrote; a new one goes on from the committed state"},
+	kerr.UnknownServerError:       {class: ClassUnknown, remedy: "the broker failed, and its log says in what"},
+	kerr.ConcurrentTransactions:   {class: ClassUnknown, remedy: "the transaction before this one is not finished; a partition may have fewer replicas in sync than min.insync.replicas"},
+	kerr.InvalidProducerIDMapping: {class: ClassUnknown, patience: moving, remedy: "the broker forgot the transactional id, as it does after transactional.id.expiration.ms without a write"},
 }
 
 const (
-	fenced      = "another instance uses the transactional id, or a transaction took longer than its timeout; run one instance for each organization, or set KAFKA_GROUP_ID so that they share them"
+	oneInstance = "run one instance for each organization, or set KAFKA_GROUP_ID so that they share them"
 	unclear     = "what was asked may have happened or not; the state is read again before going on"
 	underMinISR = "a partition has fewer replicas in sync than min.insync.replicas; check the brokers"
 )

@@ -11,6 +11,7 @@ import (
 	"os"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -62,6 +63,38 @@ func TestClassify(t *testing.T) {
 		}
 		if kafka.Explain(tt.err) == "" {
 			t.Errorf("%v is not explained", tt.err)
+		}
+	}
+}
+
+// What brokers answer to a transaction is told apart: each answer has its own words,
+// and what they mend by themselves is tried again soon.
+func TestAnswersHaveTheirOwnWordsAndPatience(t *testing.T) {
+	words := map[string]error{}
+	for err, patience := range map[error]time.Duration{
+		kerr.ProducerFenced:               30 * time.Second, // it is not tried again
+		kerr.InvalidProducerEpoch:         30 * time.Second,
+		kerr.InvalidTxnState:              30 * time.Second,
+		kerr.TransactionAbortable:         10 * time.Second,
+		kerr.CoordinatorNotAvailable:      10 * time.Second,
+		kerr.CoordinatorLoadInProgress:    10 * time.Second,
+		kerr.NotCoordinator:               10 * time.Second,
+		kerr.InvalidProducerIDMapping:     10 * time.Second,
+		kerr.NotEnoughReplicas:            30 * time.Second,
+		kerr.NotEnoughReplicasAfterAppend: 30 * time.Second,
+		kerr.ConcurrentTransactions:       30 * time.Second,
+		kerr.UnknownServerError:           30 * time.Second,
+		kerr.KafkaStorageError:            time.Minute,
+		kerr.TopicAuthorizationFailed:     time.Minute,
+		kerr.UnknownTopicID:               time.Minute,
+	} {
+		err = fmt.Errorf("committing a transaction: %w", err)
+		if other, taken := words[kafka.Explain(err)]; taken {
+			t.Errorf("%v and %v are explained alike", err, other)
+		}
+		words[kafka.Explain(err)] = err
+		if got := kafka.Patience(err); got != patience {
+			t.Errorf("%v: the patience is %v, want %v", err, got, patience)
 		}
 	}
 }

@@ -118,7 +118,7 @@ func (l *Log) produce(ctx context.Context, records []Record, changes []Change) e
 	}
 	wait := cmp.Or(l.cfg.produceWait, produceWait)
 	waitCtx, cancel := context.WithTimeoutCause(ctx, wait, errors.New("not acknowledged for "+wait.String()+
-		": the brokers cannot be reached, or a partition has fewer replicas in sync than min.insync.replicas"))
+		": the brokers cannot be reached, one cannot write to its disk, or a partition has fewer replicas in sync than min.insync.replicas"))
 	defer cancel()
 	// All is given: without Flush the last batch of each partition would linger for
 	// ten milliseconds, which is longer than a whole transaction takes. It returns
