@@ -28,6 +28,7 @@ type world struct {
 	cfg     connector.Config
 	since   auditlog.Second // the truth before this is not asked for
 	proxy   *kafkatest.Proxy
+	handler http.Handler // serves the API; nil: api itself
 	host    string
 	serial  int // of events added
 	// through, if set, is between the connector and the API.
@@ -79,6 +80,9 @@ func (w *world) start() *instance {
 		w.t.Fatal(err)
 	}
 	transport := simulator.Transport(w.api)
+	if w.handler != nil {
+		transport = simulator.Transport(w.handler)
+	}
 	if w.through != nil {
 		transport = w.through(transport)
 	}
