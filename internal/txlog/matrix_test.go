@@ -3,6 +3,7 @@ package txlog_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -39,11 +40,15 @@ var steps = []step{
 // which the client may mend by itself, and until we give up. Then it tries again,
 // then it starts anew, and the oracle is asked each time.
 func TestFaultMatrix(t *testing.T) {
-	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) { faultMatrix(t, c, false) })
+	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) { faultMatrix(t, c, before40(c)) })
 	t.Run("inprocess as 3.6", func(t *testing.T) {
 		faultMatrix(t, asOld(t), true)
 	})
 }
+
+// before40 reports whether the broker has the transactions of before 4.0, whose
+// client says beforehand which partitions it will write to (KIP-890).
+func before40(c *kafkatest.Cluster) bool { return strings.HasPrefix(c.Backend(), "kafka-3.") }
 
 func faultMatrix(t *testing.T, c *kafkatest.Cluster, old bool) {
 	var (
