@@ -97,7 +97,7 @@ func TestHangingTransaction(t *testing.T) {
 	trials := kafkatest.NewTrials(t, c.Backend(), "crash loop, killed inside each transaction")
 	starts := kafkatest.Runs(t, 20, 100)
 	w := newProcesses(t, c)
-	w.api.Generate(4000*starts/5, w.from, auditlog.SecondOf(time.Now().Add(-time.Hour)))
+	w.api.Generate(2500*starts, w.from, auditlog.SecondOf(time.Now().Add(-time.Hour)))
 	var mu sync.Mutex // guards what follows
 	var p *process
 	ends := 0
