@@ -170,6 +170,18 @@ func (r registry) difference(ctx context.Context, v schemas.Version) (difference
 	return "", len(numbers), nil
 }
 
+// FitsEveryVersion reports whether the newest schema and every earlier one of this
+// release can read each other, by the rules of Avro.
+func FitsEveryVersion() error {
+	newest := schemas.Latest()
+	for _, v := range schemas.Versions() {
+		if err := compatible(newest.Text, v.Text); err != nil {
+			return fmt.Errorf("version %d of the schema does not fit version %d: %w", newest.Number, v.Number, err)
+		}
+	}
+	return nil
+}
+
 // compatible reports in what our schema and another cannot read each other, in
 // either direction.
 func compatible(ours, theirs string) error {

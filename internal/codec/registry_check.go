@@ -1,7 +1,10 @@
 package codec
 
 import (
+	"cmp"
 	"context"
+	"net/http"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/sr"
 
@@ -23,6 +26,11 @@ type SchemaCheck struct {
 	// Difference says in what the newest schema and a registered one cannot read
 	// each other; empty if they can.
 	Difference string
+	// Refused says why the registry would not take the newest schema, by the level
+	// that it was told; empty if it would, or does not say.
+	Refused string
+	// ReadOnly says that the registry takes nothing for the subject, whoever asks.
+	ReadOnly bool
 	// Level is the subject's compatibility, or the registry's where the subject
 	// has none. It should be FULL_TRANSITIVE; empty if the registry does not say.
 	Level string
@@ -57,8 +65,42 @@ func Check(ctx context.Context, c RegistryConfig) (SchemaCheck, error) {
 			result.Older = v.Number
 		}
 	}
+	result.ReadOnly = r.readOnly(ctx)
+	if result.Registered > 0 {
+		if result.Refused, err = r.refused(ctx, schemas.Latest()); err != nil {
+			return result, err
+		}
+	}
 	result.Level, err = r.level(ctx)
 	return result, err
+}
+
+// readOnly asks for the mode, which not every registry has.
+func (r registry) readOnly(ctx context.Context) bool {
+	answer := r.client.Mode(sr.WithParams(ctx, sr.DefaultToGlobal), r.subject)[0]
+	return answer.Err == nil && answer.Mode == sr.ModeReadOnly
+}
+
+// refused asks the registry itself: against all versions, or against the latest
+// where it cannot be asked for all. It writes nothing.
+func (r registry) refused(ctx context.Context, v schemas.Version) (why string, err error) {
+	ctx = sr.WithParams(ctx, sr.Verbose)
+	var answer sr.CheckCompatibilityResult
+	for _, version := range []int{-2, -1} {
+		answer, err = r.client.CheckCompatibility(ctx, r.subject, version, avroSchema(v))
+		if status := statusOf(err); status != http.StatusNotFound && status != http.StatusMethodNotAllowed {
+			break
+		}
+	}
+	switch status := statusOf(err); {
+	case status == http.StatusNotFound || status == http.StatusMethodNotAllowed:
+		return "", nil // it cannot be asked
+	case err != nil:
+		return "", registryError(ctx, "asking the registry whether the schema fits", err)
+	case answer.Is:
+		return "", nil
+	}
+	return shorten(cmp.Or(strings.Join(answer.Messages, "; "), "it does not say why")), nil
 }
 
 func (r registry) level(ctx context.Context) (string, error) {

@@ -22,16 +22,45 @@ func RegisterSchema(ctx context.Context, c Config, out io.Writer) error {
 	return err
 }
 
-// CheckSchema holds the newest schema against the topic's subject, and reports
-// whether the connector can write with these settings.
+// CheckSchema holds the newest schema against every version of this release, against
+// the topic's subject by the rules of Avro, and against it by the registry's own. It
+// reports whether the connector can write with these settings.
 func CheckSchema(ctx context.Context, c Config, out io.Writer) (ok bool, err error) {
 	found, err := codec.Check(ctx, c.Registry)
 	if err != nil {
 		return false, err
 	}
-	f := c.schemaFinding(found)
-	_, err = fmt.Fprintln(out, f.text())
-	return f.State != Failed, err
+	ok = true
+	for _, f := range []Finding{ownFinding(), c.schemaFinding(found), byRegistry(found)} {
+		if _, err = fmt.Fprintln(out, f.text()); err != nil {
+			return false, err
+		}
+		ok = ok && f.State != Failed
+	}
+	return ok, nil
+}
+
+// ownFinding holds the newest schema against the others of this release.
+func ownFinding() Finding {
+	f := fine("version %d fits every version of this release, in both directions", schemas.Latest().Number)
+	if err := codec.FitsEveryVersion(); err != nil {
+		f = failed("look for another release: this one is broken", "%v", err)
+	}
+	f.Name = "this release"
+	return f
+}
+
+// byRegistry says what the registry itself thinks of the newest schema.
+func byRegistry(s codec.SchemaCheck) Finding {
+	f := fine("it would take the newest schema")
+	switch {
+	case s.Registered == 0:
+		f = fine("the subject has no version yet that it could hold the schema against")
+	case s.Refused != "":
+		f = failed("see what is registered under the subject, and its compatibility", "by its compatibility %s it would not take the newest schema: %s", s.Level, s.Refused)
+	}
+	f.Name = "the registry"
+	return f
 }
 
 // schemaFinding says what the state of the subject means.
@@ -41,9 +70,15 @@ func (c Config) schemaFinding(s codec.SchemaCheck) Finding {
 	case !s.Compatible():
 		return failed("give the connector a topic of its own, or remove what is under the subject",
 			"version %d of the schema does not fit: %s", newest, s.Difference)
+	case !s.Found && s.Refused != "":
+		return failed("see what is registered under the subject, and its compatibility",
+			"the registry would not take version %d of the schema: %s", newest, s.Refused)
 	case !s.Found && !c.Registry.AutoRegister && s.Older == 0:
 		return failed("register it with `schema register`, or set SCHEMA_REGISTRY_AUTO_REGISTER=true",
 			"the schema is not registered under %s, and may not be", s.Subject)
+	case !s.Found && s.ReadOnly && c.Registry.AutoRegister:
+		return failed("set the registry's mode to READWRITE until the schema is registered, or have it registered where that may be done",
+			"the registry is read-only, and the schema is not registered under %s", s.Subject)
 	case !s.Found && !c.Registry.AutoRegister:
 		return warning("register the newest with `schema register`",
 			"%s has version %d of the schema; it is written without the columns of version %d", s.Subject, s.Older, newest)
