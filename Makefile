@@ -19,7 +19,7 @@ TOOLS := bin/tools
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build the static binary into bin/
@@ -50,6 +50,7 @@ release: ## make the files of a release in dist/
 .PHONY: release-check
 release-check: ## make the release twice, in two places with two caches, and compare
 	go test -count=1 -v -timeout 30m ./internal/release -full
+
 # The versions of Kafka that are tortured, and the tests that do it: each adds lines
 # to the table of faults. TORTURE_RUNS and TORTURE_SEED make another number of runs,
 # and begin at a seed that a failure printed.
@@ -78,6 +79,10 @@ bench-faucet: bench ## measure the other programs, faucet-stream too (Rust)
 .PHONY: bench-micro
 bench-micro: ## benchmarks of single functions
 	go test -run '^$$' -bench . -benchmem $(PKG)
+
+.PHONY: verify-million
+verify-million: ## verify and --repair on a million events and real Kafka: time and memory (Java, Maven)
+	REQUIRE_KAFKA=1 go test -timeout 30m -run '^$$' -bench '^BenchmarkVerify$$' -benchtime 1x ./cmd/openai-audit-kafka $(ARGS)
 
 # What CI runs after the tests. Each step can be run alone.
 .PHONY: check

@@ -15,7 +15,7 @@ const LogStart int64 = -1
 
 // A fetch is held in memory as a whole, and the next is fetched meanwhile. The
 // process is to stay within 64 MiB, so kgo's 50 MB a fetch is too much.
-const fetchMaxBytes = 4 << 20
+const fetchMaxBytes = 512 << 10
 
 // Reader reads one partition in order, committed records only, and stops where
 // it is told. It may be asked to go on: to the last stable offset first, say,

@@ -68,7 +68,7 @@ func Repair(ctx context.Context, c Config, from, to auditlog.Second) (*Report, e
 	if err != nil {
 		return nil, err
 	}
-	if _, err := v.run(ctx); err != nil {
+	if err := v.run(ctx); err != nil {
 		return nil, err
 	}
 	r := &repair{verification: v, log: log, encoder: encoder}
@@ -209,15 +209,15 @@ func (r *repair) window(ctx context.Context, w window.Window) error {
 
 // take puts the event into the transaction if it is to be written.
 func (r *repair) take(ctx context.Context, ev auditlog.Event, fetched time.Time) error {
-	a := r.absent[ev.Identity()]
-	if a == nil || a.taken || r.reader(a) != window.ReaderPast || r.expired(a) {
+	a := r.absent.find(ev.Identity())
+	if a == nil || a.is(absentTaken) || r.reader(a) != window.ReaderPast || r.expired(a) {
 		return nil
 	}
 	encoded, err := r.encoder.Encode(ev, fetched)
 	if err != nil {
 		return err
 	}
-	a.taken = true
+	a.state |= absentTaken
 	r.pending = append(r.pending, pending{a, encoded})
 	if r.bytes += encoded.Bytes; len(r.pending) < repairEvents && r.bytes < repairBytes {
 		return nil
@@ -237,7 +237,7 @@ func (r *repair) flush(ctx context.Context) error {
 		return err
 	}
 	for _, p := range r.pending {
-		p.repaired = true
+		p.state |= absentRepaired
 	}
 	r.written += len(r.pending)
 	r.pending, r.bytes = nil, 0

@@ -49,20 +49,19 @@ func (r *Report) OK(strict bool) bool {
 func (v *verification) report(ctx context.Context) (*Report, error) {
 	r := &Report{
 		From: v.from, To: v.to, Organization: v.Organization, Scopes: v.scopes,
-		API: v.listed, Topic: v.records, DeadLettered: v.dead, Different: v.differ,
+		API: v.listed, Topic: v.records, DeadLettered: v.dead,
 	}
-	slices.Sort(r.Different)
 	for _, a := range v.oldestFirst() {
 		switch reader := v.reader(a); {
-		case a.repaired:
+		case a.is(absentRepaired):
 		case reader == window.ReaderNone:
-			r.NotCovered = append(r.NotCovered, a.name)
+			r.NotCovered = append(r.NotCovered, v.names.text(a.name))
 		case reader == window.ReaderLater:
-			r.LeftToConnector = append(r.LeftToConnector, a.name)
+			r.LeftToConnector = append(r.LeftToConnector, v.names.text(a.name))
 		case v.expired(a):
-			r.Expired = append(r.Expired, a.name)
+			r.Expired = append(r.Expired, v.names.text(a.name))
 		default:
-			r.Missing = append(r.Missing, a.name)
+			r.Missing = append(r.Missing, v.names.text(a.name))
 		}
 	}
 	if err := v.nameRest(ctx, r); err != nil {
@@ -76,43 +75,57 @@ func (v *verification) report(ctx context.Context) (*Report, error) {
 	return r, nil
 }
 
-// nameRest finds the names of what is doubled or extra: those are in the topic
-// only, which is read once more if there are any.
+// nameRest finds what is doubled, extra or different, and the names of that: those
+// are in the topic only, which is read once more if there may be any.
 func (v *verification) nameRest(ctx context.Context, r *Report) error {
-	doubled, extra := map[auditlog.Identity]bool{}, map[auditlog.Identity]bool{}
-	for i := range v.written {
-		e := &v.written[i]
+	doubled, extra := 0, 0
+	for e := range v.written.all() {
 		if e.is(markDoubled) {
-			doubled[e.id] = true
+			doubled++
 		}
 		if v.mayBeExtra(e) {
-			extra[e.id] = true
+			extra++
 		}
 	}
-	oldest := v.oldest
-	if len(extra) > 0 {
-		older, err := v.listsBefore(ctx, v.from)
-		if err != nil {
-			return err
-		}
-		if older {
-			oldest = v.from
-		}
+	oldest, err := v.oldestListed(ctx, extra > 0)
+	if err != nil || doubled+extra+v.shown.len() == 0 {
+		return err
 	}
-	if len(doubled)+len(extra) == 0 {
-		return nil
-	}
-	return v.scan(ctx, func(e entry, name string) {
-		if doubled[e.id] {
+	return v.scan(ctx, func(now entry, name string, raw []byte) {
+		e := v.written.find(now.id)
+		if e == nil {
+			return // outside of the time
+		}
+		// Each is named once, so its mark goes with that.
+		if e.is(markDoubled) {
+			e.marks &^= markDoubled
 			r.Doubled = append(r.Doubled, name)
-			delete(doubled, e.id) // named once
 		}
 		// What is older than all that the API still lists was listed once.
-		if extra[e.id] && e.at >= oldest {
+		if v.mayBeExtra(e) && e.at >= oldest {
+			e.marks |= markListed
 			r.Extra = append(r.Extra, name)
-			delete(extra, e.id)
+		}
+		if e.is(markCompared) {
+			e.marks &^= markCompared
+			if now.is(markUnread) || v.shown.find(e.id).value != valueHash(raw) {
+				r.Different = append(r.Different, name)
+			}
 		}
 	})
+}
+
+// oldestListed returns the time of the oldest event that the API lists, as far as
+// it matters.
+func (v *verification) oldestListed(ctx context.Context, matters bool) (auditlog.Second, error) {
+	if !matters {
+		return v.oldest, nil
+	}
+	older, err := v.listsBefore(ctx, v.from)
+	if older {
+		return v.from, err
+	}
+	return v.oldest, err
 }
 
 // mayBeExtra reports whether the API should list the entry, and does not.

@@ -15,6 +15,9 @@ import (
 // seed makes the hashes of one process.
 var seed = maphash.MakeSeed()
 
+// bytesHash returns a hash of the bytes.
+func bytesHash(text []byte) uint64 { return maphash.Bytes(seed, text) }
+
 // valueHash returns a hash of the JSON text that is the same for two texts of the
 // same value: neither white space nor the order of keys counts, nor how a number
 // or a string is written. What is no JSON is hashed as it is.
@@ -25,7 +28,7 @@ func valueHash(text []byte) uint64 {
 	decoder.UseNumber() // a float would take large numbers for the same
 	var value any
 	if err := decoder.Decode(&value); err != nil || !ends(decoder) {
-		return maphash.Bytes(seed, text)
+		return bytesHash(text)
 	}
 	hashValue(&h, value)
 	return h.Sum64()

@@ -1,10 +1,8 @@
 package ops
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
@@ -33,7 +31,10 @@ func Verify(ctx context.Context, c Config, from, to auditlog.Second) (*Report, e
 		return nil, err
 	}
 	v.state = state
-	return v.run(ctx)
+	if err := v.run(ctx); err != nil {
+		return nil, err
+	}
+	return v.report(ctx)
 }
 
 // verification is one comparison of topic and API.
@@ -52,19 +53,9 @@ type verification struct {
 	mu     sync.Mutex // guards what follows, and the marks of written
 	listed int
 	oldest auditlog.Second // of the events listed
-	absent map[auditlog.Identity]*absent
-	differ []string
-}
-
-// absent is an event that the API lists and the topic does not hold.
-type absent struct {
-	id       auditlog.Identity
-	name     string
-	at       auditlog.Second
-	tenant   bool // the tenant lists it
-	ours     bool // the organization does
-	taken    bool // for a transaction of a repair
-	repaired bool
+	absent table[absent, *absent]
+	names  names // of the absent
+	shown  table[shown, *shown]
 }
 
 func (c Config) verification(from, to auditlog.Second) (*verification, error) {
@@ -77,25 +68,29 @@ func (c Config) verification(from, to auditlog.Second) (*verification, error) {
 	}
 	return &verification{
 		Config: c, from: from, to: to, api: client,
-		oldest: auditlog.MaxSecond, absent: map[auditlog.Identity]*absent{},
+		oldest: auditlog.MaxSecond,
 	}, nil
 }
 
-// run reads the topic, then the API, and tells the difference.
-func (v *verification) run(ctx context.Context) (*Report, error) {
+// run reads the topic, then the API, and so finds what they do not have in common.
+func (v *verification) run(ctx context.Context) error {
 	if err := v.readTopic(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	if err := v.readAPI(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	return v.report(ctx)
+	// An event comes again where both scopes list it, or a walk began anew.
+	v.absent.settle(func(first, again *absent) { first.state |= again.state })
+	v.listed += v.absent.len()
+	v.shown.settle(func(*shown, *shown) {})
+	return nil
 }
 
 // see takes one event that the API lists. It may be told of the same event again,
 // by the other scope or by a walk that began anew.
 func (v *verification) see(ev auditlog.Event) {
-	id, value := ev.Identity(), valueHash(ev.Raw)
+	id, bytes := ev.Identity(), bytesHash(ev.Raw)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if ev.Timed {
@@ -117,57 +112,13 @@ func (v *verification) see(ev auditlog.Event) {
 		}
 	}
 	// The scopes may show an event each in its own way: it is held against the one
-	// that it was taken from. A dead letter may be cut.
-	differs := e.is(markUnread) || value != e.value && ev.Scope == e.scope()
-	if differs && !e.is(markDead|markDifferent) {
-		e.marks |= markDifferent
-		v.differ = append(v.differ, ev.Name())
+	// that it was taken from. A dead letter may be cut. Most are there byte for byte;
+	// only for the others the values are looked at, in another read of the topic.
+	differs := e.is(markUnread) || bytes != e.value && ev.Scope == e.scope()
+	if differs && !e.is(markDead|markCompared) {
+		e.marks |= markCompared
+		v.shown.add(shown{id: e.id, value: valueHash(ev.Raw)})
 	}
-}
-
-func (v *verification) seeAbsent(id auditlog.Identity, ev auditlog.Event) {
-	a := v.absent[id]
-	if a == nil {
-		a = &absent{id: id, name: ev.Name(), at: ev.Second()}
-		v.absent[id] = a
-		v.listed++
-	}
-	a.tenant = a.tenant || ev.Scope == auditlog.ScopeTenant
-	a.ours = a.ours || ev.Scope == auditlog.ScopeOrganization
-}
-
-// reader says who is to write an absent event.
-func (v *verification) reader(a *absent) window.Reader {
-	if v.state == nil || v.state.Memory.Has(a.id) {
-		// Nobody knows better, or the connector has written it: it is gone since, and
-		// the connector leaves it out for as long as it remembers, and then for good.
-		return window.ReaderPast
-	}
-	reader := window.ReaderLater
-	if a.ours {
-		reader = window.ReaderOf(v.state.Cursor, auditlog.ScopeOrganization, a.at)
-	}
-	if a.tenant && reader == window.ReaderLater {
-		reader = window.ReaderOf(v.state.Cursor, auditlog.ScopeTenant, a.at)
-	}
-	return reader
-}
-
-// oldestFirst returns the absent events in the order of their time.
-func (v *verification) oldestFirst() []*absent {
-	all := make([]*absent, 0, len(v.absent))
-	for _, a := range v.absent {
-		all = append(all, a)
-	}
-	slices.SortFunc(all, func(a, b *absent) int {
-		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.name, b.name))
-	})
-	return all
-}
-
-// expired reports whether the topic may have held the event, and have deleted it.
-func (v *verification) expired(a *absent) bool {
-	return a.at < v.expiry[partitionOf(a.name, len(v.expiry))]
 }
 
 // readExpiry finds out, for each partition that lost its beginning, when the

@@ -30,7 +30,7 @@ func (v *verification) readTopic(ctx context.Context) error {
 	if err := v.readExpiry(ctx); err != nil {
 		return err
 	}
-	err = v.scan(ctx, func(e entry, _ string) {
+	err = v.scan(ctx, func(e entry, _ string, _ []byte) {
 		switch {
 		case e.is(markUntimed):
 		case e.at < v.from || e.at >= v.to:
@@ -40,24 +40,24 @@ func (v *verification) readTopic(ctx context.Context) error {
 		default:
 			v.records++
 		}
-		v.written = append(v.written, e)
+		v.written.add(e)
 	})
-	v.written = v.written.sorted()
+	v.written.settle(func(first, _ *entry) { first.marks |= markDoubled })
 	return err
 }
 
 // scan passes what is known of each record of the organization, events and dead
-// letters, with its name.
-func (v *verification) scan(ctx context.Context, fn func(e entry, name string)) error {
+// letters, with its name and raw_event.
+func (v *verification) scan(ctx context.Context, fn func(e entry, name string, raw []byte)) error {
 	decoder, err := v.decoder()
 	if err != nil {
 		return err
 	}
 	s := &scanner{verification: v, decoder: decoder, first: make([]bool, len(v.events.offsets))}
 	err = v.read(ctx, v.events, func(r *kafka.Record) error {
-		e, name, ok, err := s.event(ctx, r)
+		e, name, raw, ok, err := s.event(ctx, r)
 		if ok {
-			fn(e, name)
+			fn(e, name, raw)
 		}
 		return err
 	})
@@ -66,7 +66,8 @@ func (v *verification) scan(ctx context.Context, fn func(e entry, name string)) 
 	}
 	return v.read(ctx, v.letters, func(r *kafka.Record) error {
 		if source, _ := kafka.HeaderOf(r, "ce_source"); source == v.source() {
-			fn(letter(r))
+			e, name := letter(r)
+			fn(e, name, nil)
 		}
 		return nil
 	})
@@ -80,16 +81,16 @@ type scanner struct {
 
 // event returns what is known of a record of the events topic. ok is false for
 // one that is another organization's, or nobody's.
-func (s *scanner) event(ctx context.Context, r *kafka.Record) (e entry, name string, ok bool, err error) {
+func (s *scanner) event(ctx context.Context, r *kafka.Record) (e entry, name string, raw []byte, ok bool, err error) {
 	source, hasSource := kafka.HeaderOf(r, "ce_source")
 	isFirst := !s.first[r.Partition]
 	s.first[r.Partition] = true
 	if hasSource && source != s.source() && !isFirst {
-		return e, "", false, nil // not worth decoding
+		return e, "", nil, false, nil // not worth decoding
 	}
 	record, err := s.decoder.Decode(ctx, r.Value)
 	if _, registry := errors.AsType[*codec.RegistryError](err); registry || ctx.Err() != nil {
-		return e, "", false, err
+		return e, "", nil, false, err
 	}
 	if isFirst {
 		written := record.IngestedAt
@@ -103,16 +104,17 @@ func (s *scanner) event(ctx context.Context, r *kafka.Record) (e entry, name str
 		// Ours by its headers, of a newer release perhaps. It is there, under its key.
 		s.Logger.Warn("a record cannot be decoded", "partition", r.Partition, "offset", r.Offset, "error", err)
 		e, name = unread(r)
-		return e, name, true, nil
+		return e, name, nil, true, nil
 	case err != nil || record.Organization != s.Organization:
-		return e, "", false, nil
+		return e, "", nil, false, nil
 	}
 	ev := auditlog.Event{ID: record.ID}
-	e = entry{id: ev.Identity(), value: valueHash([]byte(record.RawEvent)), at: auditlog.SecondOf(record.EffectiveAt)}
+	raw = []byte(record.RawEvent)
+	e = entry{id: ev.Identity(), value: bytesHash(raw), at: auditlog.SecondOf(record.EffectiveAt)}
 	if record.EventScope == string(auditlog.ScopeTenant) {
 		e.marks |= markTenant
 	}
-	return e, ev.Name(), true, nil
+	return e, ev.Name(), raw, true, nil
 }
 
 // unread is a record of ours whose value cannot be read.
