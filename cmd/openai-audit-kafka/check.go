@@ -87,6 +87,7 @@ func runSettings(c connector.Config, org connector.Organization) ops.RunSettings
 		Partitions:   c.Kafka.Partitions,
 		Replication:  c.Kafka.ReplicationFactor,
 		Retention:    c.Kafka.Retention,
+		GroupID:      c.Kafka.GroupID,
 	}
 	if b := org.BackfillStart; b != nil {
 		s.Backfill = new(auditlog.Second)

@@ -122,10 +122,7 @@ func makeTopic(ctx context.Context, admin *kadm.Client, spec TopicSpec) error {
 	if err == nil || errors.Is(err, kerr.TopicAlreadyExists) {
 		return nil
 	}
-	if response.ErrMessage != "" {
-		err = fmt.Errorf("%w (%s)", err, response.ErrMessage)
-	}
-	return &CreateError{Spec: spec, Err: err}
+	return newCreateError(spec, response, err)
 }
 
 // await waits until the brokers know the new topics, with a leader for each
@@ -185,6 +182,13 @@ func (e *MissingTopicsError) Error() string {
 type CreateError struct {
 	Spec TopicSpec
 	Err  error
+}
+
+func newCreateError(spec TopicSpec, response kadm.CreateTopicResponse, err error) *CreateError {
+	if response.ErrMessage != "" {
+		err = fmt.Errorf("%w (%s)", err, response.ErrMessage)
+	}
+	return &CreateError{Spec: spec, Err: err}
 }
 
 func (e *CreateError) Error() string {

@@ -41,8 +41,8 @@ type Sight struct {
 	May            Operations
 }
 
-// Look returns what we may do to each of the topics, and to the cluster.
-func Look(ctx context.Context, client *kgo.Client, names ...string) (topics map[string]Sight, cluster Operations, err error) {
+// Look returns what we may do to each of the topics.
+func Look(ctx context.Context, client *kgo.Client, names ...string) (map[string]Sight, error) {
 	req := kmsg.NewPtrMetadataRequest()
 	req.IncludeTopicAuthorizedOperations = true
 	for _, name := range names {
@@ -52,9 +52,9 @@ func Look(ctx context.Context, client *kgo.Client, names ...string) (topics map[
 	}
 	answer, err := req.RequestWith(ctx, client)
 	if err != nil {
-		return nil, cluster, fmt.Errorf("asking for the topics: %w", err)
+		return nil, fmt.Errorf("asking for the topics: %w", err)
 	}
-	topics = map[string]Sight{}
+	topics := map[string]Sight{}
 	for _, t := range answer.Topics {
 		if t.Topic == nil {
 			continue
@@ -67,16 +67,40 @@ func Look(ctx context.Context, client *kgo.Client, names ...string) (topics map[
 		case errors.Is(err, kerr.TopicAuthorizationFailed):
 			topics[*t.Topic] = Sight{Hidden: true, May: Operations{Known: true}}
 		default:
-			return nil, cluster, fmt.Errorf("asking for the topic %s: %w", *t.Topic, err)
+			return nil, fmt.Errorf("asking for the topic %s: %w", *t.Topic, err)
 		}
 	}
-	describe := kmsg.NewPtrDescribeClusterRequest()
-	describe.IncludeClusterAuthorizedOperations = true
-	cluster = operations(math.MinInt32)
-	if about, err := describe.RequestWith(ctx, client); err == nil && about.ErrorCode == 0 {
-		cluster = operations(about.ClusterAuthorizedOperations)
+	return topics, nil
+}
+
+// MayMake reports whether the topic could be made as the spec says: nil, or the
+// *CreateError that making it would end with. It is made by nobody.
+func MayMake(ctx context.Context, client *kgo.Client, spec TopicSpec) error {
+	responses, err := kadm.NewClient(client).ValidateCreateTopics(ctx, spec.Partitions, spec.Replication, spec.Config, spec.Name)
+	if err != nil {
+		return fmt.Errorf("asking whether the topic %s could be made: %w", spec.Name, err)
 	}
-	return topics, cluster, nil
+	response := responses[spec.Name]
+	if response.Err == nil || errors.Is(response.Err, kerr.TopicAlreadyExists) {
+		return nil
+	}
+	return newCreateError(spec, response, response.Err)
+}
+
+// MayJoin reports whether we may be a member of the consumer group: nil, or
+// kerr.GroupAuthorizationFailed. The group is told of a member that it does not
+// have, which it refuses; nobody is disturbed by that.
+func MayJoin(ctx context.Context, client *kgo.Client, group string) error {
+	req := kmsg.NewPtrHeartbeatRequest()
+	req.Group, req.MemberID, req.Generation = group, "nobody", -1
+	answer, err := req.RequestWith(ctx, client)
+	if err == nil {
+		err = kerr.ErrorForCode(answer.ErrorCode)
+	}
+	if err == nil || errors.Is(err, kerr.UnknownMemberID) || errors.Is(err, kerr.GroupIDNotFound) || errors.Is(err, kerr.IllegalGeneration) {
+		return nil
+	}
+	return fmt.Errorf("asking for the consumer group %s: %w", group, err)
 }
 
 // SeesZombies reports whether the brokers are of version 4.0 or later, which give
@@ -93,6 +117,23 @@ func SeesZombies(ctx context.Context, client *kgo.Client) (bool, error) {
 		}
 	}
 	return false, errors.New("the brokers know no transactions")
+}
+
+// MayWriteAs reports whether we may write under the transactional id: nil, or
+// kerr.TransactionalIDAuthorizationFailed. To describe it is another right, so a
+// transaction is ended of a producer id that nobody has: a broker that lets us
+// refuses it for that, and touches nothing.
+func MayWriteAs(ctx context.Context, client *kgo.Client, id string) error {
+	req := kmsg.NewPtrEndTxnRequest()
+	req.TransactionalID, req.ProducerID, req.ProducerEpoch = id, math.MaxInt64, 0
+	answer, err := req.RequestWith(ctx, client)
+	if err == nil && answer.ErrorCode == kerr.TransactionalIDAuthorizationFailed.Code {
+		err = kerr.TransactionalIDAuthorizationFailed
+	}
+	if err != nil {
+		return fmt.Errorf("asking for the right to write as %s: %w", id, err)
+	}
+	return nil // refused for the producer id, in one word or another
 }
 
 // TransactionState returns the state of the transactional id, for example

@@ -35,6 +35,7 @@ type Topic struct {
 	RetentionBytes       int64  // of each partition; 0 for any size
 	MaxMessageBytes      int    // of a batch, as it is compressed
 	MinInsyncReplicas    int
+	UncleanElection      bool   // a replica that lags may become the leader
 	TimestampType        string // "CreateTime" or "LogAppendTime"
 	TimestampBeforeMaxMs int64  // how far behind the broker's clock a timestamp may lie
 	TimestampAfterMaxMs  int64  // and how far ahead
@@ -127,6 +128,7 @@ func (t *Topic) apply(configs []kadm.Config) {
 	}
 	t.Known = true
 	t.CleanupPolicy = values["cleanup.policy"]
+	t.UncleanElection = values["unclean.leader.election.enable"] == "true"
 	if kind := values["message.timestamp.type"]; kind != "" {
 		t.TimestampType = kind
 	}

@@ -1,11 +1,15 @@
 package kafkatest
 
 import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // The users that secured brokers know, with Password. They may do nothing until
@@ -24,7 +28,7 @@ var secureListeners = [...]struct{ name, protocol string }{
 }
 
 // Security says how to reach secured brokers. SASL is PLAIN, SCRAM-SHA-256 or
-// SCRAM-SHA-512. The plain listener (Cluster.Brokers) may do everything, so that
+// SCRAM-SHA-512, and with TLS also OAUTHBEARER with a Token. The plain listener (Cluster.Brokers) may do everything, so that
 // Cluster.Admin can set ACLs.
 type Security struct {
 	SASL    []string // addresses without TLS
@@ -36,6 +40,27 @@ type Security struct {
 	KeyFile  string // PEM, its key
 
 	brokerFile string // certificate and key of the brokers
+	ca         *authority
+}
+
+// Token returns a token of OAUTHBEARER that the brokers take for the user until it
+// ends. It is not signed: they check nothing but its time.
+func (s *Security) Token(user string, ends time.Time) string {
+	part := func(v any) string {
+		text, _ := json.Marshal(v) // of text and numbers, which never fails
+		return base64.RawURLEncoding.EncodeToString(text)
+	}
+	claims := map[string]any{"sub": user, "iat": ends.Add(-time.Hour).Unix(), "exp": ends.Unix()}
+	return part(map[string]any{"alg": "none"}) + "." + part(claims) + "."
+}
+
+// Renew writes a new client certificate of User, with a new key.
+func (s *Security) Renew() error {
+	cert, key, err := s.ca.issue(User)
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.WriteFile(s.CertFile, cert, 0o600), os.WriteFile(s.KeyFile, key, 0o600))
 }
 
 func newSecurity(dir string, nodes []*Node) (*Security, error) {
@@ -56,18 +81,15 @@ func newSecurity(dir string, nodes []*Node) (*Security, error) {
 	if err != nil {
 		return nil, err
 	}
-	cert, key, err := ca.issue(User)
-	if err != nil {
-		return nil, err
-	}
+	s.ca = ca
 	for file, content := range map[string][]byte{
-		s.CAFile: ca.pem, s.brokerFile: slices.Concat(brokerKey, brokerCert), s.CertFile: cert, s.KeyFile: key,
+		s.CAFile: ca.pem, s.brokerFile: slices.Concat(brokerKey, brokerCert),
 	} {
 		if err := os.WriteFile(file, content, 0o600); err != nil {
 			return nil, err
 		}
 	}
-	return s, nil
+	return s, s.Renew()
 }
 
 // properties returns what the node's server.properties has more, or other than
@@ -91,6 +113,8 @@ func (s *Security) properties(n *Node, plain map[string]string) map[string]strin
 		"super.users":                        "User:admin;User:ANONYMOUS",
 		"listener.name.mtls.ssl.client.auth": "required",
 	}
+	p["listener.name.sasltls.sasl.enabled.mechanisms"] = p["sasl.enabled.mechanisms"] + ",OAUTHBEARER"
+	p["listener.name.sasltls.oauthbearer.sasl.jaas.config"] = `org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="admin";`
 	for i, l := range secureListeners {
 		p["listeners"] += "," + l.name + "://" + n.secure[i]
 		p["listener.security.protocol.map"] += "," + l.name + ":" + l.protocol

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
@@ -14,6 +15,7 @@ type RunSettings struct {
 	Partitions   int32
 	Replication  int16
 	Retention    time.Duration
+	GroupID      string // empty: none
 	// Backfill is from when history is wanted; nil: none is.
 	Backfill *auditlog.Second
 }
@@ -42,6 +44,7 @@ type checker struct {
 	report *CheckReport
 
 	apiName   string // the API's own name of the organization, if it says
+	untried   bool   // the API would not be asked
 	reachable bool   // the brokers answer
 	sights    map[string]kafka.Sight
 	topics    described // those that can be seen
@@ -65,24 +68,52 @@ func (k *checker) checkRegistry(ctx context.Context) {
 
 // guarantee says what a consumer can rely on, by what was found.
 func (k *checker) guarantee() string {
-	if !k.report.OK() {
-		return "Nothing is promised before what failed is mended."
-	}
-	replicas, synced := 0, 0
-	for _, name := range []string{k.Topics.Events, k.Topics.Offsets} {
-		topic, ok := k.topics[name]
-		if !ok {
-			return "Every event exactly once for read_committed consumers; what a lost broker means depends on the replication of the topics, which are not made yet."
-		}
-		if replicas == 0 || topic.Replication < replicas {
-			replicas, synced = topic.Replication, topic.MinInsyncReplicas
-		}
-	}
+	const once = "Every event exactly once for read_committed consumers; "
 	switch {
-	case replicas == 1:
-		return "Every event exactly once for read_committed consumers; a lost broker loses data, since replication is 1."
-	case synced < 2:
-		return "Every event exactly once for read_committed consumers; the loss of two brokers one after the other can lose data, since min.insync.replicas is 1."
+	case !k.report.OK():
+		return "Nothing is promised before what failed is mended."
+	case k.untried:
+		return "Nothing can be said of the API now. In Kafka: " + lower(once+k.durability())
 	}
-	return "Every event exactly once for read_committed consumers, also when a broker is lost with its disks."
+	return once + k.durability()
+}
+
+func lower(text string) string { return strings.ToLower(text[:1]) + text[1:] }
+
+// durability says what is left when a broker is lost: no more than of the weakest
+// topic.
+func (k *checker) durability() string {
+	weakest, missing := kafka.Topic{}, false
+	for _, role := range roles {
+		name, used := k.Topics.names()[role]
+		topic, there := k.topics[name]
+		switch {
+		case used && !there:
+			missing = true
+		case used && (weakest.Name == "" || weaker(topic, weakest)):
+			weakest = topic
+		}
+	}
+	switch copies := weakest.Replication; {
+	case missing:
+		return "what a lost broker means depends on the replication of the topics, which are not all made yet."
+	case copies == 1:
+		return "a lost broker loses data, since replication is 1."
+	case weakest.UncleanElection:
+		return "data can be lost with a broker, since unclean.leader.election.enable is true."
+	case min(weakest.MinInsyncReplicas, copies) < 2:
+		return "the loss of two brokers one after the other can lose data, since min.insync.replicas is 1."
+	}
+	return "a broker that is lost with its disks loses nothing."
+}
+
+// weaker reports whether a loses what it holds sooner than b.
+func weaker(a, b kafka.Topic) bool {
+	if one := a.Replication == 1; one != (b.Replication == 1) {
+		return one
+	}
+	if a.UncleanElection != b.UncleanElection {
+		return a.UncleanElection
+	}
+	return a.MinInsyncReplicas < b.MinInsyncReplicas
 }

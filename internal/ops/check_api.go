@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strings"
 	"time"
 
@@ -126,12 +127,18 @@ func (k *checker) apiFinding(err error) Finding {
 	case openai.KindRefused:
 		return failed("check that the key has the scope api.audit_logs.read", "the API refused (HTTP %d) and said no reason, %d times", e.Status, e.Tries)
 	case openai.KindRateLimited:
+		k.untried = true
 		return warning("set API_REQUESTS_PER_MINUTE, or look at the account's limits and billing", "the API's rate limit is used up (HTTP 429), so nothing more could be tried")
 	case openai.KindMalformed, openai.KindRejected:
+		if e.Status == http.StatusProxyAuthRequired {
+			return failed(proxyRemedy, "the proxy between here and the API wants a user and a password (HTTP 407)")
+		}
 		return failed("check OPENAI_BASE_URL, which ends in /v1, and what lies between here and the API", "what answers there is not the API of audit logs (HTTP %d): %v", e.Status, cause(e))
 	}
 	return unreachable(e)
 }
+
+const proxyRemedy = "check HTTPS_PROXY (http://user:password@host:port where it wants those) and NO_PROXY"
 
 func (k *checker) isAdminKey() bool {
 	key, err := k.API.Key()
@@ -148,9 +155,11 @@ func cause(e *openai.Error) string {
 // unreachable tells why there was no answer, by the types of errors.
 func unreachable(e *openai.Error) Finding {
 	if op, ok := errors.AsType[*net.OpError](e.Err); ok && op.Op == "proxyconnect" {
-		return failed("check HTTPS_PROXY and NO_PROXY", "the proxy cannot be reached: %v", e.Err)
+		return failed(proxyRemedy, "the proxy does not let us through: %v", e.Err)
 	}
-	if dns, ok := errors.AsType[*net.DNSError](e.Err); ok {
+	if dns, ok := errors.AsType[*net.DNSError](e.Err); ok && !dns.IsNotFound {
+		return failed("check the name servers of this host", "no name server tells the address of the API's host %q: %v", dns.Name, dns)
+	} else if ok {
 		return failed("check OPENAI_BASE_URL, and the name servers of this host", "the API's host name %q cannot be looked up", dns.Name)
 	}
 	_, unknown := errors.AsType[x509.UnknownAuthorityError](e.Err)

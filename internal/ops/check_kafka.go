@@ -40,20 +40,24 @@ func (k *checker) checkKafka(ctx context.Context) {
 		k.add("broker version", fine("4.0 or later"))
 	}
 	state, err := kafka.TransactionState(ctx, client, k.transactionalID())
+	if err == nil {
+		err = kafka.MayWriteAs(ctx, client, k.transactionalID())
+	}
 	k.add("transactional id", k.transactionFinding(state, err))
+	if k.run.GroupID != "" {
+		k.add("consumer group", groupFinding(k.run.GroupID, kafka.MayJoin(ctx, client, k.run.GroupID)))
+	}
 
 	var names []string
 	for _, name := range k.Topics.names() {
 		names = append(names, name)
 	}
-	sights, cluster, err := kafka.Look(ctx, client, names...)
-	if err != nil {
+	if k.sights, err = kafka.Look(ctx, client, names...); err != nil {
 		k.add("topics", failed(kafka.Explain(err), "%v", err))
 		return
 	}
-	k.sights = sights
-	k.checkTopics(cluster)
-	names = slices.DeleteFunc(names, func(name string) bool { return !sights[name].Exists })
+	k.checkTopics(func(spec kafka.TopicSpec) error { return kafka.MayMake(ctx, client, spec) })
+	names = slices.DeleteFunc(names, func(name string) bool { return !k.sights[name].Exists })
 	if k.topics, err = kafka.Describe(ctx, client, names...); err != nil {
 		k.add("topics", failed(kafka.Explain(err), "%v", err))
 		return
@@ -83,9 +87,18 @@ func (k *checker) transactionFinding(state string, err error) Finding {
 	return fine("%s, its last transaction is in state %s", id, state)
 }
 
+func groupFinding(group string, err error) Finding {
+	switch {
+	case err != nil && kafka.Classify(err) == kafka.ClassAuthorization:
+		return failed("grant READ on Group:"+group, "READ on Group:%s is missing", group)
+	case err != nil:
+		return failed(kafka.Explain(err), "%v", err)
+	}
+	return fine("it may be a member of %s", group)
+}
+
 // checkTopics looks whether the topics are there, and at what we may do to them.
-func (k *checker) checkTopics(cluster kafka.Operations) {
-	missing := 0
+func (k *checker) checkTopics(mayMake func(kafka.TopicSpec) error) {
 	for _, role := range roles {
 		name, used := k.Topics.names()[role]
 		if !used {
@@ -93,22 +106,31 @@ func (k *checker) checkTopics(cluster kafka.Operations) {
 		}
 		switch sight := k.sights[name]; {
 		case sight.Hidden:
-			k.add("topic "+name, failed("grant WRITE on Topic:"+name+also(role)+", or CREATE if it is to be made",
+			k.add("topic "+name, failed("grant WRITE on Topic:"+name+also(role)+"; CREATE too if it is to be made",
 				"it may not be seen, or does not exist and may not be made"))
 		case !sight.Exists && !k.run.CreateTopics:
-			missing++
 			k.add("topic "+name, failed("make it with: "+k.spec(role, name).Command(), "it does not exist, and KAFKA_CREATE_TOPICS=false"))
 		case !sight.Exists:
-			missing++
-			k.add("topic "+name, fine("it does not exist, and is made at the first start"))
+			k.add("topic "+name, makeFinding(k.spec(role, name), mayMake(k.spec(role, name))))
 		default:
 			k.add("topic "+name, rights(role, name, sight.May))
 		}
 	}
-	if missing > 0 && k.run.CreateTopics && cluster.Known && !cluster.Create {
-		k.add("create topics", warning("grant CREATE on Cluster or on the topics, or make them beforehand and set KAFKA_CREATE_TOPICS=false",
-			"CREATE on Cluster is missing; with CREATE on each of the topics they can be made all the same"))
+}
+
+// makeFinding says whether the first start can make a topic that is missing.
+func makeFinding(spec kafka.TopicSpec, err error) Finding {
+	created, asked := errors.AsType[*kafka.CreateError](err)
+	switch {
+	case err == nil:
+		return fine("it does not exist, and is made at the first start")
+	case kafka.Classify(err) == kafka.ClassAuthorization:
+		return failed(fmt.Sprintf("grant CREATE on Topic:%s (or on Cluster), or make it with: %s", spec.Name, spec.Command()),
+			"it does not exist, and CREATE on Topic:%s is missing", spec.Name)
+	case asked:
+		return failed(kafka.Explain(err)+"; or make it with: "+spec.Command(), "it does not exist, and cannot be made: %v", created.Err)
 	}
+	return failed(kafka.Explain(err), "it does not exist, and %v", err)
 }
 
 func also(role string) string {

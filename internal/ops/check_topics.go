@@ -20,7 +20,7 @@ func (k *checker) checkSettings() {
 		}
 		findings := []Finding{replicationFinding(topic)}
 		if topic.Known {
-			findings = append(findings, sizeFinding(topic))
+			findings = append(findings, sizeFinding(role, topic))
 			if role == "offsets" {
 				findings = append(findings, compactionFinding(topic))
 			} else {
@@ -64,9 +64,12 @@ func others(findings []Finding) (rest []Finding) {
 func replicationFinding(t kafka.Topic) Finding {
 	switch {
 	case t.MinInsyncReplicas > t.Replication:
-		return failed("lower min.insync.replicas, or add replicas", "min.insync.replicas is %d and there are %d replicas, so nothing can be written", t.MinInsyncReplicas, t.Replication)
+		return warning("give it more replicas, or lower min.insync.replicas",
+			"min.insync.replicas is %d and there are %d replicas: brokers then take the number of replicas for it, so it protects nothing, and one broker that is away stops the writing", t.MinInsyncReplicas, t.Replication)
 	case t.Replication == 1:
 		return warning("give it three replicas and min.insync.replicas=2", "replication is 1: a lost broker loses data")
+	case t.UncleanElection:
+		return warning("set unclean.leader.election.enable=false", "unclean.leader.election.enable is true: a replica that lags may become the leader, and what it lacks is lost")
 	case t.MinInsyncReplicas == t.Replication:
 		return warning("set min.insync.replicas below the replicas", "min.insync.replicas is %d, as many as there are replicas: one broker that is away stops the writing", t.MinInsyncReplicas)
 	case t.MinInsyncReplicas < 2:
@@ -83,12 +86,19 @@ func compactionFinding(t kafka.Topic) Finding {
 	return failed(kafka.Explain(err), "%v", err)
 }
 
-func sizeFinding(t kafka.Topic) Finding {
+func sizeFinding(role string, t kafka.Topic) Finding {
 	const usual = 1_000_000 // Kafka's default is a little more
 	if t.MaxMessageBytes >= usual {
 		return fine("")
 	}
-	return warning("raise it to 1048588 or more", "max.message.bytes is %d: larger events become dead letters", t.MaxMessageBytes)
+	what := "events larger than that become dead letters"
+	switch role {
+	case "dlq":
+		what = "dead letters larger than that are cut"
+	case "offsets":
+		what = "where the ids of a busy minute do not fit, nothing can be written"
+	}
+	return warning("raise it to 1048588 or more", "max.message.bytes is %d: %s", t.MaxMessageBytes, what)
 }
 
 // timeFinding looks at what the topic does with timestamps.

@@ -30,12 +30,13 @@ type world struct {
 	cluster   *kafkatest.Cluster
 	connector connector.Config
 	ops       ops.Config
+	settings  ops.RunSettings // of check
 	log       *lockedBuffer
 }
 
 func newWorld(t *testing.T, c *kafkatest.Cluster, api simulator.Config) *world {
 	t.Helper()
-	w := &world{t: t, api: simulator.New(api), cluster: c, log: &lockedBuffer{}}
+	w := &world{t: t, api: simulator.New(api), cluster: c, log: &lockedBuffer{}, settings: usualRun}
 	server := httptest.NewServer(w.api)
 	t.Cleanup(server.Close)
 	t.Cleanup(func() {
