@@ -6,7 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -251,6 +254,25 @@ func testCursorEdits(t *testing.T, w *operated) {
 		t.Error(out)
 	}
 	w.runOnce(t, 2*operatedEvents)
+}
+
+// A proxy that refuses is told apart from an API that cannot be reached. It is a
+// process of its own, since Go reads HTTPS_PROXY once.
+func TestCheckThroughAProxyThatRefuses(t *testing.T) {
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	t.Cleanup(proxy.Close)
+	c := kafkatest.InProcess(t)
+	cmd := exec.CommandContext(t.Context(), os.Args[0], asProgram, "check")
+	cmd.Env = []string{
+		"HTTPS_PROXY=" + proxy.URL, "OPENAI_BASE_URL=https://api.example.com/v1", "OPENAI_ADMIN_KEY=" + simulator.Key,
+		"KAFKA_BROKERS=" + strings.Join(c.Brokers(), ","),
+	}
+	out, err := cmd.Output()
+	if cmd.ProcessState.ExitCode() != exitFound || !strings.Contains(string(out), "the proxy answers HTTP 403") || !strings.Contains(string(out), "check HTTPS_PROXY") {
+		t.Errorf("%v\n%s", err, out)
+	}
 }
 
 func TestConfirmed(t *testing.T) {
