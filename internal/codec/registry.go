@@ -127,7 +127,6 @@ func (r registry) findOlder(ctx context.Context, versions []schemas.Version, log
 	err := r.withDifference(ctx, &RegistryError{
 		Kind:  ErrSchemaMissing,
 		Doing: "looking up the schema of subject " + r.subject,
-		Cause: errors.New("register it with: schema register, or set SCHEMA_REGISTRY_AUTO_REGISTER=true"),
 	}, newest)
 	return Framing{}, newest, err
 }

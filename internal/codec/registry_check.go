@@ -71,7 +71,9 @@ func Check(ctx context.Context, c RegistryConfig) (SchemaCheck, error) {
 			return result, err
 		}
 	}
-	result.Level, err = r.level(ctx)
+	if result.Level, err = r.level(ctx); result.Level == "NONE" {
+		result.Refused = "" // whatever it answers, it takes everything
+	}
 	return result, err
 }
 

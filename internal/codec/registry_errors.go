@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/sr"
@@ -39,20 +40,39 @@ type RegistryError struct {
 	Cause error
 }
 
-// Error says what was tried, what came of it, the registry's own words and the
-// difference. Those words are for people: each registry has others.
+// remedies says, for each kind, what to do about it.
+var remedies = map[error]string{
+	ErrRegistryUnavailable:  "check SCHEMA_REGISTRY_URL, SCHEMA_REGISTRY_TLS_CA_FILE and the network",
+	ErrRegistryUnauthorized: "check SCHEMA_REGISTRY_USERNAME and SCHEMA_REGISTRY_PASSWORD, and what the user may do",
+	ErrSchemaIncompatible:   "give the connector a topic of its own, or see with `schema check` what is registered under the subject",
+	ErrSchemaMissing:        "register it with `schema register`, or set SCHEMA_REGISTRY_AUTO_REGISTER=true",
+}
+
+// Remedy says what to do about it.
+func (e *RegistryError) Remedy() string { return remedies[e.Kind] }
+
+// Error says what was tried, what came of it, the registry's own words, the
+// difference and the remedy. Those words are for people: each registry has others.
 func (e *RegistryError) Error() string {
 	text := fmt.Sprintf("%s: %v", e.Doing, e.Kind)
 	if e.Status != 0 {
 		text += fmt.Sprintf(" (HTTP %d)", e.Status)
 	}
 	if e.Cause != nil {
-		text += ": " + shorten(e.Cause.Error())
+		text += ": " + shorten(causeText(e.Cause))
 	}
 	if e.Difference != "" {
 		text += ": " + e.Difference
 	}
-	return text
+	return text + ": " + e.Remedy()
+}
+
+// causeText leaves out what the client says twice: the request that failed.
+func causeText(err error) string {
+	if failed, ok := errors.AsType[*url.Error](err); ok {
+		return failed.Error()
+	}
+	return err.Error()
 }
 
 // shorten keeps a proxy's page of HTML out of the log.

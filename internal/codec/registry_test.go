@@ -250,6 +250,17 @@ func TestCheck(t *testing.T) {
 	if got := check(); got.Compatible() || !strings.Contains(got.Difference, "version 2") || got.Registered != 2 {
 		t.Errorf("foreign: %+v", got)
 	}
+	if got := check(); got.Refused != "" || got.ReadOnly {
+		t.Errorf("where everything is taken: %+v", got)
+	}
+	if err := errors.Join(r.SetCompat(subject, sr.CompatFullTransitive), r.SetMode(subject, sr.ModeReadOnly)); err != nil {
+		t.Fatal(err)
+	}
+	r.answer("POST", "/compatibility/subjects/"+subject+"/versions", 404, "") // an older registry
+	r.answer("POST", "/compatibility/subjects/"+subject+"/versions/latest", 200, `{"is_compatible":false,"messages":["TYPE_MISMATCH"]}`)
+	if got := check(); got.Refused != "TYPE_MISMATCH" || !got.ReadOnly {
+		t.Errorf("refused: %+v", got)
+	}
 	r.answer("GET", "/subjects/"+subject+"/versions", 503, "")
 	if _, err := codec.Check(t.Context(), r.config()); !errors.Is(err, codec.ErrRegistryUnavailable) {
 		t.Errorf("unavailable: %v", err)

@@ -237,11 +237,11 @@ func (k *checker) sameAsWritten(c auditlog.Cursor) Finding {
 // registryFinding tells the causes apart for which the registry cannot be used.
 func (k *checker) registryFinding(ctx context.Context) Finding {
 	found, err := codec.Check(ctx, k.Registry)
-	switch {
-	case errors.Is(err, codec.ErrRegistryUnauthorized):
-		return failed("check SCHEMA_REGISTRY_USERNAME and SCHEMA_REGISTRY_PASSWORD, and what the user may do", "%v", err)
-	case err != nil:
-		return failed("check SCHEMA_REGISTRY_URL, SCHEMA_REGISTRY_TLS_CA_FILE and the network", "%v", err)
+	if e, ok := errors.AsType[*codec.RegistryError](err); ok {
+		return failed(e.Remedy(), "%s", strings.TrimSuffix(e.Error(), ": "+e.Remedy()))
+	}
+	if err != nil {
+		return failed("check SCHEMA_REGISTRY_URL", "%v", err)
 	}
 	return k.schemaFinding(found)
 }

@@ -142,10 +142,14 @@ func (c Config) describe(ctx context.Context, names ...string) (described, error
 	}
 	for _, name := range names {
 		if _, ok := topics[name]; !ok {
-			return nil, fmt.Errorf("the topic %s does not exist, or may not be seen: `run` makes it, `check` says what is missing", name)
+			return nil, missingTopic(name)
 		}
 	}
 	return topics, nil
+}
+
+func missingTopic(name string) error {
+	return fmt.Errorf("the topic %s does not exist, or may not be seen: `run` makes it, `check` says what is missing", name)
 }
 
 // described are topics as the brokers have them, by name.

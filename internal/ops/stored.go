@@ -23,6 +23,9 @@ type stored struct {
 // place returns the partition of the organization's state, and the offsets topic.
 func (c Config) place(ctx context.Context) (int32, extent, error) {
 	topic, err := c.extent(ctx, c.Topics.Offsets)
+	if err != nil && kafka.Classify(err) == kafka.ClassTopic {
+		return 0, topic, missingTopic(c.Topics.Offsets)
+	}
 	if err != nil {
 		return 0, topic, fmt.Errorf("looking for the cursor: %w", err)
 	}
