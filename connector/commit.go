@@ -44,7 +44,7 @@ func (s *session) commit(ctx context.Context, r read) (discarded bool, err error
 	if step.Discard {
 		return true, nil
 	}
-	if !step.Writes() && !s.due(r) {
+	if !step.Writes() && !s.due(r) && !s.endsHistory(step) {
 		// Nothing to write: what the read proves is kept in memory until there is.
 		// A crash reads it again. Ids are forgotten only together with the topic.
 		step.Forget = nil
@@ -91,6 +91,12 @@ func (s *session) setSent(at time.Time) {
 func (s *session) due(r read) bool {
 	age := s.now().Sub(s.committed)
 	return r.must || age >= cursorEvery || r.History != nil && age >= historyEvery
+}
+
+// endsHistory reports whether the step reads the last of the history. Whoever looks
+// at the cursor waits for that, and it comes once.
+func (s *session) endsHistory(step window.Step) bool {
+	return window.HasHistory(s.cursor()) && !window.HasHistory(step.Cursor)
 }
 
 func (s *session) advance(step window.Step) {

@@ -268,3 +268,18 @@ func (w *world) produceState(partition int32, key string, value []byte) {
 		w.t.Fatal(err)
 	}
 }
+
+// History that holds nothing is over when it is read, and whoever looks is told so
+// at once: not when a quiet log next writes its cursor.
+func TestCursorWhenAnEmptyHistoryIsRead(t *testing.T) {
+	w := newWorld(t, kafkatest.InProcess(t), simulator.Config{Seed: 1})
+	w.backfill(time.Now().Add(-90 * days))
+	stop := w.start()
+	eventually(t, "no history is left", func() bool {
+		r, err := ops.Cursor(t.Context(), w.ops)
+		return err == nil && r.Floor != 0 && r.HistoryTo == 0
+	})
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
