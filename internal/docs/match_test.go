@@ -152,7 +152,7 @@ func TestDemoFlagsExist(t *testing.T) {
 func TestVariablesExist(t *testing.T) {
 	known := map[string]bool{
 		// Of tests and of other programs.
-		"KAFKA_VERSION": true, "HTTPS_PROXY": true, "CGO_ENABLED": true,
+		"KAFKA_VERSION": true, "HTTPS_PROXY": true, "NO_PROXY": true, "CGO_ENABLED": true,
 	}
 	for _, s := range append(config.Table(), config.OrganizationTable()...) {
 		known[s.Name], known[s.Name+config.FileSuffix] = true, true

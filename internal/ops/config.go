@@ -107,7 +107,7 @@ func (c Config) transactionalID(parts ...string) string {
 // usual.
 func (c Config) client(attempts int) (*openai.Client, error) {
 	if c.API.Key == nil {
-		return nil, errors.New("there is no admin key")
+		return nil, errors.New("there is no admin key: give one in OPENAI_ADMIN_KEY or its file")
 	}
 	return openai.New(openai.Config{
 		BaseURL:   c.API.BaseURL,

@@ -80,7 +80,7 @@ func (s *stored) keep(organization string, r *kafka.Record) {
 func (c Config) state(records map[string][]byte) (*window.State, error) {
 	state, err := window.DecodeState(c.Organization, records)
 	if err == nil && state == nil {
-		err = fmt.Errorf("there is no cursor of %s in %s: it was never run with these settings", c.Organization, c.Topics.Offsets)
+		err = fmt.Errorf("there is no cursor of %s in %s: it was never run with these settings; run it, or look at ORGANIZATION_NAME and KAFKA_OFFSETS_TOPIC", c.Organization, c.Topics.Offsets)
 	}
 	return state, err
 }

@@ -132,5 +132,5 @@ func (t *tail) undecoded() error {
 	if t.unreadable == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d records of %s could not be decoded", t.unreadable, t.Topics.Events)
+	return fmt.Errorf("%d records of %s could not be decoded: use the release that wrote them, and SCHEMA_REGISTRY_URL as it was then", t.unreadable, t.Topics.Events)
 }

@@ -253,3 +253,21 @@ func TestVerifyBesideAConnectorAtWork(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The newest event of each scope has no id from which a next page could begin. That
+// stops neither a verification nor a change of the cursor, which ask for it first.
+func TestNewestEventWithoutID(t *testing.T) {
+	w := newRead(t, kafkatest.InProcess(t), 20, func(w *world) {
+		for _, scope := range auditlog.Scopes() {
+			w.api.AddRaw(scope, ago(0), []byte(`{"scope":"`+string(scope)+`","effective_at":`+unix(0)+`}`))
+		}
+	})
+	if r := w.verify(auditlog.SecondOf(start), ago(-time.Minute)); !r.OK(true) || r.DeadLettered != 2 {
+		t.Errorf("%+v", r)
+	}
+	edit, err := ops.SkipTo(t.Context(), w.ops, ago(time.Minute))
+	mustApply(t, edit, err)
+	if strings.Contains(w.log.String(), "does not tell its time") {
+		t.Errorf("the API was not asked:\n%s", w.log)
+	}
+}
