@@ -51,6 +51,8 @@ func (o *organization) prepareTopics(ctx context.Context) (topics, error) {
 		case !ok:
 		case role == roleOffsets:
 			specs = append(specs, kafka.OffsetsSpec(name, k.ReplicationFactor))
+		case role == roleDLQ:
+			specs = append(specs, kafka.DLQSpec(name, k.Partitions, k.ReplicationFactor, k.Retention))
 		default:
 			specs = append(specs, kafka.LogSpec(name, k.Partitions, k.ReplicationFactor, k.Retention))
 		}
@@ -71,8 +73,8 @@ func (o *organization) prepareTopics(ctx context.Context) (topics, error) {
 // topicError tells what needs a decision from what can mend itself.
 func topicError(err error) error {
 	_, missing := errors.AsType[*kafka.MissingTopicsError](err)
-	_, policy := errors.AsType[*kafka.PolicyError](err)
-	if missing || policy {
+	_, setting := errors.AsType[*kafka.SettingError](err)
+	if missing || setting {
 		return &refusal{what: err, remedy: kafka.Explain(err)}
 	}
 	return fmt.Errorf("preparing the topics: %w: %s", err, kafka.Explain(err))

@@ -24,6 +24,10 @@ type TopicSpec struct {
 	Partitions  int32
 	Replication int16 // -1: the broker's default
 	Config      map[string]*string
+	// Keyless says that records may have no key, which no compacted topic takes.
+	Keyless bool
+	// LeastMessageBytes is what the topic must take as one record; 0: anything.
+	LeastMessageBytes int
 }
 
 // LogSpec is the topic of events, of their copies, or of dead letters. Retention
@@ -40,9 +44,20 @@ func LogSpec(name string, partitions int32, replication int16, retention time.Du
 	}}
 }
 
+// DLQSpec is the topic of dead letters: a log whose records may have no key.
+func DLQSpec(name string, partitions int32, replication int16, retention time.Duration) TopicSpec {
+	spec := LogSpec(name, partitions, replication, retention)
+	spec.Keyless = true
+	return spec
+}
+
+// offsetsRecordBytes is above the largest record of the offsets topic, a thousand
+// ids of the longest kind, with what Kafka adds.
+const offsetsRecordBytes = 300_000
+
 // OffsetsSpec is the topic of cursors and seen ids.
 func OffsetsSpec(name string, replication int16) TopicSpec {
-	return TopicSpec{Name: name, Partitions: OffsetsPartitions, Replication: replication, Config: map[string]*string{
+	return TopicSpec{Name: name, Partitions: OffsetsPartitions, Replication: replication, LeastMessageBytes: offsetsRecordBytes, Config: map[string]*string{
 		"cleanup.policy": new("compact"),
 		// Only counts once somebody adds delete to the policy, and must not eat the
 		// cursor of an organization that was quiet for a week then.
@@ -64,8 +79,7 @@ var durable = map[string]*string{
 
 // Ensure returns the topics of the specs, by name. It makes those that are
 // missing if create is true, and else fails with a *MissingTopicsError. A topic
-// that is to be compacted and is not is a *PolicyError: it would lose or drown
-// the state. Other settings of topics that exist are their owner's business.
+// whose settings its records cannot go with is a *SettingError. Other settings of topics that exist are their owner's business.
 func Ensure(ctx context.Context, client *kgo.Client, specs []TopicSpec, create bool) (map[string]Topic, error) {
 	names := make([]string, len(specs))
 	for i, spec := range specs {
@@ -90,7 +104,7 @@ func Ensure(ctx context.Context, client *kgo.Client, specs []TopicSpec, create b
 		}
 	}
 	for _, spec := range specs {
-		if err := checkPolicy(spec, topics[spec.Name]); err != nil {
+		if err := CheckSettings(spec, topics[spec.Name]); err != nil {
 			return nil, err
 		}
 	}
@@ -148,22 +162,32 @@ func await(ctx context.Context, client *kgo.Client, specs []TopicSpec, names []s
 	}
 }
 
-func checkPolicy(spec TopicSpec, topic Topic) error {
+// CheckSettings returns a *SettingError if the records that the spec is for cannot go
+// into the topic as it is, or would not stay there.
+func CheckSettings(spec TopicSpec, topic Topic) error {
 	policy := spec.Config["cleanup.policy"]
-	if policy == nil || *policy != "compact" || !topic.Known || topic.CleanupPolicy == "compact" {
+	switch {
+	case !topic.Known || policy == nil:
 		return nil
+	case *policy == "compact" && topic.CleanupPolicy != "compact":
+		// With "delete" in it the cursor is deleted with time, and the log would be
+		// read anew; with that alone the state drowns.
+		return &SettingError{topic.Name, "cleanup.policy", topic.CleanupPolicy, "compact", "or the state in it is lost"}
+	case spec.Keyless && topic.CleanupPolicy != "delete":
+		return &SettingError{topic.Name, "cleanup.policy", topic.CleanupPolicy, "delete", "since a dead letter without a key stops all writing, and one of a key deletes another"}
+	case topic.MaxMessageBytes < spec.LeastMessageBytes:
+		return &SettingError{topic.Name, "max.message.bytes", strconv.Itoa(topic.MaxMessageBytes), strconv.Itoa(spec.LeastMessageBytes), "or more, or the ids of a busy minute do not fit and all writing stops"}
 	}
-	return &PolicyError{Topic: topic.Name, Policy: topic.CleanupPolicy}
+	return nil
 }
 
-// PolicyError says that a topic with state is not only compacted. With "delete"
-// in its policy the cursor is deleted with time, and the log would be read anew.
-type PolicyError struct{ Topic, Policy string }
+// SettingError says that a topic has a setting with which it cannot be used.
+type SettingError struct{ Topic, Setting, Value, Want, Why string }
 
-func (e *PolicyError) Error() string {
-	return fmt.Sprintf("the topic %s has cleanup.policy=%s, and must have compact alone, or the state in it is lost; set it with: "+
-		"kafka-configs.sh --bootstrap-server BROKER --alter --entity-type topics --entity-name %s --add-config cleanup.policy=compact",
-		e.Topic, e.Policy, e.Topic)
+func (e *SettingError) Error() string {
+	return fmt.Sprintf("the topic %s has %s=%s, and must have %s, %s; set it with: "+
+		"kafka-configs.sh --bootstrap-server BROKER --alter --entity-type topics --entity-name %s --add-config %s=%s",
+		e.Topic, e.Setting, e.Value, e.Want, e.Why, e.Topic, e.Setting, e.Want)
 }
 
 // MissingTopicsError says which topics are missing where none may be made.

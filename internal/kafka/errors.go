@@ -207,8 +207,8 @@ func ofClient(err error) (Class, string) {
 	if _, ok := errors.AsType[*MissingTopicsError](err); ok {
 		return ClassTopic, "make the topics, or set KAFKA_CREATE_TOPICS=true"
 	}
-	if _, ok := errors.AsType[*PolicyError](err); ok {
-		return ClassSettings, "change the topic's cleanup.policy"
+	if e, ok := errors.AsType[*SettingError](err); ok {
+		return ClassSettings, "change the topic's " + e.Setting
 	}
 	return ClassUnknown, unclear
 }

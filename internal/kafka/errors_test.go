@@ -41,7 +41,7 @@ func TestClassify(t *testing.T) {
 		{fmt.Errorf("reading a secret: %w", &os.PathError{Err: syscall.ENOENT}), kafka.ClassAuthentication},
 		{kerr.InvalidTransactionTimeout, kafka.ClassSettings},
 		{kerr.InvalidRecord, kafka.ClassSettings},
-		{&kafka.PolicyError{}, kafka.ClassSettings},
+		{&kafka.SettingError{}, kafka.ClassSettings},
 		{kerr.MessageTooLarge, kafka.ClassEvent},
 		{kerr.InvalidTimestamp, kafka.ClassEvent},
 		{kerr.UnknownTopicID, kafka.ClassTopic},

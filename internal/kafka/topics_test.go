@@ -103,10 +103,36 @@ func TestEnsureRefusesAnOffsetsTopicThatIsNotCompacted(t *testing.T) {
 		c := cluster(t)
 		must(t, c.CreateTopic("offsets", 16, map[string]string{"cleanup.policy": policy}))
 		_, err := kafka.Ensure(t.Context(), client(t, connection(c)), specs(), true)
-		refused, ok := errors.AsType[*kafka.PolicyError](err)
-		if !ok || refused.Topic != "offsets" || refused.Policy != policy {
+		refused, ok := errors.AsType[*kafka.SettingError](err)
+		if !ok || refused.Topic != "offsets" || refused.Value != policy {
 			t.Errorf("%s: %v", policy, err)
 		}
+	}
+}
+
+// A dead letter may have no key, which no compacted topic takes, and a thousand ids
+// are one record.
+func TestEnsureRefusesTopicsThatDoNotTakeTheirRecords(t *testing.T) {
+	for name, test := range map[string]struct {
+		spec     kafka.TopicSpec
+		settings map[string]string
+		refused  bool
+	}{
+		"dlq":             {kafka.DLQSpec("t", 1, -1, 0), map[string]string{"cleanup.policy": "delete"}, false},
+		"compacted dlq":   {kafka.DLQSpec("t", 1, -1, 0), map[string]string{"cleanup.policy": "compact"}, true},
+		"partly":          {kafka.DLQSpec("t", 1, -1, 0), map[string]string{"cleanup.policy": "compact,delete"}, true},
+		"compacted copy":  {kafka.LogSpec("t", 1, -1, 0), map[string]string{"cleanup.policy": "compact"}, false},
+		"small offsets":   {kafka.OffsetsSpec("t", -1), map[string]string{"cleanup.policy": "compact", "max.message.bytes": "60000"}, true},
+		"smaller offsets": {kafka.OffsetsSpec("t", -1), map[string]string{"cleanup.policy": "compact", "max.message.bytes": "500000"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := cluster(t)
+			must(t, c.CreateTopic("t", 1, test.settings))
+			_, err := kafka.Ensure(t.Context(), client(t, connection(c)), []kafka.TopicSpec{test.spec}, true)
+			if _, refused := errors.AsType[*kafka.SettingError](err); refused != test.refused {
+				t.Errorf("%v", err)
+			}
+		})
 	}
 }
 

@@ -22,7 +22,7 @@ func classify(res *http.Response, body []byte, key string, paging bool, now time
 	e := &Error{
 		Status:     res.StatusCode,
 		RequestID:  excerpt([]byte(res.Header.Get("X-Request-Id")), key),
-		Body:       excerpt(body, key),
+		Body:       quotable(body, key),
 		RetryAfter: retryAfter(res.Header, now),
 	}
 	if retry, err := strconv.ParseBool(res.Header.Get("X-Should-Retry")); err == nil {

@@ -66,8 +66,9 @@ type Error struct {
 	Code string
 	// RequestID is the header x-request-id, for OpenAI's support.
 	RequestID string
-	// Body is the beginning of the answer, printable and without the key. It is
-	// empty for a JSON answer with status 200, which may hold personal data.
+	// Body is the beginning of the answer, printable, without the key, and without
+	// e-mail and IP addresses. Of a JSON answer it is error.message alone, since the
+	// rest may be events.
 	Body string
 	// RetryAfter is how long the server said to wait; 0: it did not.
 	RetryAfter time.Duration

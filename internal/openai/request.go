@@ -100,11 +100,12 @@ func (c *Client) newRequest(ctx context.Context, r request, key string) (*http.R
 	return req, nil
 }
 
-// quotable returns what an error may quote of a page that is none: nothing of
-// what looks like JSON, since it may hold e-mail addresses.
+// quotable returns what an error may quote of an answer that is no page: nothing of
+// what looks like JSON, since it may be events, but for the message of an error.
 func quotable(body []byte, key string) string {
 	if start := bytes.TrimLeft(body, " \t\r\n"); len(start) > 0 && (start[0] == '{' || start[0] == '[') {
-		return ""
+		_, message := errorBody(body)
+		return excerpt([]byte(message), key)
 	}
 	return excerpt(body, key)
 }

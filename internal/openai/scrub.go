@@ -17,6 +17,12 @@ const redacted = "***"
 // may quote another key than the one sent.
 var keyLike = regexp.MustCompile(`sk-[A-Za-z0-9_*-]{4,}`)
 
+// personal matches e-mail addresses, and the addresses of hosts: an answer may quote
+// an event, or its reader.
+var personal = regexp.MustCompile(`[\pL\pN._%+'-]+@[\pL\pN.-]+` +
+	`|\b\d{1,3}(?:\.\d{1,3}){3}\b` +
+	`|(?i)\b[0-9a-f]{1,4}(?::[0-9a-f]{0,4}){3,7}`)
+
 // scrub takes the key, and all that looks like one, out of text.
 func scrub(text, key string) string {
 	if key != "" {
@@ -25,9 +31,11 @@ func scrub(text, key string) string {
 	return keyLike.ReplaceAllString(text, redacted)
 }
 
-// excerpt returns the beginning of a body as printable text without the key.
+// excerpt returns the beginning of a body as printable text without the key, and
+// without what tells of a person.
 func excerpt(body []byte, key string) string {
 	text := scrub(strings.ToValidUTF8(string(beginning(body, key)), "\uFFFD"), key)
+	text = personal.ReplaceAllString(text, redacted)
 	var b strings.Builder
 	n, gap := 0, false
 	for _, r := range text {

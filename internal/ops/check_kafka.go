@@ -144,6 +144,9 @@ func (k *checker) spec(role, name string) kafka.TopicSpec {
 	if role == "offsets" {
 		return kafka.OffsetsSpec(name, k.run.Replication)
 	}
+	if role == "dlq" {
+		return kafka.DLQSpec(name, k.run.Partitions, k.run.Replication, k.run.Retention)
+	}
 	return kafka.LogSpec(name, k.run.Partitions, k.run.Replication, k.run.Retention)
 }
 

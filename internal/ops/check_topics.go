@@ -20,10 +20,8 @@ func (k *checker) checkSettings() {
 		}
 		findings := []Finding{replicationFinding(topic)}
 		if topic.Known {
-			findings = append(findings, sizeFinding(role, topic))
-			if role == "offsets" {
-				findings = append(findings, compactionFinding(topic))
-			} else {
+			findings = append(findings, k.settingFinding(role, topic), sizeFinding(role, topic))
+			if role != "offsets" {
 				findings = append(findings, k.timeFinding(role, topic), k.retentionFinding(role, topic))
 			}
 		}
@@ -78,25 +76,25 @@ func replicationFinding(t kafka.Topic) Finding {
 	return fine("")
 }
 
-func compactionFinding(t kafka.Topic) Finding {
-	if t.CleanupPolicy == "compact" {
-		return fine("")
+// settingFinding finds what a start would refuse.
+func (k *checker) settingFinding(role string, t kafka.Topic) Finding {
+	if err := kafka.CheckSettings(k.spec(role, t.Name), t); err != nil {
+		return failed(kafka.Explain(err), "%v", err)
 	}
-	err := &kafka.PolicyError{Topic: t.Name, Policy: t.CleanupPolicy}
-	return failed(kafka.Explain(err), "%v", err)
+	if role != "offsets" && t.CleanupPolicy != "delete" {
+		return warning("set cleanup.policy=delete", "cleanup.policy is %s: compaction takes time and keeps everything, since no two events have one key", t.CleanupPolicy)
+	}
+	return fine("")
 }
 
 func sizeFinding(role string, t kafka.Topic) Finding {
 	const usual = 1_000_000 // Kafka's default is a little more
-	if t.MaxMessageBytes >= usual {
+	if t.MaxMessageBytes >= usual || role == "offsets" {
 		return fine("")
 	}
 	what := "events larger than that become dead letters"
-	switch role {
-	case "dlq":
+	if role == "dlq" {
 		what = "dead letters larger than that are cut"
-	case "offsets":
-		what = "where the ids of a busy minute do not fit, nothing can be written"
 	}
 	return warning("raise it to 1048588 or more", "max.message.bytes is %d: %s", t.MaxMessageBytes, what)
 }
