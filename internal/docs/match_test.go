@@ -224,6 +224,9 @@ func TestNoPathsOfOneMachine(t *testing.T) {
 	re := regexp.MustCompile(`(?m)(^|[\s"'=(\x60:])(/(home|root|tmp|work|Users|var|opt)/\S*)`)
 	for _, name := range documents {
 		for _, m := range re.FindAllStringSubmatch(read(t, name), -1) {
+			if strings.HasPrefix(m[2], "/opt/kafka/") {
+				continue // inside an image that everybody has
+			}
 			t.Errorf("%s has the path %s", name, m[2])
 		}
 	}

@@ -45,6 +45,7 @@ func TestImages(t *testing.T) {
 			} else if err != nil {
 				t.Errorf("inside of the image: %v\n%s", err, text)
 			}
+			i.knows(t, name)
 			if name == "connector" {
 				i.connector(t)
 			} else {
@@ -108,6 +109,30 @@ func (i image) command(args ...string) *exec.Cmd {
 		cmd.SysProcAttr.Credential.NoSetGroups = true
 	}
 	return cmd
+}
+
+// knows fails on a command or a flag of the compose file that the program does not
+// have: with --help it does nothing but look at them.
+func (i image) knows(t *testing.T, target string) {
+	t.Helper()
+	p, err := loaded["simulated API"]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, s := range p.Services {
+		if s.Build == nil || s.Build.Target != target {
+			continue
+		}
+		commands := [][]string{append(slices.Clone(i.stage.entrypoint), s.Command...)}
+		if !s.Healthcheck.Disable {
+			commands = append(commands, s.Healthcheck.Test[1:])
+		}
+		for _, words := range commands {
+			if text, err := i.command(append(slices.Clone(words), "--help")...).CombinedOutput(); err != nil {
+				t.Errorf("%s: %s: %v\n%s", name, strings.Join(words, " "), err, text)
+			}
+		}
+	}
 }
 
 func (i image) connector(t *testing.T) {
