@@ -35,8 +35,8 @@ var images = map[string]struct {
 		"Dockerfile of prometheus/prometheus: quay.io/prometheus/busybox, so BusyBox's wget",
 	},
 	"grafana/grafana:12.3.2": {
-		[]string{"wget"},
-		"Alpine, so BusyBox's wget",
+		[]string{"curl"},
+		"Dockerfile of grafana/grafana: curl is added, on Alpine as on Ubuntu",
 	},
 }
 
