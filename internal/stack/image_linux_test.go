@@ -170,7 +170,7 @@ func (i image) serves(t *testing.T, cmd *exec.Cmd, health func() error) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		err := health()
 		if err == nil {
 			break
