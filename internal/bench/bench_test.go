@@ -2,13 +2,42 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafkatest"
 )
+
+func TestMain(m *testing.M) { kafkatest.Main(m) }
+
+// TestMeasure runs a part in small, so that the benchmarks still work on the day
+// on which somebody needs them. It looks at no figure.
+func TestMeasure(t *testing.T) {
+	cluster := kafkatest.SharedReal(t)
+	program := filepath.Join(t.TempDir(), "openai-audit-kafka")
+	if out, err := exec.Command("go", "build", "-o", program, "../../cmd/openai-audit-kafka").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	file := filepath.Join(t.TempDir(), "benchmarks.md")
+	o := options{program: program, document: file, commit: "abc", only: []string{"throughput"}, events: 10_000}
+	if err := measure(t.Context(), o, cluster, t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"| throughput | CPU-seconds per 100,000 events | ", "MiB | ≤ 64 MiB | ", "Apache Kafka ", "| throughput | 20", "## How it is measured"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the document does not say %q:\n%s", want, text)
+		}
+	}
+}
 
 func TestQuantile(t *testing.T) {
 	var times []time.Duration

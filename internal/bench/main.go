@@ -85,8 +85,7 @@ func (o *options) setOnly(text string) error {
 	return nil
 }
 
-// bench runs the parts. One that fails is said in the end, and leaves the others
-// and their rows alone.
+// bench starts Kafka and runs the parts.
 func bench(ctx context.Context, o options) error {
 	if o.events < 10_000 {
 		return fmt.Errorf("-events %d: fewer than 10,000 measure nothing but the start", o.events)
@@ -102,6 +101,12 @@ func bench(ctx context.Context, o options) error {
 		return err
 	}
 	defer cluster.Close()
+	return measure(ctx, o, cluster, dir)
+}
+
+// measure runs the parts that are wanted. One that fails is said in the end, and
+// leaves the others and their rows alone.
+func measure(ctx context.Context, o options, cluster *kafkatest.Cluster, dir string) error {
 	length, err := cluster.Length()
 	if err != nil {
 		return err
