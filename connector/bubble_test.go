@@ -16,10 +16,10 @@ import (
 
 // inBubble runs the test in virtual time, with the in-process broker on a virtual
 // network. Polls are ten seconds apart, as by default.
-func inBubble(t *testing.T, api simulator.Config, test func(t *testing.T, w *world)) {
+func inBubble(t *testing.T, api simulator.Config, test func(t *testing.T, w *world), opts ...kafkatest.Option) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		c := kafkatest.InProcess(t, kafkatest.OnNetwork(new(kfake.VirtualNetwork)))
+		c := kafkatest.InProcess(t, append(opts, kafkatest.OnNetwork(new(kfake.VirtualNetwork)))...)
 		w := newWorld(t, c, api)
 		w.cfg.PollInterval = 10 * time.Second
 		// A zstd decoder ends its goroutine in a finalizer, outside the bubble.
