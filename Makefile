@@ -68,6 +68,13 @@ torture: ## the long form of the tests of faults, on two versions of Kafka, and 
 	go run ./internal/kafkatest/localkafka -faults $$report || status=1; \
 	rm -f $$report; exit $$status
 
+# How long the soak is.
+SOAK ?= 30m
+
+.PHONY: soak
+soak: ## run one connector for long, on real Kafka with faults, and print what might grow
+	SOAK=$(SOAK) REQUIRE_KAFKA=1 CGO_ENABLED=0 go test -count=1 -timeout 0 -v -run '^TestSoak$$' ./cmd/openai-audit-kafka
+
 .PHONY: bench
 bench: build ## measure it all on real Kafka, beside other programs (10 min)
 	go run ./internal/bench -commit "$(COMMIT)$$(test -z "$$(git status --porcelain -- . ':!docs/benchmarks.md')" || echo -dirty)" $(BENCHFLAGS) $(ARGS)

@@ -168,6 +168,7 @@ type processes struct {
 	from   auditlog.Second
 	topics []string // events, dead letters, offsets
 	addr   string   // of the status page; empty: none
+	extra  []string // settings on top
 }
 
 func newProcesses(t *testing.T, c *kafkatest.Cluster) *processes {
@@ -198,12 +199,12 @@ func (w *processes) startProgram(program string, brokers []string) *process {
 }
 
 func (w *processes) environ(brokers []string) []string {
-	return []string{
+	return append([]string{
 		"OPENAI_ADMIN_KEY=" + simulator.Key, "OPENAI_BASE_URL=" + w.url + "/v1",
 		"BACKFILL_START_TIME=" + w.from.String(), "POLL_INTERVAL=1s", "HTTP_ADDR=" + cmp.Or(w.addr, "off"),
 		"KAFKA_BROKERS=" + strings.Join(brokers, ","),
 		"KAFKA_TOPIC=" + w.topics[0], "KAFKA_DLQ_TOPIC=" + w.topics[1], "KAFKA_OFFSETS_TOPIC=" + w.topics[2],
-	}
+	}, w.extra...)
 }
 
 // await waits until the topic equals the API.
