@@ -97,24 +97,60 @@ func (s *session) checkCursors(ctx context.Context, apiName string) error {
 	if err != nil {
 		return err
 	}
-	for _, partition := range cursors {
-		for key, value := range partition {
-			c, err := auditlog.DecodeCursor(value)
-			if err != nil || key == auditlog.CursorKey(s.Name) || c.APIOrganization != apiName || c.StartAnew {
-				continue
-			}
-			return readAlready(apiName, c.Organization)
-		}
+	if name := s.otherName(cursors, apiName); name != "" {
+		return readAlready(apiName, name)
 	}
 	return nil
 }
+
+// otherName returns under which other name the cursors have the API's organization;
+// empty if under none.
+func (s *session) otherName(cursors []map[string][]byte, apiName string) string {
+	for _, partition := range cursors {
+		for key, value := range partition {
+			c, err := auditlog.DecodeCursor(value)
+			if err == nil && key != auditlog.CursorKey(s.Name) && c.APIOrganization == apiName && !c.StartAnew {
+				return c.Organization
+			}
+		}
+	}
+	return ""
+}
+
+// confirmAlone looks at the other cursors once more, after ours was committed and
+// before any event is read. Two processes that first start one organization under
+// two names at the same moment both found nothing before: now at least one of them
+// sees the other, and withdraws. If both do, they try again after different waits,
+// and the one that comes second is refused.
+//
+// A crash in here leaves a cursor that is not looked at again.
+func (s *session) confirmAlone(ctx context.Context, apiName string) error {
+	if apiName == "" {
+		return nil // the API does not say
+	}
+	cursors, err := txlog.SettledAll(ctx, s.conn, s.cfg.Kafka.OffsetsTopic, s.topics[roleOffsets].Partitions, isCursor)
+	if err != nil {
+		return err
+	}
+	name := s.otherName(cursors, apiName)
+	if name == "" {
+		return nil
+	}
+	if err := s.kafkaLog.Commit(ctx, nil, []txlog.Change{{Key: auditlog.CursorKey(s.Name)}}); err != nil {
+		return err
+	}
+	s.opened = false
+	return fmt.Errorf("%s is being opened under the name %s at this moment", apiName, name)
+}
+
+func isCursor(key string) bool { return strings.HasPrefix(key, auditlog.CursorKey("")) }
 
 // cursors returns every organization's cursor, by partition. It is asked for on
 // first runs only.
 func (s *session) cursors(ctx context.Context) ([]map[string][]byte, error) {
 	if s.peeked == nil {
 		all, err := txlog.PeekAll(ctx, s.conn, s.cfg.Kafka.OffsetsTopic, s.topics[roleOffsets].Partitions,
-			func(key string) bool { return strings.HasPrefix(key, auditlog.CursorKey("")) })
+			isCursor)
 		if err != nil {
 			return nil, err
 		}

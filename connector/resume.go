@@ -126,6 +126,11 @@ func (s *session) begin(ctx context.Context, records map[string][]byte) error {
 	if err := s.openingCommit(ctx, hello.Organization); err != nil {
 		return err
 	}
+	if first {
+		if err := s.confirmAlone(ctx, hello.Organization); err != nil {
+			return err
+		}
+	}
 	s.telemetry.Leading(s.Name, true)
 	s.log.Info("opened", "first_run", first, "start", state.Cursor.Start.String(), "floor", state.Cursor.Floor.String(),
 		"seen_ids", state.Memory.Len(), "partition", s.partition)

@@ -252,6 +252,46 @@ func TestSameOrganizationUnderTwoNames(t *testing.T) {
 	})
 }
 
+// Two processes first start one organization under two names at the same moment:
+// both look before either has written its cursor. One of them reads it, once.
+func TestSameOrganizationUnderTwoNamesAtOnce(t *testing.T) {
+	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
+		w := newQuickWorld(t, c, simulator.Config{Organization: "org-a"})
+		w.ensureOffsets()
+		w.burst(20, 20)
+		var both sync.WaitGroup
+		both.Add(2)
+		start := func(name string) *instance {
+			w.cfg.Organizations = slices.Clone(w.cfg.Organizations)
+			w.cfg.Organizations[0].Name = name
+			w.proxy = c.Proxy()
+			var first sync.Once
+			w.proxy.Observe(func(f kafkatest.Frame) {
+				if f.Key == kmsg.EndTxn.Int16() && !f.Answer {
+					first.Do(func() { both.Done(); both.Wait() })
+				}
+			})
+			return w.start()
+		}
+		one, two := start("one"), start("two")
+		w.awaitEqual(30 * time.Second)
+		eventually(t, 30*time.Second, "one is refused", func() bool {
+			return strings.Contains(one.reason()+two.reason(), "org-a is read already")
+		})
+		w.burst(5, 5)
+		w.awaitEqual(20 * time.Second)
+		refused := 0
+		for _, i := range []*instance{one, two} {
+			if err := i.stop(); errors.Is(err, connector.ErrRefused) {
+				refused++
+			}
+		}
+		if refused != 1 {
+			t.Errorf("%d of two were refused", refused)
+		}
+	})
+}
+
 // A refused organization stops alone; the process ends when none is left.
 func TestRefusedOrganizationStopsAlone(t *testing.T) {
 	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {

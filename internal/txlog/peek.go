@@ -13,8 +13,12 @@ import (
 // Peek returns the state in a partition as it is committed now. It fences nobody
 // and writes nothing, so it may be old by the time it returns.
 func Peek(ctx context.Context, conn kafka.Connection, topic string, partition int32, wanted func(key string) bool) (map[string][]byte, error) {
+	return peek(ctx, conn, topic, partition, wanted, stable)
+}
+
+func peek(ctx context.Context, conn kafka.Connection, topic string, partition int32, wanted func(key string) bool, to end) (map[string][]byte, error) {
 	state := map[string][]byte{}
-	err := readStable(ctx, conn, topic, partition, func(r *kgo.Record) error {
+	err := read(ctx, conn, topic, partition, to, func(r *kgo.Record) error {
 		keep(state, wanted, r)
 		return nil
 	})
@@ -26,9 +30,19 @@ func Peek(ctx context.Context, conn kafka.Connection, topic string, partition in
 
 // PeekAll is Peek for each of the topic's partitions.
 func PeekAll(ctx context.Context, conn kafka.Connection, topic string, partitions int32, wanted func(key string) bool) ([]map[string][]byte, error) {
+	return peekAll(ctx, conn, topic, partitions, wanted, stable)
+}
+
+// SettledAll is PeekAll, and waits for what is being written at this moment. Of two
+// writers that each commit and then call it, at least one sees what the other wrote.
+func SettledAll(ctx context.Context, conn kafka.Connection, topic string, partitions int32, wanted func(key string) bool) ([]map[string][]byte, error) {
+	return peekAll(ctx, conn, topic, partitions, wanted, highWatermark)
+}
+
+func peekAll(ctx context.Context, conn kafka.Connection, topic string, partitions int32, wanted func(key string) bool, to end) ([]map[string][]byte, error) {
 	all := make([]map[string][]byte, partitions)
 	for p := range partitions {
-		state, err := Peek(ctx, conn, topic, p, wanted)
+		state, err := peek(ctx, conn, topic, p, wanted, to)
 		if err != nil {
 			return nil, err
 		}
@@ -41,7 +55,7 @@ func PeekAll(ctx context.Context, conn kafka.Connection, topic string, partition
 // may have to read all of the topic for that.
 func Holds(ctx context.Context, conn kafka.Connection, topic string, partitions int32, header Header) (bool, error) {
 	for p := range partitions {
-		err := readStable(ctx, conn, topic, p, func(r *kgo.Record) error {
+		err := read(ctx, conn, topic, p, stable, func(r *kgo.Record) error {
 			for _, h := range r.Headers {
 				if h.Key == header.Key && string(h.Value) == string(header.Value) {
 					return errFound
@@ -61,7 +75,17 @@ func Holds(ctx context.Context, conn kafka.Connection, topic string, partitions 
 
 var errFound = errors.New("found")
 
-func readStable(ctx context.Context, conn kafka.Connection, topic string, partition int32, fn func(*kgo.Record) error) error {
+// end is up to where a partition is read.
+type end func(kafka.Offsets) int64
+
+// stable is the end of what is decided: beyond it a transaction may be open.
+func stable(o kafka.Offsets) int64 { return o.Stable }
+
+// highWatermark is the end of all there is. A read up to it waits for the
+// transactions that are open.
+func highWatermark(o kafka.Offsets) int64 { return o.End }
+
+func read(ctx context.Context, conn kafka.Connection, topic string, partition int32, to end, fn func(*kgo.Record) error) error {
 	reader, err := kafka.NewReader(conn, topic, partition, kafka.LogStart)
 	if err != nil {
 		return err
@@ -71,5 +95,5 @@ func readStable(ctx context.Context, conn kafka.Connection, topic string, partit
 	if err != nil {
 		return err
 	}
-	return reader.ReadTo(ctx, offsets.Stable, fn)
+	return reader.ReadTo(ctx, to(offsets), fn)
 }
