@@ -25,7 +25,7 @@ import (
 // API and of Kafka, and repairs beside it all. In the end the topic equals the API.
 func TestSimulatedYear(t *testing.T) {
 	trials := kafkatest.NewTrials(t, "inprocess", "a simulated year")
-	for _, seed := range kafkatest.Seeds(t, kafkatest.Runs(t, 1, 20)) {
+	for _, seed := range kafkatest.Seeds(t, kafkatest.Runs(t, 1, 3)) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			inBubble(t, simulator.Config{Seed: seed}, func(t *testing.T, w *world) {
 				y := &year{world: w, rng: rand.New(rand.NewPCG(seed, 365)), happened: map[string]int{}}

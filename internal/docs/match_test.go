@@ -1,6 +1,7 @@
 package docs_test
 
 import (
+	"errors"
 	"flag"
 	"io/fs"
 	"os"
@@ -11,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/config"
 )
@@ -152,7 +155,13 @@ func TestDemoFlagsExist(t *testing.T) {
 func TestVariablesExist(t *testing.T) {
 	known := map[string]bool{
 		// Of tests and of other programs.
-		"KAFKA_VERSION": true, "HTTPS_PROXY": true, "NO_PROXY": true, "CGO_ENABLED": true,
+		"KAFKA_VERSION": true, "HTTPS_PROXY": true, "NO_PROXY": true, "CGO_ENABLED": true, "TORTURE_SEED": true, "TORTURE_RUNS": true,
+	}
+	// Kafka's own errors look alike.
+	for code := int16(-1); code < 200; code++ {
+		if answer, is := errors.AsType[*kerr.Error](kerr.ErrorForCode(code)); is {
+			known[answer.Message] = true
+		}
 	}
 	for _, s := range append(config.Table(), config.OrganizationTable()...) {
 		known[s.Name], known[s.Name+config.FileSuffix] = true, true
