@@ -1,0 +1,66 @@
+package connector_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafkatest"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
+)
+
+// The offsets topic is compacted as far as it goes: of each key the last record is
+// left, of old transactions the markers, or nothing. A start reads the same state from
+// it, and goes on: nothing is read again, and nothing is refused.
+func TestCompactedToTheLastRecord(t *testing.T) {
+	t.Parallel() // it waits for the broker
+	t.Run("inprocess", func(t *testing.T) {
+		w := newQuickWorld(t, kafkatest.InProcess(t), simulator.Config{})
+		w.ensureOffsets()
+		compacted(w, func() { w.cluster.Fake().Compact() })
+	})
+	t.Run("kafka", func(t *testing.T) {
+		c := kafkatest.Real(t, kafkatest.Properties(map[string]string{"log.cleaner.backoff.ms": "500"}))
+		w := newQuickWorld(t, c, simulator.Config{})
+		c.CreateTopic(w.cfg.Kafka.OffsetsTopic, 1, map[string]string{
+			"cleanup.policy": "compact", "segment.ms": "1000", "min.cleanable.dirty.ratio": "0.001",
+			"max.compaction.lag.ms": "1000", "delete.retention.ms": "0",
+		})
+		compacted(w, func() {})
+	})
+}
+
+func compacted(w *world, compact func()) {
+	w.t.Helper()
+	w.cfg.Lookback, w.cfg.DeepLookback = time.Minute, 0
+	w.since = auditlog.SecondOf(time.Now().Add(-time.Hour))
+	cursors := func() (n int) {
+		for _, r := range w.cluster.Read(w.t, w.cfg.Kafka.OffsetsTopic, kgo.ReadCommitted()) {
+			if string(r.Key) == auditlog.CursorKey("default") {
+				n++
+			}
+		}
+		return n
+	}
+	for round := range 3 {
+		i := w.start()
+		for range 10 {
+			w.burst(3, 3)
+			w.awaitEqual(20 * time.Second)
+		}
+		w.must(i.stop())
+		wrote := i.commitsOK()
+		compact()
+		if round == 0 {
+			continue // the cleaner of a real broker needs new records, and time
+		}
+		eventually(w.t, 30*time.Second, "fewer cursors are left than were written", func() bool { return cursors() < wrote })
+	}
+	i := w.start()
+	i.awaitReady()
+	w.burst(3, 3)
+	w.awaitEqual(20 * time.Second)
+	w.must(i.stop())
+}
