@@ -98,7 +98,10 @@ var stateCauses = []cause{
 	{name: "nobody at work", wrong: func(*world) {}, of: named("instance"), state: ops.OK, words: "none is at work", history: true},
 	{name: "another instance at work", wrong: func(w *world) {
 		w.start()
-		eventually(w.t, "it is at work", func() bool { return !w.cursor().Openers[len(w.cursor().Openers)-1].Closed })
+		eventually(w.t, "it is at work", func() bool {
+			openers := w.cursor().Openers
+			return !openers[len(openers)-1].Closed
+		})
 	}, of: named("instance"), state: ops.OK, words: "is at work since", history: true},
 	{name: "an unreadable cursor", wrong: stored("cursor/default", "{"), of: cursorOf, state: ops.Failed, words: "cannot be read", history: true},
 	{name: "a newer cursor", wrong: stored("cursor/default", `{"version":99}`), of: cursorOf, state: ops.Failed, words: "newer version", history: true},

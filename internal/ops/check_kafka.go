@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 )
 
@@ -31,14 +28,7 @@ func (k *checker) checkKafka(ctx context.Context) {
 	}
 	k.reachable = true
 	k.add("brokers", fine("they answer"))
-	if sees, err := kafka.SeesZombies(ctx, client); err != nil {
-		k.add("broker version", warning(kafka.Explain(err), "%v", err))
-	} else if !sees {
-		k.add("broker version", warning("upgrade the brokers to 4.0 or later when you can",
-			"they are older than 4.0: an instance that was paused and wakes up can make its successor's transaction fail, which is then tried again"))
-	} else {
-		k.add("broker version", fine("4.0 or later"))
-	}
+	k.add("broker version", versionFinding(kafka.SeesZombies(ctx, client)))
 	state, err := kafka.TransactionState(ctx, client, k.transactionalID())
 	if err == nil {
 		err = kafka.MayWriteAs(ctx, client, k.transactionalID())
@@ -63,6 +53,17 @@ func (k *checker) checkKafka(ctx context.Context) {
 		return
 	}
 	k.checkSettings()
+}
+
+func versionFinding(seesZombies bool, err error) Finding {
+	switch {
+	case err != nil:
+		return warning(kafka.Explain(err), "%v", err)
+	case !seesZombies:
+		return warning("upgrade the brokers to 4.0 or later when you can",
+			"they are older than 4.0: an instance that was paused and wakes up can make its successor's transaction fail, which is then tried again")
+	}
+	return fine("4.0 or later")
 }
 
 func (k *checker) brokersFailed(err error) Finding {
@@ -170,81 +171,4 @@ func rights(role, name string, may kafka.Operations) Finding {
 		return warning("grant it, so that the topic's settings can be checked", "DESCRIBE_CONFIGS on Topic:%s is missing", name)
 	}
 	return fine("it is there, with the rights that are needed")
-}
-
-// checkState looks at the cursor, as a start would.
-func (k *checker) checkState(ctx context.Context) {
-	if !k.reachable || !k.exists(k.Topics.Offsets) || !k.sights[k.Topics.Offsets].May.Read {
-		return
-	}
-	report, err := Cursor(ctx, k.Config)
-	found, stateErr := k.peek(ctx)
-	switch {
-	case stateErr != nil:
-		k.add("cursor", failed(kafka.Explain(stateErr), "it cannot be looked for: %v", stateErr))
-		return
-	case len(found.records) == 0:
-		k.add("cursor", k.firstRun(ctx))
-		return
-	case err != nil:
-		k.add("cursor", unusableState(err))
-		return
-	case report.StartAnew:
-		k.add("cursor", fine("it was reset: the next run starts anew and emits again"))
-		return
-	}
-	if f := k.sameAsWritten(report.Cursor); f.State != OK {
-		k.add("cursor", f)
-	} else {
-		k.add("cursor", fine("floor %v, %d ids remembered, written %s ago", report.Floor, report.SeenIDs, span(time.Duration(report.AgeSeconds)*time.Second)))
-	}
-	k.add("instance", instanceFinding(report))
-}
-
-func instanceFinding(r CursorReport) Finding {
-	const atWork = 11 * 60 // a quiet instance writes its cursor every ten minutes
-	n := len(r.Openers)
-	if n == 0 || r.Openers[n-1].Closed || r.AgeSeconds > atWork {
-		return fine("none is at work")
-	}
-	return fine("%s is at work since %v; another one would take over", r.Openers[n-1].Host, r.Openers[n-1].At)
-}
-
-// sameAsWritten looks for what a start would refuse in a good cursor.
-func (k *checker) sameAsWritten(c auditlog.Cursor) Finding {
-	if k.apiName != "" && c.APIOrganization != "" && k.apiName != c.APIOrganization {
-		return failed("give the key of the organization it was, or another ORGANIZATION_NAME; `cursor reset` starts anew with this one",
-			"it was written for %s, and the key belongs to %s", c.APIOrganization, k.apiName)
-	}
-	now := k.Topics.refs(k.topics)
-	for _, role := range roles {
-		was, before := c.Topics[role]
-		is, used := now[role]
-		gone := !k.exists(is.Name) && !k.sights[is.Name].Hidden && was.ID != ""
-		if before && used && (gone || !was.Same(is)) {
-			return failed("if it was moved with what it held, run `cursor set --accept-topics`; if what it held is gone, `cursor reset` starts anew and emits again",
-				"the %s topic is gone, or another than the one written to so far (%s, id %s)", role, was.Name, was.ID)
-		}
-	}
-	framing := codec.FramingSingleObject
-	if k.Registry.URL != "" {
-		framing = codec.FramingConfluent
-	}
-	if c.Framing != "" && c.Framing != framing {
-		return failed("set SCHEMA_REGISTRY_URL as it was, or give the connector a new events topic and run `cursor set --accept-topics`",
-			"the values in %s are framed as %s, and the settings ask for %s", k.Topics.Events, c.Framing, framing)
-	}
-	return fine("")
-}
-
-// registryFinding tells the causes apart for which the registry cannot be used.
-func (k *checker) registryFinding(ctx context.Context) Finding {
-	found, err := codec.Check(ctx, k.Registry)
-	if e, ok := errors.AsType[*codec.RegistryError](err); ok {
-		return failed(e.Remedy(), "%s", strings.TrimSuffix(e.Error(), ": "+e.Remedy()))
-	}
-	if err != nil {
-		return failed("check SCHEMA_REGISTRY_URL", "%v", err)
-	}
-	return k.schemaFinding(found)
 }

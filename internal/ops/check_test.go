@@ -30,8 +30,7 @@ func TestCheckDisturbsNobody(t *testing.T) {
 		proxy := c.Proxy()
 		w.ops.Connection.Dial = proxy.Dial
 		quiet := w.quiet()
-		r := ops.Check(t.Context(), w.ops, w.settings)
-		w.wantFinding(r, cause{of: named("instance"), state: ops.OK, words: "is at work since"})
+		w.wantFinding(cause{of: named("instance"), state: ops.OK, words: "is at work since"})
 		if after := w.ends(); after != quiet {
 			t.Errorf("the topics ended at %v, and at %v after the check", quiet, after)
 		}
@@ -93,7 +92,7 @@ func TestCheckLeavesAnOpenTransactionAlone(t *testing.T) {
 		if err := client.ProduceSync(t.Context(), kgo.StringRecord("x")).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
-		w.wantFinding(ops.Check(t.Context(), w.ops, w.settings), cause{of: named("transactional id"), state: ops.OK, words: "Ongoing"})
+		w.wantFinding(cause{of: named("transactional id"), state: ops.OK, words: "Ongoing"})
 		if err := client.ProduceSync(t.Context(), kgo.StringRecord("y")).FirstErr(); err != nil {
 			t.Errorf("after the check: %v", err)
 		}
@@ -146,5 +145,5 @@ func TestGuarantee(t *testing.T) {
 func TestCheckOfOldBrokers(t *testing.T) {
 	w := newWorld(t, kafkatest.InProcess(t, kafkatest.Fake(kfake.MaxVersions(kversion.V3_9_0()))), simulator.Config{Seed: 1})
 	w.api.Generate(3, ago(time.Hour), ago(time.Minute))
-	w.wantFinding(ops.Check(t.Context(), w.ops, w.settings), cause{of: named("broker version"), state: ops.Warning, words: "older than 4.0"})
+	w.wantFinding(cause{of: named("broker version"), state: ops.Warning, words: "older than 4.0"})
 }

@@ -1,13 +1,9 @@
 package ops
 
 import (
-	"context"
-	"errors"
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
 
 // checkSettings looks at the settings of the topics that are there.
@@ -136,29 +132,4 @@ func (k *checker) retentionFinding(role string, t kafka.Topic) Finding {
 			"it keeps records for %s, and would delete history from %s ago within minutes, since KAFKA_TIMESTAMP=event", span(keeps), span(k.age()))
 	}
 	return warning("raise retention.ms (or set it to -1) if history is to stay", "it keeps records for %s after they are written, and history from %s ago is wanted", span(keeps), span(k.age()))
-}
-
-// firstRun looks for what a first run would refuse.
-func (k *checker) firstRun(ctx context.Context) Finding {
-	if !k.exists(k.Topics.Events) || !k.sights[k.Topics.Events].May.Read {
-		return fine("none: the next run is the first")
-	}
-	topic := k.topics[k.Topics.Events]
-	holds, err := txlog.Holds(ctx, k.Connection, topic.Name, topic.Partitions, txlog.Header{Key: "ce_source", Value: []byte(k.source())})
-	switch {
-	case err != nil:
-		return warning("try again", "there is none, and whether %s holds events already could not be found out: %v", topic.Name, err)
-	case holds:
-		return failed("restore the offsets topic, or give a new events topic; `cursor reset` says that writing everything again is meant",
-			"there is none, and %s holds events of %s: the state was lost", topic.Name, k.Organization)
-	}
-	return fine("none: the next run is the first")
-}
-
-// unusableState is a state that a start would refuse.
-func unusableState(err error) Finding {
-	if e, ok := errors.AsType[*window.StateError](err); ok {
-		return failed(e.Remedy, "%v", e.Err)
-	}
-	return failed("look at it with `cursor show`", "%v", err)
 }
