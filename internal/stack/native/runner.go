@@ -1,28 +1,20 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/stack"
 )
-
-// healthLimit is how long a service may take to be healthy. On a machine that is
-// busy, Java takes a minute.
-const healthLimit = 3 * time.Minute
 
 // runner runs the services of a project as processes of this machine.
 type runner struct {
@@ -198,80 +190,6 @@ func (r *runner) java(memory string) []string {
 	return []string{r.have.java, memory, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-cp", filepath.Join(r.have.jars, "*")}
 }
 
-// healthy waits until the service's health check passes.
-func (r *runner) healthy(ctx context.Context, s *service) error {
-	ctx, cancel := context.WithTimeout(ctx, healthLimit)
-	defer cancel()
-	for {
-		err := r.check(ctx, s)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-s.done:
-			return fmt.Errorf("%s ended: %v\n%s", s.name, s.cmd.ProcessState, s.output.last())
-		case <-ctx.Done():
-			return fmt.Errorf("%s is not healthy after %v: %w\n%s", s.name, healthLimit, err, s.output.last())
-		case <-time.After(time.Second):
-		}
-	}
-}
-
-// check runs the service's health check as the compose file has it. What the images
-// hold and this machine may not is done in its place.
-func (r *runner) check(ctx context.Context, s *service) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	words := make([]string, len(s.stack.Healthcheck.Test)-1)
-	for i, word := range s.stack.Healthcheck.Test[1:] {
-		words[i] = r.addresses.Translate(s.name, word)
-	}
-	switch filepath.Base(words[0]) {
-	case "curl", "wget":
-		return get(ctx, words[len(words)-1])
-	case "kafka-topics.sh":
-		words = append(append(r.java("-Xmx256m"), "org.apache.kafka.tools.TopicCommand"), words[1:]...)
-	case "demo":
-		// Where it listens is built in, and here it is another port.
-		words = append(words, "--addr", r.addresses.Of(s.name, 8081))
-		fallthrough
-	default:
-		words[0] = filepath.Join(r.have.ours, filepath.Base(words[0]))
-	}
-	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
-	cmd.Env = []string{}
-	for key, value := range s.env {
-		cmd.Env = append(cmd.Env, key+"="+value)
-	}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%w: %s", err, bytes.TrimSpace(out))
-	}
-	return nil
-}
-
-// get asks for a URL, and is content with any answer of 2xx.
-func get(ctx context.Context, url string) error {
-	_, err := body(ctx, url)
-	return err
-}
-
-func body(ctx context.Context, url string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode/100 != 2 {
-		err = fmt.Errorf("%s: %s: %s", url, resp.Status, text)
-	}
-	return text, err
-}
-
 // stop ends the services as docker compose down does, the last one first.
 func (r *runner) stop() error {
 	fmt.Println("== Stopping, the last one first")
@@ -308,30 +226,4 @@ func (r *runner) stop() error {
 func (r *runner) find(name string) *service {
 	i := slices.IndexFunc(r.started, func(s *service) bool { return s.name == name })
 	return r.started[i]
-}
-
-// output is what a service wrote.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(b)
-}
-
-// lines returns the lines that are whole.
-func (o *output) lines() []string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	text := o.text.String()
-	return strings.Split(text[:strings.LastIndexByte(text, '\n')+1], "\n")
-}
-
-// last returns the end of it, to say why a service did not work.
-func (o *output) last() string {
-	lines := o.lines()
-	return strings.Join(lines[max(0, len(lines)-20):], "\n")
 }
