@@ -125,13 +125,13 @@ func TestCutOffAndReplaced(t *testing.T) {
 			w.burst(5, 1)
 			time.Sleep(time.Minute)
 			second.running()
-			if n := second.commits["unconfirmed"] + second.commits["fenced"]; n > 0 {
-				t.Errorf("%d commits of the second were disturbed", n)
-			}
 			if r := w.report(); !r.OK() {
 				t.Error(r)
 			}
 			w.must(second.stop())
+			if n := second.commits["unconfirmed"] + second.commits["fenced"]; n > 0 {
+				t.Errorf("%d commits of the second were disturbed", n)
+			}
 		})
 	}
 }
