@@ -2,9 +2,12 @@ package ops
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
 
@@ -34,6 +37,9 @@ func Cursor(ctx context.Context, c Config) (CursorReport, error) {
 		return CursorReport{}, err
 	}
 	state, err := c.state(found.records)
+	if errors.Is(err, errNoCursor) {
+		err = c.astray(ctx, found.partition, err)
+	}
 	if err != nil {
 		return CursorReport{}, err
 	}
@@ -44,6 +50,27 @@ func Cursor(ctx context.Context, c Config) (CursorReport, error) {
 		r.HistorySeconds = new(int64(left / time.Second))
 	}
 	return r, nil
+}
+
+// astray says where the cursor is, if it is in another partition than its own, and
+// returns err if it is nowhere.
+func (c Config) astray(ctx context.Context, own int32, err error) error {
+	_, topic, placeErr := c.place(ctx)
+	if placeErr != nil {
+		return err
+	}
+	key := auditlog.CursorKey(c.Organization)
+	all, peekErr := txlog.PeekAll(ctx, c.Connection, c.Topics.Offsets, int32(len(topic.offsets)), func(k string) bool { return k == key })
+	if peekErr != nil {
+		return err
+	}
+	for partition, records := range all {
+		if _, there := records[key]; there {
+			return fmt.Errorf("the cursor of %s is in partition %d of %s, and belongs into %d now: partitions were added; copy the topic into one with as many as it had, or run `cursor reset`",
+				c.Organization, partition, c.Topics.Offsets, own)
+		}
+	}
+	return err
 }
 
 const (

@@ -283,3 +283,18 @@ func TestCursorWhenAnEmptyHistoryIsRead(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Where partitions were added, the cursor is there and not where it belongs: that is
+// no organization that was never read.
+func TestCursorInAnotherPartition(t *testing.T) {
+	c := kafkatest.InProcess(t)
+	w := newWorld(t, c, simulator.Config{Seed: 1})
+	since := time.Now().Add(-time.Hour)
+	w.runUntilEqual(since)
+	if _, err := c.Admin().UpdatePartitions(t.Context(), 24, w.ops.Topics.Offsets); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ops.Cursor(t.Context(), w.ops); err == nil || !strings.Contains(err.Error(), "belongs into") {
+		t.Errorf("it says: %v", err)
+	}
+}

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
@@ -76,11 +77,13 @@ func (s *stored) keep(organization string, r *kafka.Record) {
 	}
 }
 
+var errNoCursor = errors.New("there is no cursor")
+
 // state returns what was read as a state. There must be one.
 func (c Config) state(records map[string][]byte) (*window.State, error) {
 	state, err := window.DecodeState(c.Organization, records)
 	if err == nil && state == nil {
-		err = fmt.Errorf("there is no cursor of %s in %s: it was never run with these settings; run it, or look at ORGANIZATION_NAME and KAFKA_OFFSETS_TOPIC", c.Organization, c.Topics.Offsets)
+		err = fmt.Errorf("%w of %s in %s: it was never run with these settings; run it, or look at ORGANIZATION_NAME and KAFKA_OFFSETS_TOPIC", errNoCursor, c.Organization, c.Topics.Offsets)
 	}
 	return state, err
 }
