@@ -172,11 +172,11 @@ func CheckSettings(spec TopicSpec, topic Topic) error {
 	case *policy == "compact" && topic.CleanupPolicy != "compact":
 		// With "delete" in it the cursor is deleted with time, and the log would be
 		// read anew; with that alone the state drowns.
-		return &SettingError{topic.Name, "cleanup.policy", topic.CleanupPolicy, "compact", "or the state in it is lost"}
+		return &SettingError{topic.Name, "cleanup.policy", topic.CleanupPolicy, "compact", " alone, or the state in it is lost"}
 	case spec.Keyless && topic.CleanupPolicy != "delete":
-		return &SettingError{topic.Name, "cleanup.policy", topic.CleanupPolicy, "delete", "since a dead letter without a key stops all writing, and one of a key deletes another"}
+		return &SettingError{topic.Name, "cleanup.policy", topic.CleanupPolicy, "delete", " alone, since a dead letter without a key stops all writing, and one of a key deletes another"}
 	case topic.MaxMessageBytes < spec.LeastMessageBytes:
-		return &SettingError{topic.Name, "max.message.bytes", strconv.Itoa(topic.MaxMessageBytes), strconv.Itoa(spec.LeastMessageBytes), "or more, or the ids of a busy minute do not fit and all writing stops"}
+		return &SettingError{topic.Name, "max.message.bytes", strconv.Itoa(topic.MaxMessageBytes), strconv.Itoa(spec.LeastMessageBytes), " or more, or the ids of a busy minute do not fit and all writing stops"}
 	}
 	return nil
 }
@@ -185,7 +185,7 @@ func CheckSettings(spec TopicSpec, topic Topic) error {
 type SettingError struct{ Topic, Setting, Value, Want, Why string }
 
 func (e *SettingError) Error() string {
-	return fmt.Sprintf("the topic %s has %s=%s, and must have %s, %s; set it with: "+
+	return fmt.Sprintf("the topic %s has %s=%s, and must have %s%s; set it with: "+
 		"kafka-configs.sh --bootstrap-server BROKER --alter --entity-type topics --entity-name %s --add-config %s=%s",
 		e.Topic, e.Setting, e.Value, e.Want, e.Why, e.Topic, e.Setting, e.Want)
 }

@@ -3,6 +3,7 @@ package ops
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"slices"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
@@ -23,10 +24,11 @@ func (a *absent) identity() *auditlog.Identity { return &a.id }
 type absence uint8
 
 const (
-	absentTenant   absence = 1 << iota // the tenant lists it
-	absentOurs                         // the organization does
-	absentTaken                        // for a transaction of a repair
-	absentRepaired                     // it is there now
+	absentTenant    absence = 1 << iota // the tenant lists it
+	absentOurs                          // the organization does
+	absentTaken                         // for a transaction of a repair
+	absentRepaired                      // it is there now
+	absentElsewhere                     // the topic holds it, at another time than the API says now
 )
 
 func (a *absent) is(s absence) bool { return a.state&s != 0 }
@@ -38,6 +40,19 @@ func (v *verification) seeAbsent(id auditlog.Identity, ev auditlog.Event) {
 		state = absentTenant
 	}
 	v.absent.add(absent{id: id, at: ev.Second(), name: v.names.add(ev.Name()), state: state})
+}
+
+// findElsewhere looks for what is absent among all that the topic holds: the API may
+// have dated an event anew, and its first version stands.
+func (v *verification) findElsewhere(ctx context.Context) error {
+	if v.absent.len() == 0 {
+		return nil
+	}
+	return v.scan(ctx, func(e entry, _ string, _ []byte) {
+		if a := v.absent.find(e.id); a != nil {
+			a.state |= absentElsewhere
+		}
+	})
 }
 
 // reader says who is to write an absent event.

@@ -157,7 +157,7 @@ const (
 func (r *repair) run(ctx context.Context) error {
 	var missing []*absent
 	for _, a := range r.oldestFirst() {
-		if r.reader(a) == window.ReaderPast && !r.expired(a) {
+		if r.mayWrite(a) {
 			missing = append(missing, a)
 		}
 	}
@@ -195,6 +195,12 @@ func together(missing []*absent, near time.Duration) int {
 	return n
 }
 
+// mayWrite reports whether the event is in the topic under no time, and nobody else
+// will write it.
+func (r *repair) mayWrite(a *absent) bool {
+	return !a.is(absentTaken|absentElsewhere) && r.reader(a) == window.ReaderPast && !r.expired(a)
+}
+
 // window takes what is missing in it.
 func (r *repair) window(ctx context.Context, w window.Window) error {
 	var failed error
@@ -210,7 +216,7 @@ func (r *repair) window(ctx context.Context, w window.Window) error {
 // take puts the event into the transaction if it is to be written.
 func (r *repair) take(ctx context.Context, ev auditlog.Event, fetched time.Time) error {
 	a := r.absent.find(ev.Identity())
-	if a == nil || a.is(absentTaken) || r.reader(a) != window.ReaderPast || r.expired(a) {
+	if a == nil || !r.mayWrite(a) {
 		return nil
 	}
 	encoded, err := r.encoder.Encode(ev, fetched)

@@ -232,3 +232,18 @@ func TestRepairOfALostTopic(t *testing.T) {
 	}
 	w.runUntilEqual(start)
 }
+
+// An event that the API dates anew is in the topic, at its first time: a repair of
+// its new one writes nothing.
+func TestRepairOfAnEventDatedAnew(t *testing.T) {
+	c := kafkatest.InProcess(t)
+	w := newRead(t, c, 50, func(w *world) { w.add("moved", 30*days) })
+	w.api.Redate("moved", ago(20*days))
+	r := w.repair(ago(25*days), ago(15*days))
+	if *r.Repaired != 0 || len(r.Missing) != 0 || len(r.Different) != 1 {
+		t.Errorf("%d written, missing %v, different %v", *r.Repaired, r.Missing, r.Different)
+	}
+	if all := w.report(start); len(all.Doubled) > 0 {
+		t.Error(all)
+	}
+}

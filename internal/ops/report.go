@@ -54,6 +54,8 @@ func (v *verification) report(ctx context.Context) (*Report, error) {
 	for _, a := range v.oldestFirst() {
 		switch reader := v.reader(a); {
 		case a.is(absentRepaired):
+		case a.is(absentElsewhere):
+			r.Different = append(r.Different, v.names.text(a.name))
 		case reader == window.ReaderNone:
 			r.NotCovered = append(r.NotCovered, v.names.text(a.name))
 		case reader == window.ReaderLater:

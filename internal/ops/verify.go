@@ -84,7 +84,7 @@ func (v *verification) run(ctx context.Context) error {
 	v.absent.settle(func(first, again *absent) { first.state |= again.state })
 	v.listed += v.absent.len()
 	v.shown.settle(func(*shown, *shown) {})
-	return nil
+	return v.findElsewhere(ctx)
 }
 
 // see takes one event that the API lists. It may be told of the same event again,

@@ -37,6 +37,23 @@ func (a *API) Add(events ...Event) {
 	}
 }
 
+// Redate shows an event that was added from now on as one of another time.
+func (a *API) Redate(id string, at auditlog.Second) {
+	a.store.mu.Lock()
+	defer a.store.mu.Unlock()
+	n, ok := a.store.byID[id]
+	if !ok {
+		panic(fmt.Sprintf("simulator: the id %q was not added", id))
+	}
+	e := a.store.event(n)
+	a.store.records[n].hidden = true
+	delete(a.store.byID, id)
+	a.addLocked(Event{
+		ID: id, Type: e.Type, Scopes: e.Scopes, EffectiveAt: at, VisibleAt: e.VisibleAt,
+		Raw: Example(e.Type, id, at, a.cfg.Seed),
+	})
+}
+
 // AddRaw adds an event as it is, however broken, at the place of effectiveAt. It
 // is known by the id that its JSON has, if any.
 func (a *API) AddRaw(scope auditlog.Scope, effectiveAt auditlog.Second, raw []byte) {
