@@ -2,6 +2,7 @@ package connector_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafkatest"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
@@ -123,7 +125,7 @@ func weather(t *testing.T, s storm) (r kafkatest.Report, strikes int) {
 	w.proxy.Random(s.seed, s.oneIn, kafkatest.Fault{Key: s.key, Delay: s.delay, Dark: s.dark}, s.modes...)
 	for part := range s.restarts + 1 {
 		if part > 0 {
-			w.mayEnd(i.stop())
+			w.mayBeFenced(i.stop())
 			i = w.start()
 		}
 		for end := time.Now().Add(s.lasts / time.Duration(s.restarts+1)); time.Now().Before(end); {
@@ -136,9 +138,9 @@ func weather(t *testing.T, s storm) (r kafkatest.Report, strikes int) {
 		w.proxy.Dark(0)
 	}
 	w.api.Step(10, 0, 0)
-	r = w.settled(i, 2*time.Minute)
+	r, i = w.settled(i, 2*time.Minute)
 	t.Logf("%v; %v", r, w.proxy.Strikes())
-	w.mayEnd(i.stop())
+	w.mayBeFenced(i.stop())
 	for _, n := range w.proxy.Strikes() {
 		strikes += n
 	}
@@ -146,22 +148,40 @@ func weather(t *testing.T, s storm) (r kafkatest.Report, strikes int) {
 }
 
 // settled waits until the topic equals the API, and a moment longer for what must
-// not come.
-func (w *world) settled(i *instance, within time.Duration) kafkatest.Report {
+// not come. It starts the connector again if it was fenced, as a supervisor does, and
+// returns the one at work.
+func (w *world) settled(i *instance, within time.Duration) (kafkatest.Report, *instance) {
 	w.t.Helper()
 	deadline := time.Now().Add(within)
 	for {
 		r := w.report()
 		if len(r.Missing) == 0 {
 			time.Sleep(2 * w.cfg.PollInterval)
-			return w.report()
+			return w.report(), i
 		}
 		if time.Now().After(deadline) {
 			w.t.Errorf("not ready because: %q", i.reason())
-			return r
+			return r, i
 		}
-		time.Sleep(200 * time.Millisecond)
+		select {
+		case <-i.done:
+			w.mayBeFenced(i.stop())
+			i = w.start()
+		case <-time.After(200 * time.Millisecond):
+		}
 	}
+}
+
+// mayBeFenced takes how a connector ended when a request of one before it may still
+// have been on its way: the fence of a start that was given up reaches the broker
+// later, and is then one for whoever came after.
+func (w *world) mayBeFenced(err error) {
+	w.t.Helper()
+	if errors.Is(err, connector.ErrFenced) {
+		w.t.Logf("it ended with %v", err)
+		return
+	}
+	w.mayEnd(err)
 }
 
 // mayEnd takes how a connector ended under faults: told to stop, it leaves.
