@@ -97,17 +97,19 @@ func (l *Log) produce(ctx context.Context, records []Record, changes []Change) e
 	var (
 		mu    sync.Mutex // guards first; held for an assignment
 		first error
+		all   sync.WaitGroup
 	)
 	promise := func(r *kgo.Record, err error) {
-		if err == nil {
-			return
+		if err != nil {
+			mu.Lock()
+			if first == nil {
+				first = fmt.Errorf("to %s: %w", r.Topic, err)
+			}
+			mu.Unlock()
 		}
-		mu.Lock()
-		defer mu.Unlock()
-		if first == nil {
-			first = fmt.Errorf("to %s: %w", r.Topic, err)
-		}
+		all.Done()
 	}
+	all.Add(len(records) + len(changes))
 	for _, r := range records {
 		l.client.Produce(ctx, l.record(r), promise)
 	}
@@ -117,18 +119,24 @@ func (l *Log) produce(ctx context.Context, records []Record, changes []Change) e
 		}, promise)
 	}
 	wait := cmp.Or(l.cfg.produceWait, produceWait)
-	waitCtx, cancel := context.WithTimeoutCause(ctx, wait, errors.New("not acknowledged for "+wait.String()+
+	ctx, cancel := context.WithTimeoutCause(ctx, wait, errors.New("not acknowledged for "+wait.String()+
 		": the brokers cannot be reached, one cannot write to its disk, or a partition has fewer replicas in sync than min.insync.replicas"))
 	defer cancel()
 	// All is given: without Flush the last batch of each partition would linger for
-	// ten milliseconds, which is longer than a whole transaction takes. It returns
-	// after the last promise.
-	if err := l.client.Flush(waitCtx); err != nil {
-		return context.Cause(waitCtx)
+	// ten milliseconds, which is longer than a whole transaction takes. It says
+	// nothing of what was refused before it was given to a batch, and its error
+	// nothing that the promises do not: those are what is waited for.
+	_ = l.client.Flush(ctx)
+	answered := make(chan struct{})
+	// Ends when the last promise is kept: at the latest when Commit closes the
+	// client, which fails all that are left.
+	go func() { all.Wait(); close(answered) }()
+	select {
+	case <-answered:
+		return first
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
-	mu.Lock()
-	defer mu.Unlock()
-	return first
 }
 
 func (l *Log) record(r Record) *kgo.Record {
