@@ -181,7 +181,9 @@ func (s *session) tellWritten(head bool, step window.Step, written []records.Enc
 			w.Unknown++
 		}
 		if head {
-			w.Delays = append(w.Delays, now.Sub(ev.EffectiveAt.Time()))
+			if s.watching { // else it waited for us
+				w.Delays = append(w.Delays, now.Sub(ev.EffectiveAt.Time()))
+			}
 			if ev.EffectiveAt < s.newest {
 				w.Late++
 			}

@@ -35,6 +35,7 @@ func (s *session) pollHead(ctx context.Context, polled chan<- struct{}) error {
 		s.tellReady()
 		s.tellPositions()
 		if first {
+			s.watching = true
 			close(polled)
 		}
 		if err := wait(ctx, max(0, s.cfg.PollInterval-s.now().Sub(began))); err != nil {
@@ -210,16 +211,21 @@ func (s *session) fullWalkDue(scope auditlog.Scope) bool {
 
 // notePage takes the clock of the API from a page.
 func (s *session) notePage(page openai.Page) {
-	const notable = 5 * time.Minute
 	s.mu.Lock()
 	was := s.skew
 	s.skew = page.Skew
 	s.mu.Unlock()
-	if page.Skew.Abs() > notable && was.Abs() <= notable {
-		s.log.Warn("the API's clock and this host's differ; the earlier one is used, so new events may be read again for longer",
-			"api_ahead_by", page.Skew.Round(time.Second))
-	}
+	s.warnOfClock(was, page.Skew)
 	if page.Repeats > 0 {
 		s.telemetry.Skipped(s.Name, page.Repeats)
+	}
+}
+
+// warnOfClock warns once of clocks that are far apart.
+func (s *session) warnOfClock(was, is time.Duration) {
+	const notable = 5 * time.Minute
+	if is.Abs() > notable && was.Abs() <= notable {
+		s.log.Warn("the API's clock and this host's differ; the earlier one is used, so new events may be read again for longer",
+			"api_ahead_by", is.Round(time.Second))
 	}
 }

@@ -152,6 +152,7 @@ func (s *session) tellWaiting() {
 		reason = "the API's rate limit: it wants no request until " + until.UTC().Format(time.RFC3339) +
 			"; if that stays, set API_REQUESTS_PER_MINUTE or look at the account's limits"
 	}
+	s.log.Warn("waiting for the API", "reason", reason)
 	s.telemetry.Ready(s.Name, reason)
 }
 
@@ -170,7 +171,7 @@ func (s *session) tellPositions() {
 	c := s.state.Cursor
 	p := Positions{
 		Live: map[string]time.Time{}, Deep: map[string]time.Time{}, ScopeStates: map[string]string{},
-		SeenIDs: s.state.Memory.Len(),
+		SeenIDs: s.state.Memory.Len(), ClockSkew: s.skew,
 	}
 	for scope, h := range s.health {
 		pos := c.Scopes[scope]

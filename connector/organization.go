@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
@@ -32,6 +33,7 @@ type organization struct {
 	limiter   *openai.Limiter
 	keep      func(key string) bool // which keys of the offsets topic are ours
 	claims    *claims               // shared by all of the process
+	requests  atomic.Int64          // sent to the API
 	failed    error                 // how the session before this one ended; owned by run
 	openings  []auditlog.Opener     // of this process: the last in the topic, and one tried since; owned by run
 	opened    bool                  // one of this process is known to be in the topic; owned by run
@@ -62,14 +64,17 @@ func (c *Connector) organization(org Organization) (*organization, error) {
 		}),
 	}
 	api := openai.Config{
-		BaseURL:       org.BaseURL,
-		Key:           org.AdminKey.Read,
-		Transport:     c.transport,
-		Limiter:       o.limiter,
-		Now:           c.now,
-		UserAgent:     userAgent,
-		Logger:        log,
-		OnRequest:     func(code int, took time.Duration) { o.telemetry.Requested(org.Name, code, took) },
+		BaseURL:   org.BaseURL,
+		Key:       org.AdminKey.Read,
+		Transport: c.transport,
+		Limiter:   o.limiter,
+		Now:       c.now,
+		UserAgent: userAgent,
+		Logger:    log,
+		OnRequest: func(code int, took time.Duration) {
+			o.requests.Add(1)
+			o.telemetry.Requested(org.Name, code, took)
+		},
 		OnRateLimited: func(wait time.Duration) { o.telemetry.RateLimited(org.Name, wait) },
 	}
 	var err error

@@ -109,6 +109,7 @@ func (s *session) begin(ctx context.Context, records map[string][]byte) error {
 		return err
 	}
 	s.skew = hello.Skew
+	s.warnOfClock(0, hello.Skew)
 	s.known = state
 	s.apiName = hello.Organization
 	if err := s.checkOrganization(ctx, hello.Organization); err != nil {

@@ -23,6 +23,7 @@ type session struct {
 	known     *window.State       // as it was read; nil on a first run
 	apiName   string              // of the organization, as the API has it; empty if it does not say
 	peeked    []map[string][]byte // cursors by partition; first runs only
+	watching  bool                // the head was read once: what shows up since is live; owned by pollHead
 	writing   chan struct{}       // has one while somebody commits, from staging to advancing
 	mu        sync.Mutex          // guards what follows; held for no I/O
 	state     *window.State       // changed only by who holds writing as well

@@ -20,6 +20,8 @@ type Telemetry interface {
 	Skipped(organization string, duplicates int)
 	// Positions: how far an organization is; called after each change.
 	Positions(organization string, p Positions)
+	// Progressed: a part of a long read of the past was committed.
+	Progressed(organization string, p Progress)
 	// Ready: the organization is ready, or is not for the reason, which names
 	// cause and remedy. reason is empty when ready.
 	Ready(organization, reason string)
@@ -54,9 +56,22 @@ type Positions struct {
 	LastSuccess    time.Time            // last successful sweep of the head
 	BackfillTo     time.Time            // history is read up to here
 	BackfillTarget time.Time            // and wanted up to here
+	ClockSkew      time.Duration        // the API's clock less ours
 	SeenIDs        int
 	ScopeStates    map[string]string // on, off, refused
 }
+
+// Progress says how far a long read of the past is.
+type Progress struct {
+	Reached, Until time.Time     // of the events' time
+	Events         int           // written since it began
+	Requests       int           // of the organization since then, the polls' too
+	Took           time.Duration // since then
+	Left           time.Duration // about, for a log that is equally dense
+}
+
+// PerSecond is how many events were written in a second, on the average.
+func (p Progress) PerSecond() float64 { return float64(p.Events) / max(p.Took.Seconds(), 1e-3) }
 
 // noTelemetry measures nothing.
 type noTelemetry struct{}
@@ -67,5 +82,6 @@ func (noTelemetry) Committed(string, string, time.Duration) {}
 func (noTelemetry) Written(string, Written)                 {}
 func (noTelemetry) Skipped(string, int)                     {}
 func (noTelemetry) Positions(string, Positions)             {}
+func (noTelemetry) Progressed(string, Progress)             {}
 func (noTelemetry) Ready(string, string)                    {}
 func (noTelemetry) Leading(string, bool)                    {}

@@ -197,6 +197,7 @@ type recorder struct {
 	positions connector.Positions
 	written   int
 	most      int // in one commit
+	progress  connector.Progress
 	letters   map[string]int
 	commits   map[string]int
 	unknown   int
@@ -210,6 +211,12 @@ func newRecorder() *recorder {
 func (*recorder) Requested(string, int, time.Duration) {}
 func (*recorder) RateLimited(string, time.Duration)    {}
 func (*recorder) Leading(string, bool)                 {}
+
+func (r *recorder) Progressed(_ string, p connector.Progress) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.progress = p
+}
 
 func (r *recorder) Committed(_, result string, _ time.Duration) {
 	r.mu.Lock()

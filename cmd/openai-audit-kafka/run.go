@@ -47,8 +47,13 @@ Exit codes: 0 stopped, 1 failed, 2 wrong settings, 3 fenced by another instance.
 			if err != nil {
 				return err
 			}
-			log := telemetry.NewLogger(settings.Log.Level, settings.Log.Format, a.stderr, isTerminal(a.stderr))
-			if err := serve(cmd.Context(), settings, log); err != nil {
+			out, showProgress := a.stderr, func(string, connector.Progress) {}
+			if isTerminal(a.stderr) && settings.Log.Format != "json" {
+				line := newProgressLine(a.stderr)
+				out, showProgress = line, line.show
+			}
+			log := telemetry.NewLogger(settings.Log.Level, settings.Log.Format, out, isTerminal(a.stderr))
+			if err := serve(cmd.Context(), settings, log, showProgress); err != nil {
 				log.Error("stopped", "error", err, "exit_code", a.exitCode(err))
 				return reportedError{err}
 			}
@@ -59,13 +64,13 @@ Exit codes: 0 stopped, 1 failed, 2 wrong settings, 3 fenced by another instance.
 }
 
 // serve runs the connector, and the status page beside it.
-func serve(ctx context.Context, settings *config.Settings, log *slog.Logger) error {
+func serve(ctx context.Context, settings *config.Settings, log *slog.Logger, showProgress func(string, connector.Progress)) error {
 	build := thisBuild()
 	cfg := settings.Connector
 	tel := telemetry.New(telemetry.Config{
 		Version: build.version, Commit: build.commit,
 		Organizations: names(cfg.Organizations), DeadLetterReasons: reasons(),
-		PollInterval: cfg.PollInterval, ShowEvents: settings.HTTP.ShowEvents,
+		PollInterval: cfg.PollInterval, ShowEvents: settings.HTTP.ShowEvents, OnProgress: showProgress,
 	})
 	cfg.Logger, cfg.Telemetry = log, keepMemory(tel, cfg.Kafka)
 	for _, warning := range settings.Warnings {

@@ -46,6 +46,7 @@ type metrics struct {
 	commits, requests, rateLimited                 *prometheus.CounterVec
 	commitTook, requestTook, delay                 *prometheus.HistogramVec
 	newest, success, live, backfill, target, leads *prometheus.GaugeVec
+	skew                                           *prometheus.GaugeVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -81,6 +82,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		live:        gauge("live_position_timestamp_seconds", "Time at which the last complete walk of the head began.", "organization", "scope"),
 		backfill:    gauge("backfill_position_timestamp_seconds", "History is read up to this time.", "organization"),
 		target:      gauge("backfill_target_timestamp_seconds", "History is wanted up to this time.", "organization"),
+		skew:        gauge("api_clock_skew_seconds", "The API's clock less this host's.", "organization"),
 		leads:       gauge("leader", "1 if this instance writes for the organization.", "organization"),
 	}
 }

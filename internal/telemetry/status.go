@@ -2,7 +2,9 @@ package telemetry
 
 import (
 	_ "embed"
+	"fmt"
 	"html/template"
+	"math"
 	"slices"
 	"time"
 
@@ -30,6 +32,7 @@ type OrganizationStatus struct {
 	LastSuccess      time.Time              `json:"last_success,omitzero"`
 	BackfillPosition time.Time              `json:"backfill_position,omitzero"`
 	BackfillTarget   time.Time              `json:"backfill_target,omitzero"`
+	History          *HistoryStatus         `json:"history,omitempty"`
 	Scopes           map[string]ScopeStatus `json:"scopes"`
 	SeenIDs          int                    `json:"seen_ids"`
 	Counts           Counts                 `json:"since_start"`
@@ -42,6 +45,19 @@ type ScopeStatus struct {
 	State        string    `json:"state"`
 	LivePosition time.Time `json:"live_position,omitzero"`
 	DeepPosition time.Time `json:"deep_position,omitzero"`
+}
+
+// HistoryStatus is how the reading of history goes.
+type HistoryStatus struct {
+	Events      int     `json:"events"`   // since it began in this process
+	Requests    int     `json:"requests"` // likewise, the polls' too
+	PerSecond   float64 `json:"events_per_second"`
+	SecondsLeft int64   `json:"eta_seconds"` // about
+}
+
+func (h *HistoryStatus) String() string {
+	return fmt.Sprintf("%d events with %d requests, %.0f events/s, about %v left",
+		h.Events, h.Requests, h.PerSecond, time.Duration(h.SecondsLeft)*time.Second)
 }
 
 // Status returns what is known now.
@@ -69,6 +85,9 @@ func (o *organization) status(name string, now time.Time, limit time.Duration) O
 		Scopes: make(map[string]ScopeStatus), SeenIDs: p.SeenIDs, Counts: o.counts, latest: slices.Clone(o.latest),
 	}
 	s.Ready = s.Reason == ""
+	if h := o.progress; h.Events > 0 {
+		s.History = &HistoryStatus{h.Events, h.Requests, math.Round(h.PerSecond()*10) / 10, int64(h.Left / time.Second)}
+	}
 	for scope := range p.ScopeStates {
 		s.Scopes[scope] = ScopeStatus{p.ScopeStates[scope], utc(p.Live[scope]), utc(p.Deep[scope])}
 	}

@@ -23,6 +23,9 @@ type Config struct {
 	PollInterval time.Duration
 	// ShowEvents shows the latest events on the status page.
 	ShowEvents bool
+	// OnProgress is told how far an organization's past is read, after each
+	// transaction of it; nil: nobody is.
+	OnProgress func(organization string, p connector.Progress)
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -47,6 +50,7 @@ type organization struct {
 	leads     bool
 	succeeded time.Time // when the last success was told, by our own clock
 	positions connector.Positions
+	progress  connector.Progress // of what was last read of the past
 	newest    time.Time
 	counts    Counts
 	latest    []connector.LatestEvent // newest first
@@ -194,8 +198,10 @@ func (t *Telemetry) Positions(name string, p connector.Positions) {
 			// No history is left, or there never was any: what was wanted is read.
 			p.BackfillTarget = o.positions.BackfillTarget
 			p.BackfillTo = p.BackfillTarget
+			o.progress = connector.Progress{}
 		}
 		o.positions = p
+		t.metrics.skew.WithLabelValues(name).Set(p.ClockSkew.Seconds())
 		setTime(t.metrics.success, p.LastSuccess, name)
 		setTime(t.metrics.backfill, p.BackfillTo, name)
 		setTime(t.metrics.target, p.BackfillTarget, name)
@@ -203,6 +209,14 @@ func (t *Telemetry) Positions(name string, p connector.Positions) {
 			setTime(t.metrics.live, p.Live[scope], name, scope)
 		}
 	})
+}
+
+// Progressed implements connector.Telemetry.
+func (t *Telemetry) Progressed(name string, p connector.Progress) {
+	t.update(name, func(o *organization) { o.progress = p })
+	if t.cfg.OnProgress != nil {
+		t.cfg.OnProgress(name, p)
+	}
 }
 
 // Ready implements connector.Telemetry.

@@ -91,8 +91,9 @@ func tellAll(tel *telemetry.Telemetry, c *clock) {
 	tel.Positions("acme", connector.Positions{
 		Live: map[string]time.Time{"organization": c.at.Add(-time.Second)}, Deep: map[string]time.Time{"organization": c.at.Add(-time.Hour)},
 		LastSuccess: c.at, BackfillTo: c.at.Add(-48 * time.Hour), BackfillTarget: c.at.Add(-24 * time.Hour), SeenIDs: 12,
-		ScopeStates: map[string]string{"organization": "on", "tenant": "refused"},
+		ClockSkew: -2 * time.Second, ScopeStates: map[string]string{"organization": "on", "tenant": "refused"},
 	})
+	tel.Progressed("acme", connector.Progress{Events: 5000, Requests: 55, Took: 2 * time.Second, Left: 90 * time.Second})
 	tel.Ready("acme", "")
 }
 
