@@ -111,7 +111,6 @@ func (s *session) begin(ctx context.Context, records map[string][]byte) error {
 	s.skew = hello.Skew
 	s.warnOfClock(0, hello.Skew)
 	s.known = state
-	s.apiName = hello.Organization
 	if err := s.checkOrganization(ctx, hello.Organization); err != nil {
 		return err
 	}
@@ -127,6 +126,7 @@ func (s *session) begin(ctx context.Context, records map[string][]byte) error {
 	if err := s.openingCommit(ctx, hello.Organization); err != nil {
 		return err
 	}
+	s.apiName = s.state.Cursor.APIOrganization
 	if first {
 		if err := s.confirmAlone(ctx, hello.Organization); err != nil {
 			return err
