@@ -198,6 +198,7 @@ type recorder struct {
 	written   int
 	most      int // in one commit
 	progress  connector.Progress
+	delay     time.Duration // the longest of an event found at the head
 	letters   map[string]int
 	commits   map[string]int
 	unknown   int
@@ -229,6 +230,9 @@ func (r *recorder) Written(_ string, w connector.Written) {
 	defer r.mu.Unlock()
 	r.written += w.Events
 	r.most = max(r.most, w.Events)
+	for _, delay := range w.Delays {
+		r.delay = max(r.delay, delay)
+	}
 	r.unknown += w.Unknown
 	for reason, n := range w.DeadLetters {
 		r.letters[reason] += n
@@ -259,6 +263,20 @@ func (r *recorder) count() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.written
+}
+
+// worstDelay is the longest of an event found at the head.
+func (r *recorder) worstDelay() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.delay
+}
+
+// remembered is how many ids are.
+func (r *recorder) remembered() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.positions.SeenIDs
 }
 
 // mostAtOnce is how many events of a scope the largest commit had.

@@ -104,8 +104,12 @@ func (s *story) read(ctx context.Context) ([]*kgo.Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("asking where the topics end: %w", err)
 	}
+	type partition struct {
+		topic string
+		id    int32
+	}
 	from := map[string]map[int32]kgo.Offset{}
-	open := 0 // partitions not read to their end
+	open := map[partition]bool{} // those not read to their end
 	ends.Each(func(o kadm.ListedOffset) {
 		if o.Offset == 0 {
 			return
@@ -114,11 +118,11 @@ func (s *story) read(ctx context.Context) ([]*kgo.Record, error) {
 			from[o.Topic] = map[int32]kgo.Offset{}
 		}
 		from[o.Topic][o.Partition] = kgo.NewOffset().AtStart()
-		open++
+		open[partition{o.Topic, o.Partition}] = true
 	})
 	client.AddConsumePartitions(from)
 	var records []*kgo.Record
-	for open > 0 {
+	for len(open) > 0 {
 		fetches := client.PollFetches(ctx)
 		if err := fetches.Err(); err != nil {
 			return nil, fmt.Errorf("reading the topics to their end: %w", err)
@@ -128,8 +132,10 @@ func (s *story) read(ctx context.Context) ([]*kgo.Record, error) {
 			if r.Offset < end.Offset && !r.Attrs.IsControl() && s.ours(r) {
 				records = append(records, r)
 			}
-			if r.Offset == end.Offset-1 {
-				open--
+			// At the end or behind it: what lies just before it may be aborted since,
+			// and is not delivered then.
+			if r.Offset >= end.Offset-1 {
+				delete(open, partition{r.Topic, r.Partition})
 			}
 		})
 	}

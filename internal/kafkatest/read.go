@@ -2,11 +2,13 @@ package kafkatest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -63,6 +65,9 @@ func (c *Cluster) scan(ctx context.Context, topic string, isolation kgo.Isolatio
 			return fmt.Errorf("reading %s: still at offsets %v of %v: %w: is a transaction open?", topic, next, ends, context.Cause(ctx))
 		}
 		for _, e := range fetches.Errors() {
+			if kerr.IsRetriable(e.Err) {
+				continue // a leader that moves, for example
+			}
 			return fmt.Errorf("reading %s, partition %d: %w", e.Topic, e.Partition, e.Err)
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
@@ -78,8 +83,19 @@ func (c *Cluster) scan(ctx context.Context, topic string, isolation kgo.Isolatio
 	return nil
 }
 
-// bounds returns where each partition of the topic begins and ends.
+// bounds returns where each partition of the topic begins and ends. A broker that
+// has just come back may not take connections yet, so it asks again for a while.
 func (c *Cluster) bounds(ctx context.Context, topic string) (starts, ends map[int32]int64, err error) {
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		starts, ends, err = c.boundsNow(ctx, topic)
+		if err == nil || ctx.Err() != nil || time.Now().After(deadline) || errors.Is(err, kerr.UnknownTopicOrPartition) {
+			return starts, ends, err
+		}
+		time.Sleep(250 * time.Millisecond)
+	}
+}
+
+func (c *Cluster) boundsNow(ctx context.Context, topic string) (starts, ends map[int32]int64, err error) {
 	client, err := kgo.NewClient(c.clientOptions()...)
 	if err != nil {
 		return nil, nil, err
