@@ -91,7 +91,10 @@ func (c *Cluster) bounds(ctx context.Context, topic string) (starts, ends map[in
 		if err == nil || ctx.Err() != nil || time.Now().After(deadline) || errors.Is(err, kerr.UnknownTopicOrPartition) {
 			return starts, ends, err
 		}
-		time.Sleep(250 * time.Millisecond)
+		select {
+		case <-ctx.Done():
+		case <-time.After(250 * time.Millisecond):
+		}
 	}
 }
 
