@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -54,6 +55,21 @@ var refusals = map[string]struct {
 	"seen ids without a cursor": {
 		make:   func(w *world) { w.put("cursor/default", nil) },
 		remedy: []string{"seen ids of default, and no cursor", "`cursor reset`"},
+	},
+	"a record of seen ids that was deleted": {
+		make:   func(w *world) { w.put(w.seenKeys()[0], nil) },
+		remedy: []string{"records of seen ids of default", "1 are gone", "`cursor set --live-from`", "`verify --repair`"},
+	},
+	"an offsets topic whose beginning was deleted": {
+		make: func(w *world) {
+			w.emptyBefore(w.cfg.Kafka.OffsetsTopic, func() {
+				w.burst(5, 5)
+				i := w.start()
+				w.awaitEqual(20 * time.Second)
+				w.must(i.stop())
+			})
+		},
+		remedy: []string{"records of seen ids of default", "are gone", "`cursor set --live-from`", "`verify --repair`"},
 	},
 	"a record of seen ids that is no JSON": {
 		make:   func(w *world) { w.put("seen/default/2026-01-01T00:00:00Z", []byte("x")) },
@@ -570,6 +586,18 @@ func (w *world) putFor(organization, key string, value []byte) {
 	w.must(w.cluster.Client(kgo.RecordPartitioner(kgo.ManualPartitioner())).ProduceSync(w.t.Context(), r).FirstErr())
 }
 
+// seenKeys are the keys of the records of seen ids that stand in the offsets topic.
+func (w *world) seenKeys() []string {
+	stands := map[string]bool{}
+	for _, r := range w.cluster.Read(w.t, w.cfg.Kafka.OffsetsTopic, kgo.ReadCommitted()) {
+		if strings.HasPrefix(string(r.Key), "seen/") {
+			stands[string(r.Key)] = r.Value != nil
+		}
+	}
+	maps.DeleteFunc(stands, func(_ string, there bool) bool { return !there })
+	return slices.Sorted(maps.Keys(stands))
+}
+
 // ensureOffsets makes the offsets topic as the connector would.
 func (w *world) ensureOffsets() {
 	w.cluster.CreateTopic(w.cfg.Kafka.OffsetsTopic, 16, map[string]string{"cleanup.policy": "compact"})
@@ -623,15 +651,19 @@ func (w *world) alter(topic, name, value string) {
 	})
 }
 
-// empty deletes all records of the topic, which is compacted: Kafka lets nobody
-// do so while it is.
-func (w *world) empty(topic string) {
+// empty deletes all records of the topic.
+func (w *world) empty(topic string) { w.emptyBefore(topic, func() {}) }
+
+// emptyBefore deletes the records that the topic has before what is done, and does
+// that. The topic is compacted: Kafka lets nobody delete records while it is.
+func (w *world) emptyBefore(topic string, do func()) {
 	w.t.Helper()
-	w.alter(topic, "cleanup.policy", "delete")
-	defer w.alter(topic, "cleanup.policy", "compact")
 	admin := w.cluster.Admin()
 	ends, err := admin.ListEndOffsets(w.t.Context(), topic)
 	w.must(err)
+	do()
+	w.alter(topic, "cleanup.policy", "delete")
+	defer w.alter(topic, "cleanup.policy", "compact")
 	deleted, err := admin.DeleteRecords(w.t.Context(), ends.Offsets())
 	w.must(errors.Join(err, deleted.Error()))
 }

@@ -43,6 +43,9 @@ type Cursor struct {
 	Framing string `json:"framing,omitempty"`
 	// Topics are the topics written to, by what they are for.
 	Topics map[string]Topic `json:"topics,omitempty"`
+	// SeenRecords is how many records of seen ids stand beside the cursor, so that
+	// some that somebody deleted are missed. Zero: none, or nobody counted.
+	SeenRecords int `json:"seen_records,omitzero"`
 	// WrittenAt is the local time of the write.
 	WrittenAt Second `json:"written_at"`
 	// Openers are the last instances that opened the organization, the latest
@@ -155,6 +158,8 @@ func (c Cursor) Validate() error {
 		return fmt.Errorf("version %d", c.Version)
 	case c.Organization == "":
 		return errors.New("no organization")
+	case c.SeenRecords < 0:
+		return fmt.Errorf("%d records of seen ids", c.SeenRecords)
 	case c.StartAnew:
 		return nil
 	case c.Start > c.Floor:

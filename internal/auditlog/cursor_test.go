@@ -70,6 +70,10 @@ func TestGoldenCursor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	counted, err := auditlog.DecodeCursor(bytes.Replace(golden, []byte(`,"written_at"`), []byte(`,"seen_records":12,"written_at"`), 1))
+	if want.SeenRecords = 12; err != nil || !cmp.Equal(want, counted) {
+		t.Errorf("with a count it is read as %+v, %v", counted, err)
+	}
 	if auditlog.CursorVersion == 1 && string(written) != strings.TrimSpace(string(golden)) {
 		t.Errorf("writing it:\n got %s\nwant %s", written, golden)
 	}

@@ -3,6 +3,7 @@ package ops_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -105,6 +106,48 @@ func TestSkipToFencesAndSkips(t *testing.T) {
 		}
 		if r := w.report(since); len(r.Doubled)+len(r.Extra)+len(r.Different) > 0 || len(r.Missing) > 40 {
 			t.Errorf("after skipping: %s", r)
+		}
+	})
+}
+
+// Where ids are gone, a time is a way out only if nothing was written with it.
+func TestSkipWhereSeenIDsWereDeleted(t *testing.T) {
+	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
+		w := newWorld(t, c, simulator.Config{Seed: 2})
+		since := time.Now().Add(-24 * time.Hour)
+		w.api.Generate(50, ago(20*time.Hour), ago(2*time.Hour))
+		w.backfill(since)
+		w.runUntilEqual(since)
+		was := w.cursor()
+		if was.SeenRecords == 0 {
+			t.Fatal("nothing is remembered")
+		}
+		state := w.cluster.Read(t, w.ops.Topics.Offsets, kgo.ReadCommitted())
+		at := slices.IndexFunc(state, func(r *kgo.Record) bool { return strings.HasPrefix(string(r.Key), "seen/") && r.Value != nil })
+		w.produceState(was.Partition, string(state[at].Key), nil)
+		if err := w.runToEnd(); !errors.Is(err, connector.ErrRefused) || !strings.Contains(err.Error(), "1 are gone") {
+			t.Fatalf("not refused for what is gone: %v", err)
+		}
+		if _, err := ops.SkipTo(t.Context(), w.ops, auditlog.SecondOf(time.Now())); err == nil || !strings.Contains(err.Error(), "might be written again") {
+			t.Errorf("the time of the last writing is not refused: %v", err)
+		}
+
+		old := was.Cursor // as it would be an hour later
+		old.WrittenAt = ago(time.Hour)
+		value, err := old.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.produceState(was.Partition, "cursor/default", value)
+		edit, err := ops.SkipTo(t.Context(), w.ops, auditlog.SecondOf(time.Now()))
+		mustApply(t, edit, err)
+		for range 2 {
+			stop := w.start()
+			w.api.Step(5, 0, 0)
+			eventually(t, "new events are written", func() bool { return w.report(since).OK() })
+			if err := stop(); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 }

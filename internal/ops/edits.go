@@ -18,7 +18,7 @@ import (
 func SkipTo(ctx context.Context, c Config, to auditlog.Second) (*Edit, error) {
 	server := c.serverNow(ctx)
 	return c.newEdit(ctx, func(records map[string][]byte, now auditlog.Second) ([]string, []txlog.Change, error) {
-		state, err := c.state(records)
+		state, err := c.stateBy(window.DecodeIncomplete, records)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -79,9 +79,13 @@ func (s *stored) keep(organization string, r *kafka.Record) {
 
 var errNoCursor = errors.New("there is no cursor")
 
-// state returns what was read as a state. There must be one.
+// state returns what was read as a state. There must be one, and whole.
 func (c Config) state(records map[string][]byte) (*window.State, error) {
-	state, err := window.DecodeState(c.Organization, records)
+	return c.stateBy(window.DecodeState, records)
+}
+
+func (c Config) stateBy(decode func(string, map[string][]byte) (*window.State, error), records map[string][]byte) (*window.State, error) {
+	state, err := decode(c.Organization, records)
 	if err == nil && state == nil {
 		err = fmt.Errorf("%w of %s in %s: it was never run with these settings; run it, or look at ORGANIZATION_NAME and KAFKA_OFFSETS_TOPIC", errNoCursor, c.Organization, c.Topics.Offsets)
 	}

@@ -16,6 +16,7 @@ import (
 type Memory struct {
 	index   map[auditlog.Identity]struct{}
 	minutes map[auditlog.Second]*minute
+	records int // stored parts of all minutes
 }
 
 type minute struct {
@@ -36,6 +37,9 @@ func NewMemory() *Memory {
 
 // Len returns how many ids are remembered.
 func (m *Memory) Len() int { return len(m.index) }
+
+// Records returns how many stored parts the ids are in.
+func (m *Memory) Records() int { return m.records }
 
 // Has reports whether the event was written.
 func (m *Memory) Has(id auditlog.Identity) bool {
@@ -63,6 +67,7 @@ func (m *Memory) Load(b auditlog.Bucket, names []string) {
 	}
 	at.parts = append(at.parts, b.Part)
 	slices.Sort(at.parts)
+	m.records++
 	for _, name := range names {
 		id := auditlog.IdentityOf(name)
 		if !m.Has(id) {
@@ -78,7 +83,9 @@ func (m *Memory) Forget(b auditlog.Bucket) {
 	if at == nil {
 		return
 	}
+	had := len(at.parts)
 	at.parts = slices.DeleteFunc(at.parts, func(p int) bool { return p == b.Part })
+	m.records -= had - len(at.parts)
 	if len(at.parts) > 0 {
 		return
 	}

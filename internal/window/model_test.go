@@ -338,6 +338,9 @@ func (m *model) open() {
 	for b, names := range m.parts {
 		m.state.Memory.Load(b, names)
 	}
+	if c.SeenRecords != len(m.parts) {
+		m.t.Errorf("the cursor counts %d records of seen ids, and there are %d", c.SeenRecords, len(m.parts))
+	}
 	if m.hasStart {
 		if m.start < c.Start {
 			m.excuseMovedStart(m.start, c.Start)

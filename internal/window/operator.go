@@ -12,7 +12,8 @@ import (
 // SkipTo returns the step that goes on from a time without reading what lies
 // before it: positions and floor move forward to it, and history and seen ids
 // below it are dropped. The start stays, so that what was skipped is known as
-// missing, and can be repaired. A time below the floor, or after now, is refused.
+// missing, and can be repaired. A time below the floor, or after now, is refused,
+// and one whose events were written by then if their ids are gone.
 func (s *State) SkipTo(to, now auditlog.Second) (Step, error) {
 	switch c := s.Cursor; {
 	case c.StartAnew:
@@ -22,6 +23,9 @@ func (s *State) SkipTo(to, now auditlog.Second) (Step, error) {
 	case to < c.Floor:
 		return Step{}, fmt.Errorf("%v lies before the floor (%v): to go backwards would write again what is there; "+
 			"BACKFILL_START_TIME adds history before the start, `verify --repair` fills what is missing after it", to, c.Floor)
+	case s.Lost() > 0 && to < c.WrittenAt.Add(clockSlack):
+		return Step{}, fmt.Errorf("%d records of seen ids are gone, and what was written with a time from %v on might be written again; "+
+			"from %v on nothing was", s.Lost(), to, c.WrittenAt.Add(clockSlack))
 	}
 	c := s.Cursor.Clone()
 	c.Floor = to
@@ -32,7 +36,9 @@ func (s *State) SkipTo(to, now auditlog.Second) (Step, error) {
 		pos.History = shrink(pos.History, to)
 		c.Scopes[scope] = pos
 	}
-	return Step{Cursor: c, Forget: s.Memory.forgettable(c)}, nil
+	step := Step{Cursor: c, Forget: s.Memory.forgettable(c)}
+	step.count(s.Memory)
+	return step, nil
 }
 
 // Reset returns the cursor of an organization that is to start anew. Who opened

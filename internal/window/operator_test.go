@@ -70,6 +70,14 @@ func TestSkipToRefuses(t *testing.T) {
 			t.Errorf("%s: not refused", name)
 		}
 	}
+	lost := readUpTo(t, 104*day)
+	lost.Cursor.SeenRecords, lost.Cursor.WrittenAt = lost.Memory.Records()+1, 111*day
+	if _, err := lost.SkipTo(111*day, 112*day); err == nil {
+		t.Error("a time that was written with ids that are gone: not refused")
+	}
+	if step, err := lost.SkipTo(111*day+60*60, 112*day); err != nil || step.Cursor.SeenRecords != lost.Memory.Records()-len(step.Forget) {
+		t.Errorf("an hour later: %d records of %d, %v", step.Cursor.SeenRecords, lost.Memory.Records(), err)
+	}
 	anew := &window.State{Cursor: window.Reset("acme", nil, 112*day), Memory: window.NewMemory()}
 	if err := anew.Cursor.Validate(); err != nil {
 		t.Error(err)

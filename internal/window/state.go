@@ -61,8 +61,18 @@ func (s *State) Stage(b Batch) Step {
 	}
 	step.Seen = s.Memory.parts(toRemember(step, b), untimedUnder(step.Cursor))
 	step.Forget = s.Memory.forgettable(step.Cursor)
+	step.count(s.Memory)
 	return step
 }
+
+// count notes in the cursor how many records of seen ids there are with it.
+func (s *Step) count(m *Memory) {
+	s.Cursor.SeenRecords = m.Records() + len(s.Seen) - len(s.Forget)
+}
+
+// Lost returns how many records of seen ids are gone that stood beside the cursor
+// when it was written.
+func (s *State) Lost() int { return max(0, s.Cursor.SeenRecords-s.Memory.Records()) }
 
 // Advance makes the step's outcome the state. Call it only when the transaction
 // is known to be committed, or when the step writes nothing.

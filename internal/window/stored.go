@@ -24,9 +24,24 @@ func unusable(remedy, format string, args ...any) error {
 const remedyForState = "if a newer version wrote it, run that one; if somebody else did, `cursor reset` starts anew and emits again"
 
 // DecodeState takes the records of the offsets topic apart; nil without a cursor,
-// which is a first run. What it cannot read is a *StateError: what is unreadable
-// is not missing, and to begin anew would double events.
+// which is a first run. What it cannot read, and what is not whole, is a
+// *StateError: what is unreadable is not missing, and to begin anew, or without some
+// of the ids, would double events.
 func DecodeState(organization string, records map[string][]byte) (*State, error) {
+	state, err := DecodeIncomplete(organization, records)
+	if err == nil && state != nil && state.Lost() > 0 {
+		return nil, unusable(remedyForLost, "of %d records of seen ids of %s in the offsets topic %d are gone",
+			state.Cursor.SeenRecords, organization, state.Lost())
+	}
+	return state, err
+}
+
+const remedyForLost = "somebody deleted them, and what they remembered would be written again; `cursor set --live-from` goes on without them " +
+	"from a time after the last write, and `verify --repair` fills what that leaves out"
+
+// DecodeIncomplete is DecodeState for those who can do with less than all of the
+// seen ids; State.Lost says how many records of them are gone.
+func DecodeIncomplete(organization string, records map[string][]byte) (*State, error) {
 	memory := NewMemory()
 	for key, value := range records {
 		bucket, ok, err := auditlog.ParseBucketKey(organization, key)
