@@ -4,6 +4,7 @@ import (
 	"math"
 	"net"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,9 +28,10 @@ func (e *environment) checkReading(v values) {
 	}
 }
 
-// upTo checks a number that is at least 1.
+// upTo checks a number that is at least 1, if it is one.
 func (e *environment) upTo(variable string, n, most number) {
-	if n < 1 || n > most {
+	noNumber := slices.ContainsFunc(e.faults, func(f Fault) bool { return f.Variable == variable })
+	if !noNumber && (n < 1 || n > most) {
 		e.fault(variable, "out of range", "give 1 to "+strconv.FormatInt(int64(most), 10))
 	}
 }

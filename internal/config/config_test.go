@@ -138,6 +138,8 @@ func TestFaults(t *testing.T) {
 			[]string{"API_CONCURRENCY", "BACKFILL_START_TIME", "KAFKA_HEADERS", "KAFKA_TLS", "LOOKBACK", "POLL_INTERVAL"}},
 		{"below the least", []string{"POLL_INTERVAL=999ms", "LOOKBACK=59s", "DEEP_LOOKBACK=5s", "API_CONCURRENCY=0", "API_REQUESTS_PER_MINUTE=0", "KAFKA_PARTITIONS=0", "KAFKA_REPLICATION_FACTOR=0"},
 			[]string{"API_CONCURRENCY", "API_REQUESTS_PER_MINUTE", "DEEP_LOOKBACK", "KAFKA_PARTITIONS", "KAFKA_REPLICATION_FACTOR", "LOOKBACK", "POLL_INTERVAL"}},
+		{"no numbers, one fault each", []string{"API_REQUESTS_PER_MINUTE=x", "KAFKA_PARTITIONS=x", "KAFKA_REPLICATION_FACTOR=x"},
+			[]string{"API_REQUESTS_PER_MINUTE", "KAFKA_PARTITIONS", "KAFKA_REPLICATION_FACTOR"}},
 		{"a deep lookback below the other", []string{"LOOKBACK=2h", "DEEP_LOOKBACK=1h"}, []string{"DEEP_LOOKBACK"}},
 		{"the future", []string{"BACKFILL_START_TIME=2027-01-01"}, []string{"BACKFILL_START_TIME"}},
 		{"milliseconds", []string{"BACKFILL_START_TIME=1767225600000"}, []string{"BACKFILL_START_TIME"}},
@@ -195,11 +197,11 @@ func TestFaults(t *testing.T) {
 }
 
 func TestAFaultReads(t *testing.T) {
-	_, err := load("OPENAI_ADMIN_KEY="+key, "POLL_INTERVAL=soon", "SCHEMA_REGISTRY_URL=ftp://user:pw@host", "KAFKA_TOPICS=x")
+	_, err := load("OPENAI_ADMIN_KEY="+key, "POLL_INTERVAL=soon", "SCHEMA_REGISTRY_URL=ftp://user:pw@host/x?token=t", "KAFKA_TOPICS=x")
 	want := `the settings have 3 faults:
   KAFKA_TOPICS: no such setting; did you mean KAFKA_TOPIC?
   POLL_INTERVAL="soon": not a duration; write it like 10s, 15m, 36h or 30d
-  SCHEMA_REGISTRY_URL="ftp://***@host": not the URL of a server; write it like https://host/path`
+  SCHEMA_REGISTRY_URL="ftp://***@host/x?***": not the URL of a server; write it like https://host/path`
 	if diff := cmp.Diff(want, fmt.Sprint(err)); diff != "" {
 		t.Error(diff)
 	}

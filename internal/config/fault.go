@@ -50,13 +50,14 @@ var (
 	// keyLike finds OpenAI keys that were put where they do not belong.
 	keyLike = regexp.MustCompile(`(^|[^A-Za-z0-9])sk-[A-Za-z0-9_-]{8,}`)
 	userIn  = regexp.MustCompile(`//[^/?#]*@`)
+	queryIn = regexp.MustCompile(`(?s)(://[^?#]*[?#]).+`)
 )
 
 // shown returns a value that is no secret as it may be shown: a key that was put
-// there by mistake, and the user part of a URL, are not.
+// there by mistake, and the user part and the query of a URL, are not.
 func shown(value string) string {
 	if keyLike.MatchString(value) {
 		return redacted
 	}
-	return userIn.ReplaceAllString(value, "//"+redacted+"@")
+	return queryIn.ReplaceAllString(userIn.ReplaceAllString(value, "//"+redacted+"@"), "${1}"+redacted)
 }
