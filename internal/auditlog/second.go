@@ -7,7 +7,8 @@ import (
 
 // Second is a time of the audit log: whole seconds since the Unix epoch, which
 // is all the resolution the API has. In JSON it is RFC 3339 text, so that a
-// cursor can be read by a person; the zero value means "never".
+// cursor can be read by a person. As a position the zero value means "never"; as a
+// start it is the earliest time.
 type Second int64
 
 // The seconds that RFC 3339 can name, from the year 1 to the year 9999. An
@@ -42,13 +43,8 @@ func (s Second) Minute() Second {
 // Usable reports whether RFC 3339 can name s.
 func (s Second) Usable() bool { return s >= MinSecond && s <= MaxSecond }
 
-// String returns s as RFC 3339 in UTC, or "never".
-func (s Second) String() string {
-	if s == 0 {
-		return "never"
-	}
-	return s.Time().Format(time.RFC3339)
-}
+// String returns s as RFC 3339 in UTC.
+func (s Second) String() string { return s.Time().Format(time.RFC3339) }
 
 // MarshalText returns s as RFC 3339 in UTC.
 func (s Second) MarshalText() ([]byte, error) {

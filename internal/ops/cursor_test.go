@@ -3,6 +3,7 @@ package ops_test
 import (
 	"context"
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -62,6 +63,25 @@ func TestCursorOfARunningConnector(t *testing.T) {
 	}
 	if err := stop(); err != nil {
 		t.Errorf("to look disturbed the connector: %v", err)
+	}
+}
+
+// The earliest start is told as such, and as a time in a command to copy.
+func TestEarliestStartIsTold(t *testing.T) {
+	w := newWorld(t, kafkatest.InProcess(t), simulator.Config{Seed: 1})
+	w.api.Generate(20, ago(20*time.Hour), ago(2*time.Hour))
+	w.connector.Organizations[0].BackfillStart = &connector.BackfillStart{Earliest: true}
+	w.runUntilEqual(time.Unix(0, 0))
+	var text strings.Builder
+	if err := w.cursor().Print(&text); err != nil || !regexp.MustCompile(`(?m)^start +earliest$`).MatchString(text.String()) {
+		t.Errorf("%v\n%s", err, &text)
+	}
+	edit, err := ops.SkipTo(t.Context(), w.ops, ago(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if did := strings.Join(edit.Does, "\n"); !strings.Contains(did, "verify --from 1970-01-01T00:00:00Z --to") {
+		t.Errorf("no command to copy:\n%s", did)
 	}
 }
 

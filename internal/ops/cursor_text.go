@@ -24,7 +24,7 @@ func (r CursorReport) Print(w io.Writer) error {
 		line("state", "reset: the next run starts anew and emits again")
 		return tab.Flush()
 	}
-	line("start", "%s", r.when(r.Start))
+	line("start", "%s", r.start())
 	line("floor", "%s", r.when(r.Floor))
 	for _, scope := range auditlog.Scopes() {
 		line(string(scope)+" events", "%s", r.position(r.Scopes[scope]))
@@ -35,6 +35,13 @@ func (r CursorReport) Print(w io.Writer) error {
 	line("partition", "%d", r.Partition)
 	line("opened by", "%s", r.openers())
 	return tab.Flush()
+}
+
+func (r CursorReport) start() string {
+	if r.Start == 0 {
+		return "earliest"
+	}
+	return r.when(r.Start)
 }
 
 func (r CursorReport) when(s auditlog.Second) string {
