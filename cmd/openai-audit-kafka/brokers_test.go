@@ -176,7 +176,14 @@ func (w *processes) alive(p *process) {
 // readiness asks the instance.
 func readiness(t *testing.T, addr string) (ready bool, body string) {
 	t.Helper()
-	resp, err := http.Get("http://" + addr + "/readyz")
+	status, body := get(t, addr, "/readyz")
+	return status == http.StatusOK, body
+}
+
+// get asks the instance for a page.
+func get(t *testing.T, addr, path string) (status int, body string) {
+	t.Helper()
+	resp, err := http.Get("http://" + addr + path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +192,7 @@ func readiness(t *testing.T, addr string) (ready bool, body string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resp.StatusCode == http.StatusOK, string(text)
+	return resp.StatusCode, string(text)
 }
 
 // rss returns the resident bytes of a process. Only Linux tells.

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -123,16 +121,8 @@ func (w *processes) size(topic string) (bytes int64) {
 // metric returns one value of the instance's metrics.
 func metric(t *testing.T, addr, name string) int64 {
 	t.Helper()
-	resp, err := http.Get("http://" + addr + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(text)) {
+	_, text := get(t, addr, "/metrics")
+	for line := range strings.Lines(text) {
 		var value float64
 		if rest, is := strings.CutPrefix(line, name+" "); is {
 			if _, err := fmt.Sscan(rest, &value); err != nil {
