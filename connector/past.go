@@ -76,7 +76,8 @@ func (s *session) readPast(ctx context.Context, work past, find func() (stretch,
 	case <-ctx.Done():
 		return nil
 	}
-	for failures := 0; ; {
+	failures, replans := 0, 0 // in a row
+	for {
 		pause := lookEvery
 		if st, ok := find(); ok {
 			err := s.readStretch(ctx, st)
@@ -85,14 +86,23 @@ func (s *session) readPast(ctx context.Context, work past, find func() (stretch,
 				return ctx.Err()
 			case errors.Is(err, txlog.ErrFenced), errors.Is(err, txlog.ErrUnconfirmed), errors.Is(err, ErrRefused):
 				return err
-			case err == nil, errors.Is(err, errReplan):
-				failures = 0
+			case err == nil:
+				failures, replans = 0, 0
 				continue
+			case errors.Is(err, errReplan):
+				// Planned anew at once. But what moves the state under it, the history of
+				// the other scope for one, may do so again and again, and then each try
+				// would ask the API for nothing.
+				failures = 0
+				if replans++; replans == 1 {
+					continue
+				}
+			default:
+				failures++
+				pause = backoff(failures, time.Minute)
+				s.log.Warn("reading the past failed", "error", err, "from", st.from.String(), "to", st.to.String(),
+					"backoff", pause.Round(time.Millisecond))
 			}
-			failures++
-			pause = backoff(failures, time.Minute)
-			s.log.Warn("reading the past failed", "error", err, "from", st.from.String(), "to", st.to.String(),
-				"backoff", pause.Round(time.Millisecond))
 		}
 		timer := time.NewTimer(pause)
 		select {
