@@ -27,6 +27,10 @@ const (
 	CutThenApply Mode = "cut then apply"
 	// SwallowRequest drops the request and keeps the connection: not applied.
 	SwallowRequest Mode = "swallow request"
+	// ForgeAnswer drops the request and answers in the broker's place that all went
+	// well: not applied, and the client thinks it is. It is for AddPartitionsToTxn;
+	// other requests it cuts.
+	ForgeAnswer Mode = "forge answer"
 	// SwallowAnswer drops the answer and keeps the connection: applied.
 	SwallowAnswer Mode = "swallow answer"
 	// DelayRequest holds the request, and all behind it, for Delay.

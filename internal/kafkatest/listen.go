@@ -2,7 +2,6 @@ package kafkatest
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"net"
 	"strconv"
@@ -60,30 +59,20 @@ func (p *Proxy) listener(broker string) (string, error) {
 // readdress returns the answer with the addresses of brokers replaced by those
 // of the proxy.
 func (p *Proxy) readdress(f Frame) ([]byte, error) {
-	response := kmsg.ResponseForKey(f.Key)
-	switch response.(type) {
+	switch kmsg.ResponseForKey(f.Key).(type) {
 	case *kmsg.MetadataResponse, *kmsg.FindCoordinatorResponse, *kmsg.DescribeClusterResponse,
 		*kmsg.ProduceResponse, *kmsg.FetchResponse:
 	default:
 		return f.bytes, nil
 	}
-	response.SetVersion(f.Version)
-	head := 8 // length and correlation id
-	if response.IsFlexible() {
-		head++ // the number of tags, which is 0 in all versions there are
-	}
-	if len(f.bytes) < head || head == 9 && f.bytes[8] != 0 {
-		return nil, fmt.Errorf("an answer to key %d with an unknown head", f.Key)
-	}
-	if err := response.ReadFrom(f.bytes[head:]); err != nil {
+	response, err := f.Response()
+	if err != nil {
 		return nil, err
 	}
 	if err := p.readdressAll(response); err != nil {
 		return nil, err
 	}
-	b := response.AppendTo(append([]byte(nil), f.bytes[:head]...))
-	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
-	return b, nil
+	return f.answerOf(response), nil
 }
 
 func (p *Proxy) readdressAll(response kmsg.Response) error {

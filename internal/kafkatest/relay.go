@@ -72,6 +72,8 @@ func (r *relay) request() (more bool) {
 		return false
 	case SwallowRequest:
 		return true
+	case ForgeAnswer:
+		return r.forge(f)
 	case CutThenApply:
 		r.orphan.Store(true)
 		r.client.Close()
@@ -84,6 +86,15 @@ func (r *relay) request() (more bool) {
 	default:
 		return r.send(f)
 	}
+}
+
+// forge answers a request that the broker does not get.
+func (r *relay) forge(f Frame) bool {
+	b, err := f.forged()
+	if err == nil {
+		_, err = r.client.Write(b)
+	}
+	return err == nil
 }
 
 // send gives a request to the broker. It counts as applied from before the last
