@@ -49,11 +49,21 @@ func (p *Proxy) listener(broker string) (string, error) {
 				return
 			}
 			if err := p.connect(context.Background(), client, "tcp", broker, p.readdress); err != nil {
-				client.Close()
+				refuse(client)
 			}
 		}
 	})
 	return l.Addr().String(), nil
+}
+
+// refuse ends a connection to a broker that is not there. It is accepted already, so
+// a reset is as near to a refusal as it gets: clients take an orderly close at this
+// point for a broker that wants TLS, and do not try again.
+func refuse(client net.Conn) {
+	if tcp, ok := client.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	client.Close()
 }
 
 // readdress returns the answer with the addresses of brokers replaced by those
