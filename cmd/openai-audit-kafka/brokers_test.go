@@ -21,7 +21,7 @@ import (
 // Three brokers, three replicas, two of them in sync. One after the other is killed
 // with SIGKILL and started again while events flow: the coordinator of the
 // connector's transactions, the leader of the events, that of the offsets, and then
-// each in turn.
+// each in turn. At last the events want three replicas, and have two.
 func TestBrokersAreKilled(t *testing.T) {
 	c := kafkatest.Real(t, kafkatest.Nodes(3))
 	trials := kafkatest.NewTrials(t, c.Backend(), "kill -9 of a broker of three")
@@ -50,6 +50,8 @@ func TestBrokersAreKilled(t *testing.T) {
 	w.api.Step(10, 0, 0)
 	trials.Add(kills, await(t, c, w.api, w.topics[:2]))
 	w.alive(p)
+	p.stop()
+	w.underMinISR()
 }
 
 // All brokers are killed, and come back after a minute: the process lives, says at
