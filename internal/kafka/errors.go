@@ -137,7 +137,7 @@ var meanings = map[*kerr.Error]meaning{
 	kerr.NotLeaderForPartition: {class: ClassUnknown, patience: moving,
 		remedy: "a partition's leader has moved to another broker"},
 	kerr.LeaderNotAvailable: {class: ClassUnknown, patience: moving,
-		remedy: "a partition has no leader; a broker may be away"},
+		remedy: "a partition has no leader; a broker may be away, or have lost a disk"},
 	kerr.RequestTimedOut: {class: ClassUnknown, patience: moving,
 		remedy: "the broker had no answer in its own time; it may be overloaded, or a partition's replicas slow"},
 	kerr.OutOfOrderSequenceNumber: {class: ClassUnknown, patience: moving,
