@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -193,6 +195,7 @@ type recorder struct {
 	mu        sync.Mutex
 	whyNot    string // of whichever organization told last
 	reasons   map[string]string
+	said      []string // every reason of whichever organization
 	told      bool
 	positions connector.Positions
 	written   int
@@ -254,6 +257,9 @@ func (r *recorder) Positions(_ string, p connector.Positions) {
 func (r *recorder) Ready(organization, reason string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if reason != r.whyNot {
+		r.said = append(r.said, reason)
+	}
 	r.whyNot, r.told = reason, true
 	r.reasons[organization] = reason
 }
@@ -297,6 +303,13 @@ func (r *recorder) reason() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.whyNot
+}
+
+// hasSaid reports whether a reason had the words, if only for a moment.
+func (r *recorder) hasSaid(words string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.ContainsFunc(r.said, func(reason string) bool { return strings.Contains(reason, words) })
 }
 
 func (r *recorder) ready() bool {

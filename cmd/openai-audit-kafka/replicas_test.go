@@ -43,7 +43,7 @@ func (w *processes) underMinISR() {
 		if time.Since(began) > time.Minute {
 			w.t.Fatalf("a minute after that /readyz says %q\n%s", why, p.log.String())
 		}
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(20 * time.Millisecond)
 		_, why = readiness(w.t, w.addr)
 	}
 	w.t.Logf("without broker %d it said after %v: %q", node.ID, time.Since(began).Round(time.Second), strings.TrimSpace(why))
