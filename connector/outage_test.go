@@ -13,14 +13,29 @@ import (
 
 // The brokers are away for ten minutes, and the client would try in silence for as
 // long. It is not ready soon, says that it is Kafka all the time, takes no more
-// memory, and catches up by itself.
+// memory, and catches up by itself. So it is in a group, which is lost meanwhile, and
+// for who stands by in it.
 func TestSilentEndlessRetry(t *testing.T) {
 	trials := kafkatest.NewTrials(t, "inprocess", "all brokers down for ten minutes")
+	for name, group := range map[string]string{"alone": "", "in a group": "group"} {
+		t.Run(name, func(t *testing.T) { outlastBrokers(t, trials, group) })
+	}
+}
+
+func outlastBrokers(t *testing.T, trials *kafkatest.Trials, group string) {
 	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
+		w.cfg.Kafka.GroupID = group
 		w.since = auditlog.SecondOf(time.Now())
 		w.proxy = w.cluster.Proxy()
 		i := w.start()
 		i.awaitReady()
+		all := []*instance{i}
+		if group != "" {
+			w.host = "host-2"
+			standby := w.start()
+			standby.awaitReady()
+			all = append(all, standby)
+		}
 		w.api.Step(5, 0, 0)
 		time.Sleep(time.Minute)
 		before := heap()
@@ -30,19 +45,25 @@ func TestSilentEndlessRetry(t *testing.T) {
 			w.api.Step(2, 0, 0)
 			time.Sleep(time.Second)
 			// A poll, and the three that readiness allows.
-			if elapsed > 4*w.cfg.PollInterval && !aboutKafka(i.reason()) {
-				t.Fatalf("%v after the brokers went it is not ready because %q", elapsed, i.reason())
+			for n, i := range all {
+				if elapsed > 4*w.cfg.PollInterval && !aboutKafka(i.reason()) {
+					t.Fatalf("%v after the brokers went instance %d is not ready because %q", elapsed, n, i.reason())
+				}
 			}
 		}
 		if grown := heap() - before; grown > 16<<20 {
 			t.Errorf("%d bytes more on the heap after the outage", grown)
 		}
 		time.Sleep(2 * time.Minute)
-		if !i.ready() {
-			t.Errorf("two minutes after the brokers came back it is not ready because %q", i.reason())
+		for n, i := range all {
+			if !i.ready() {
+				t.Errorf("two minutes after the brokers came back instance %d is not ready because %q", n, i.reason())
+			}
 		}
 		trials.Add(1, w.report())
-		w.must(i.stop())
+		for _, i := range all {
+			w.must(i.stop())
+		}
 	})
 }
 

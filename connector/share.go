@@ -3,6 +3,8 @@ package connector
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
@@ -51,14 +53,13 @@ func (c *Connector) takePart(ctx context.Context, orgs []*organization, t *team)
 		return err
 	}
 	partitions := topics[roleOffsets].Partitions
-	for _, o := range orgs {
-		o.telemetry.Ready(o.Name, "") // a standby that waits is ready
-	}
+	by := newStandby(orgs)
 	return membership.Run(ctx, membership.Config{
 		Connection: c.connection(c.cfg.Logger),
 		Group:      c.cfg.Kafka.GroupID,
 		Topic:      c.cfg.Kafka.OffsetsTopic,
 		Logger:     c.cfg.Logger,
+		State:      by.tell,
 	}, func(ctx context.Context, partition int32) {
 		done := make(chan struct{})
 		mine := 0
@@ -70,7 +71,11 @@ func (c *Connector) takePart(ctx context.Context, orgs []*organization, t *team)
 			// Ends with ctx, when the partition is lost; waited for below.
 			go func() {
 				t.began(o.Name)
-				t.ended(o.Name, o.own(ctx))
+				by.work(o, func() error {
+					err := o.own(ctx)
+					t.ended(o.Name, err)
+					return err
+				})
 				done <- struct{}{}
 			}()
 		}
@@ -78,6 +83,53 @@ func (c *Connector) takePart(ctx context.Context, orgs []*organization, t *team)
 			<-done
 		}
 	})
+}
+
+// standby tells of the organizations that this instance stands by for. That is as
+// good as to work for them only while it is a member of the group: who is not, takes
+// nothing over.
+type standby struct {
+	mu      sync.Mutex
+	waiting map[*organization]bool // false: at work, or ended
+	reason  string                 // why this instance is no member; empty if it is one
+}
+
+func newStandby(orgs []*organization) *standby {
+	by := &standby{waiting: map[*organization]bool{}, reason: "starting: joining the consumer group"}
+	for _, o := range orgs {
+		by.waiting[o] = true
+	}
+	return by
+}
+
+// tell takes down whether this instance is a member of the group.
+func (b *standby) tell(reason error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.reason = ""
+	if reason != nil {
+		b.reason = fmt.Sprintf("not in the consumer group: %v: %s", reason, kafka.Explain(reason))
+	}
+	for o, waits := range b.waiting {
+		if waits {
+			o.telemetry.Ready(o.Name, b.reason)
+		}
+	}
+}
+
+// work works for an organization, which tells of itself until then; also after that
+// if it ended with an error.
+func (b *standby) work(o *organization, own func() error) {
+	b.mu.Lock()
+	b.waiting[o] = false
+	b.mu.Unlock()
+	if own() != nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.waiting[o] = true
+	o.telemetry.Ready(o.Name, b.reason)
 }
 
 // own works for an organization while its partition is ours. To be fenced by who
@@ -89,7 +141,6 @@ func (o *organization) own(ctx context.Context) error {
 		err = nil
 	}
 	if err == nil {
-		o.telemetry.Ready(o.Name, "") // stands by again
 		o.log.Info("this instance stands by for the organization")
 	}
 	return err

@@ -120,6 +120,21 @@ var stops = map[string]func(w *processes) *process{
 		w.awaitStruck(kafkatest.DelayAnswer)
 		return p
 	},
+	"in a group of silent brokers": func(w *processes) *process {
+		w.extra = append(w.extra, "KAFKA_GROUP_ID="+w.c.Name("group"))
+		p := w.start(w.proxy.Brokers())
+		w.await()
+		w.proxy.Add(kafkatest.Fault{Key: kafkatest.AnyKey, Nth: kafkatest.EveryRequest, Mode: kafkatest.SwallowRequest})
+		w.awaitStruck(kafkatest.SwallowRequest)
+		return p
+	},
+	"in a group that is left without an answer": func(w *processes) *process {
+		w.extra = append(w.extra, "KAFKA_GROUP_ID="+w.c.Name("group"))
+		p := w.start(w.proxy.Brokers())
+		w.await()
+		w.proxy.Add(kafkatest.Fault{Key: kmsg.LeaveGroup.Int16(), Nth: kafkatest.EveryRequest, Mode: kafkatest.SwallowAnswer})
+		return p
+	},
 	"with a commit that is not answered": func(w *processes) *process {
 		p := w.start(w.proxy.Brokers())
 		w.await()

@@ -29,6 +29,9 @@ const (
 	sessionTimeout    = 6 * time.Second
 	heartbeatInterval = 1200 * time.Millisecond
 	rebalanceTimeout  = 20 * time.Second
+	// leaveTimeout bounds the goodbye to brokers that do not answer. Without it the
+	// next owner waits for the session to end, as it does after a crash.
+	leaveTimeout = time.Second
 )
 
 // Config says which group.
@@ -37,6 +40,10 @@ type Config struct {
 	Group      string
 	Topic      string
 	Logger     *slog.Logger
+	// State is told nil each time the group has told this instance what is its own,
+	// and the reason when it is a member no more, after all work has ended. It must
+	// not wait.
+	State func(reason error)
 }
 
 // Work is what is done for a partition while it is ours. It must return soon after
@@ -56,17 +63,23 @@ func Run(ctx context.Context, cfg Config, work Work) error {
 		kgo.SessionTimeout(sessionTimeout),
 		kgo.HeartbeatInterval(heartbeatInterval),
 		kgo.RebalanceTimeout(rebalanceTimeout),
-		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, p map[string][]int32) { m.assigned(p[cfg.Topic]) }),
+		// Called after every joining, also with nothing new.
+		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, p map[string][]int32) {
+			cfg.State(nil)
+			m.assigned(p[cfg.Topic])
+		}),
 		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, p map[string][]int32) { m.lost(p[cfg.Topic]) }),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, p map[string][]int32) { m.lost(p[cfg.Topic]) }),
+		kgo.WithHooks(outside(cfg.State)),
 	)
 	if err != nil {
 		return err
 	}
 	// Membership only: what the topic holds is read by those who own it.
 	client.PauseFetchTopics(cfg.Topic)
-	// The work ends before the group is left; Close leaves it, and finds none.
+	// The work ends before the group is left; Close finds none to leave.
 	defer client.Close()
+	defer leave(client, cfg)
 	defer m.stopAll()
 	for {
 		// Polling keeps the member alive; with all topics paused it returns errors
@@ -83,6 +96,23 @@ func Run(ctx context.Context, cfg Config, work Work) error {
 				return fmt.Errorf("taking part in consumer group %s: %w: %s", cfg.Group, failed, kafka.Explain(failed))
 			}
 		}
+	}
+}
+
+// outside tells why this instance is not in the group. kgo calls it after the
+// partitions were lost, and before it joins again.
+type outside func(reason error)
+
+// OnGroupManageError implements kgo.HookGroupManageError.
+func (o outside) OnGroupManageError(err error) { o(err) }
+
+// leave says goodbye, so that the next owner need not wait. Close would do it
+// without a bound, and a stop must not take as long as silent brokers do.
+func leave(client *kgo.Client, cfg Config) {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	if err := client.LeaveGroupContext(ctx); err != nil {
+		cfg.Logger.Warn("the consumer group was not left in order; others wait for the session to end", "group", cfg.Group, "error", err)
 	}
 }
 
