@@ -8,6 +8,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
 
 // checkFirstRun makes sure that there is nothing to go on from. To take a lost
@@ -43,13 +44,13 @@ func (s *session) checkFirstRun(ctx context.Context, meant bool) error {
 
 // checkSame refuses a cursor that speaks of other topics, or of values framed in
 // another way: consumers could not read on.
-func (s *session) checkSame(c auditlog.Cursor) error {
-	if err := s.topics.sameTopics(c); err != nil {
+func (o *organization) checkSame(c auditlog.Cursor, topics topics, values *values) error {
+	if err := topics.sameTopics(c); err != nil {
 		return err
 	}
-	if framing := s.values.framing.Name(); c.Framing != "" && c.Framing != framing {
+	if framing := values.framing.Name(); c.Framing != "" && c.Framing != framing {
 		return refuse("set SCHEMA_REGISTRY_URL as it was, or give the connector a new events topic and run `cursor set --accept-topics`",
-			"the values in %s are framed as %s, and the settings ask for %s", s.cfg.Kafka.Topic, c.Framing, framing)
+			"the values in %s are framed as %s, and the settings ask for %s", o.cfg.Kafka.Topic, c.Framing, framing)
 	}
 	return nil
 }
@@ -97,24 +98,33 @@ func (s *session) checkCursors(ctx context.Context, apiName string) error {
 	if err != nil {
 		return err
 	}
-	if name := s.otherName(cursors, apiName); name != "" {
-		return readAlready(apiName, name)
+	name, err := s.otherName(cursors, apiName)
+	if err == nil && name != "" {
+		err = readAlready(apiName, name)
 	}
-	return nil
+	return err
 }
 
 // otherName returns under which other name the cursors have the API's organization;
-// empty if under none.
-func (s *session) otherName(cursors []map[string][]byte, apiName string) string {
+// empty if under none. One that nobody can read may be of the same organization, and
+// to begin beside it would write everything again.
+func (s *session) otherName(cursors []map[string][]byte, apiName string) (string, error) {
 	for _, partition := range cursors {
 		for key, value := range partition {
+			if key == auditlog.CursorKey(s.Name) {
+				continue
+			}
 			c, err := auditlog.DecodeCursor(value)
-			if err == nil && key != auditlog.CursorKey(s.Name) && c.APIOrganization == apiName && !c.StartAnew {
-				return c.Organization
+			if err != nil {
+				return "", refuse("if a newer version wrote it, run that one; if nobody needs it, `cursor reset` with that ORGANIZATION_NAME removes it",
+					"key %.80q in the offsets topic may be the cursor of %s under another name: %w", key, apiName, err)
+			}
+			if c.APIOrganization == apiName && !c.StartAnew {
+				return c.Organization, nil
 			}
 		}
 	}
-	return ""
+	return "", nil
 }
 
 // confirmAlone looks at the other cursors once more, after ours was committed and
@@ -132,15 +142,35 @@ func (s *session) confirmAlone(ctx context.Context, apiName string) error {
 	if err != nil {
 		return err
 	}
-	name := s.otherName(cursors, apiName)
-	if name == "" {
+	name, unreadable := s.otherName(cursors, apiName)
+	if name == "" && unreadable == nil {
 		return nil
 	}
-	if err := s.kafkaLog.Commit(ctx, nil, []txlog.Change{{Key: auditlog.CursorKey(s.Name)}}); err != nil {
+	if err := s.withdraw(ctx); err != nil {
+		return err
+	}
+	if unreadable != nil {
+		return unreadable
+	}
+	return fmt.Errorf("%s is being opened under the name %s at this moment", apiName, name)
+}
+
+// withdraw makes a first run that has written no event undone. What was to start
+// anew still is.
+func (s *session) withdraw(ctx context.Context) error {
+	undone := txlog.Change{Key: auditlog.CursorKey(s.Name)}
+	if s.known != nil {
+		var err error
+		reset := window.Reset(s.Name, s.known.Cursor.Openers, auditlog.SecondOf(s.now()))
+		if undone.Value, err = reset.Encode(); err != nil {
+			return err
+		}
+	}
+	if err := s.kafkaLog.Commit(ctx, nil, []txlog.Change{undone}); err != nil {
 		return err
 	}
 	s.opened = false
-	return fmt.Errorf("%s is being opened under the name %s at this moment", apiName, name)
+	return nil
 }
 
 func isCursor(key string) bool { return strings.HasPrefix(key, auditlog.CursorKey("")) }

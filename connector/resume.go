@@ -42,7 +42,7 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 		Topic:           o.cfg.Kafka.OffsetsTopic,
 		Partition:       partition,
 		Keep:            o.keep,
-		BeforeFence:     o.beforeFence,
+		BeforeFence:     func(records map[string][]byte) error { return o.beforeFence(records, topics, values) },
 		Compression:     o.cfg.Kafka.Compression,
 		MaxMessageBytes: topics.maxMessageBytes(),
 		StopGrace:       stopGrace,
@@ -64,10 +64,17 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
-// beforeFence stops an instance that another one has replaced, before it harms it.
-func (o *organization) beforeFence(records map[string][]byte) error {
+// beforeFence stops an instance that another one has replaced, before it harms it,
+// and one whose settings will be refused: the one at work has better ones.
+func (o *organization) beforeFence(records map[string][]byte, topics topics, values *values) error {
 	found, err := decodeState(o.Name, records)
-	if err != nil || found == nil || o.shared {
+	if err != nil || found == nil {
+		return err
+	}
+	if !found.Cursor.StartAnew {
+		err = o.checkSame(found.Cursor, topics, values)
+	}
+	if err != nil || o.shared {
 		return err
 	}
 	if by, is := takenOver(found.Cursor, o.host, auditlog.SecondOf(o.now())); is {
@@ -96,7 +103,7 @@ func (s *session) begin(ctx context.Context, records map[string][]byte) error {
 	if first {
 		err = s.checkFirstRun(ctx, state != nil)
 	} else {
-		known, err = state.Cursor.Start, s.checkSame(state.Cursor)
+		known, err = state.Cursor.Start, s.checkSame(state.Cursor, s.topics, s.values)
 	}
 	if err != nil {
 		return err

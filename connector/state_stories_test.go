@@ -93,6 +93,13 @@ var refusals = map[string]struct {
 		make:   func(w *world) { w.cfg.Organizations[0].Name = "renamed" },
 		remedy: []string{"org-a is read already", "ORGANIZATION_NAME=default", "`cursor reset`"},
 	},
+	"an organization whose cursor may be an unreadable one under another name": {
+		make: func(w *world) {
+			w.put("cursor/default", []byte(`{"version":99,"api_organization":"org-a"}`))
+			w.cfg.Organizations[0].Name = "renamed"
+		},
+		remedy: []string{"cursor/default", "may be the cursor of org-a", "version 99", "`cursor reset`"},
+	},
 	"a cursor in another partition than its own": {
 		make:   func(w *world) { w.addPartitions() },
 		remedy: []string{"somebody added partitions", "`cursor reset`"},
@@ -220,6 +227,15 @@ func TestRefusedStartFencesNobody(t *testing.T) {
 			w.burst(3, 3)
 			w.awaitEqual(20 * time.Second)
 		}
+		// With the cursor of the one who runs, and a mistyped topic.
+		good := w.cfg.Kafka.Topic
+		w.cfg.Kafka.Topic = c.Name("mistyped")
+		if err := w.start().end(20 * time.Second); !errors.Is(err, connector.ErrRefused) {
+			t.Fatalf("with another topic it ended with %v", err)
+		}
+		w.cfg.Kafka.Topic = good
+		w.burst(3, 3)
+		w.awaitEqual(20 * time.Second)
 		if err := running.stop(); err != nil {
 			t.Errorf("the one who ran ended with %v", err)
 		}
