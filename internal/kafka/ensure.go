@@ -51,8 +51,8 @@ func DLQSpec(name string, partitions int32, replication int16, retention time.Du
 	return spec
 }
 
-// offsetsRecordBytes is above the largest record of the offsets topic, a thousand
-// ids of the longest kind, with what Kafka adds.
+// offsetsRecordBytes is above the largest record of the offsets topic, one of seen
+// ids, with what Kafka adds.
 const offsetsRecordBytes = 300_000
 
 // OffsetsSpec is the topic of cursors and seen ids.

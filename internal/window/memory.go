@@ -3,6 +3,7 @@ package window
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 )
@@ -24,8 +25,13 @@ type minute struct {
 	ids   []auditlog.Identity
 }
 
-// idsPerPart bounds one record of seen ids to some 40 kB.
-const idsPerPart = 1000
+// What one record of seen ids may hold: for ids as they are, some 40 kB, and for
+// those that JSON writes six times as long no more than the topic is sure to take. A
+// record above that would be refused for ever, and all writing with it.
+const (
+	idsPerPart   = 1000
+	bytesPerPart = 250_000
+)
 
 // NewMemory returns an empty memory.
 func NewMemory() *Memory {
@@ -125,14 +131,39 @@ func (m *Memory) parts(events []auditlog.Event, untimed auditlog.Second) []SeenP
 	}
 	var out []SeenPart
 	for of, names := range byMinute {
-		n := 0
-		for chunk := range slices.Chunk(names, idsPerPart) {
-			out = append(out, SeenPart{Bucket: m.nextPart(of, n), Names: chunk})
-			n++
+		for n := 0; len(names) > 0; n++ {
+			fit := fitting(names)
+			out = append(out, SeenPart{Bucket: m.nextPart(of, n), Names: names[:fit]})
+			names = names[fit:]
 		}
 	}
 	slices.SortFunc(out, func(a, b SeenPart) int { return compareBuckets(a.Bucket, b.Bucket) })
 	return out
+}
+
+// fitting returns how many of the names go into one record, at least one.
+func fitting(names []string) int {
+	size := 0
+	for n, name := range names {
+		if size += encodedLen(name); n == idsPerPart || n > 0 && size > bytesPerPart {
+			return n
+		}
+	}
+	return len(names)
+}
+
+// encodedLen is how long the name may get in JSON, with its quotes and comma: what
+// is escaped, as six bytes.
+func encodedLen(name string) int {
+	n := len(`"",`)
+	for i := range len(name) {
+		if c := name[i]; c < ' ' || c > '~' || strings.IndexByte(`"\<>&`, c) >= 0 {
+			n += 6
+			continue
+		}
+		n++
+	}
+	return n
 }
 
 // forgettable returns the stored parts that no read will need again under the
