@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -76,7 +77,7 @@ func (c Connection) Options() ([]kgo.Opt, error) {
 		kgo.MetadataMinAge(metadataMinAge),
 		// A dialer of our own rather than DialTLSConfig, so that certificates
 		// that were renewed on disk are used by the next connection.
-		kgo.Dialer(c.dial),
+		kgo.Dialer(c.dialer()),
 	}
 	mechanism, err := c.SASL.mechanism()
 	if err != nil {
@@ -92,6 +93,18 @@ func (c Connection) Options() ([]kgo.Opt, error) {
 		opts = append(opts, kgo.WithHooks(c.Metrics))
 	}
 	return opts, nil
+}
+
+// dialer returns how one client dials.
+func (c Connection) dialer() func(ctx context.Context, network, addr string) (net.Conn, error) {
+	known := new(atomic.Bool)
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := c.dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return &answering{Conn: conn, known: known}, nil
+	}
 }
 
 func (c Connection) dial(ctx context.Context, network, addr string) (net.Conn, error) {

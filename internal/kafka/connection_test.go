@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"log/slog"
 	"math/big"
 	"net"
@@ -26,6 +27,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 )
@@ -146,6 +148,47 @@ func TestTLS(t *testing.T) {
 		must(t, os.WriteFile(file, ca.pem(), 0o600))
 		must(t, cl.Ping(t.Context()))
 	})
+}
+
+// Something that stands before a dead broker, such as a load balancer, may take the
+// connection and close it. Once a broker has answered, the others are asked. Before
+// that it is told at once, as it may be the settings.
+func TestDeadBrokerBehindABalancer(t *testing.T) {
+	dead, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer dead.Close()
+	go func() { // ends with its listener
+		for {
+			conn, err := dead.Accept()
+			if err != nil {
+				return
+			}
+			conn.Close()
+		}
+	}()
+	var balanced atomic.Bool
+	conn := connection(cluster(t, kfake.NumBrokers(3)))
+	conn.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if addr == conn.Brokers[0] && balanced.Load() {
+			addr = dead.Addr().String()
+		}
+		return new(net.Dialer).DialContext(ctx, network, addr)
+	}
+	for range 5 {
+		balanced.Store(false)
+		cl := client(t, conn)
+		for n := range 5 { // of any broker
+			req := kmsg.NewPtrMetadataRequest()
+			if _, err := req.RequestWith(deadline(t, 10*time.Second), cl); err != nil {
+				t.Fatalf("request %d, with one broker of %d gone: %v", n, len(conn.Brokers), err)
+			}
+			balanced.Store(true)
+		}
+	}
+	alone := kafka.Connection{Brokers: []string{dead.Addr().String()}, ClientID: "test"}
+	if err := client(t, alone).Ping(deadline(t, 10*time.Second)); err == nil || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("of a broker that never answered: %v", err)
+	}
 }
 
 func TestDialIsUsed(t *testing.T) {
