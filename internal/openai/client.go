@@ -37,7 +37,7 @@ type Config struct {
 	OnRateLimited func(wait time.Duration)
 	// MaxBodyBytes bounds a page after decompression; default 32 MiB. A larger
 	// page is asked for again with half the events, down to one, before it is an
-	// error.
+	// error. One page of history at a time may be larger than 2 MiB.
 	MaxBodyBytes int64
 	// Timeout bounds one request, from its start to the end of the body; default
 	// 30 s.

@@ -47,6 +47,9 @@ type Limiter struct {
 	// ceiling and share hold RequestsPerMinute; nil without one. History takes
 	// from share first, so that it can never make a queue at the ceiling.
 	ceiling, share *rate.Limiter
+	// large holds one for each class while a body of that class is large. The head
+	// has its own, so that it never waits for history.
+	large [2]chan struct{}
 
 	mu          sync.Mutex // guards what follows, never held while waiting
 	pace        pace
@@ -66,6 +69,9 @@ func NewLimiter(cfg LimiterConfig) *Limiter {
 		cfg.Concurrency = math.MaxInt32
 	}
 	l := &Limiter{now: cfg.Now, pace: newPace(cfg.Concurrency), changed: make(chan struct{})}
+	for class := range l.large {
+		l.large[class] = make(chan struct{}, 1)
+	}
 	if perMinute := float64(cfg.RequestsPerMinute); perMinute > 0 {
 		// One at a time: a burst on top would break the ceiling.
 		l.ceiling = rate.NewLimiter(rate.Limit(perMinute/60), 1)
@@ -97,6 +103,9 @@ func (l *Limiter) Allowed() int {
 	defer l.mu.Unlock()
 	return l.pace.allowed()
 }
+
+// largeBody returns the permit for a large body of the class, not taken yet.
+func (l *Limiter) largeBody(class Class) permit { return permit{slot: l.large[class]} }
 
 // pause keeps everybody waiting for d from now on, and returns by how much that
 // is longer than before.

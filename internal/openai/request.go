@@ -2,13 +2,9 @@ package openai
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
-	"sync"
 	"time"
 )
 
@@ -49,12 +45,14 @@ func (c *Client) exchange(ctx context.Context, r request, key string) (answer, e
 	a := answer{asked: begin, took: c.cfg.Now().Sub(begin), organization: res.Header.Get("Openai-Organization")}
 	a.date, _ = http.ParseTime(res.Header.Get("Date")) // zero if it cannot be read
 
+	large := c.cfg.Limiter.largeBody(r.Class)
+	defer large.release()
 	if code != http.StatusOK {
 		// Whatever of the body can be read is good enough for an error.
-		body, _ := readBody(res, errorBodyBytes)
+		body, _ := readBody(ctx, res, errorBodyBytes, &large)
 		return answer{}, classify(res, body, key, r.after != "", c.cfg.Now())
 	}
-	body, err := readBody(res, c.cfg.MaxBodyBytes)
+	body, err := readBody(ctx, res, c.cfg.MaxBodyBytes, &large)
 	if err == nil {
 		a.bytes = len(body)
 		if a.listing, err = parsePage(body, r.Scope); err == nil {
@@ -108,59 +106,4 @@ func quotable(body []byte, key string) string {
 		return excerpt([]byte(message), key)
 	}
 	return excerpt(body, key)
-}
-
-// What reading bodies needs again and again.
-var (
-	buffers     = sync.Pool{New: func() any { return new(bytes.Buffer) }}
-	gzipReaders = sync.Pool{New: func() any { return new(gzip.Reader) }}
-)
-
-// pooledBytes is the size above which a buffer is not kept for the next page.
-const pooledBytes = 1 << 20
-
-// readError says that a body could not be read to its end.
-type readError struct{ err error }
-
-func (e *readError) Error() string { return "reading the answer: " + e.err.Error() }
-
-func (e *readError) Unwrap() error { return e.err }
-
-// readBody reads and decompresses a body of at most limit bytes. A body that is
-// cut, or a gzip stream that is damaged, is a readError; one longer than the limit
-// is errTooLarge, with what came up to it.
-func readBody(res *http.Response, limit int64) ([]byte, error) {
-	var from io.Reader = res.Body
-	switch encoding := res.Header.Get("Content-Encoding"); encoding {
-	case "", "identity":
-	case "gzip":
-		z := gzipReaders.Get().(*gzip.Reader)
-		defer gzipReaders.Put(z)
-		if err := z.Reset(res.Body); err != nil {
-			if errors.Is(err, io.EOF) {
-				err = io.ErrUnexpectedEOF // nothing came: that is no end
-			}
-			return nil, &readError{err}
-		}
-		from = z
-	default:
-		return nil, fmt.Errorf("the answer is encoded as %q, which was not asked for", encoding)
-	}
-	buf := buffers.Get().(*bytes.Buffer)
-	defer func() {
-		if buf.Cap() <= pooledBytes {
-			buf.Reset()
-			buffers.Put(buf)
-		}
-	}()
-	n, err := buf.ReadFrom(io.LimitReader(from, limit+1))
-	switch {
-	case err != nil:
-		err = &readError{err}
-	case n > limit:
-		err = fmt.Errorf("%w of %d bytes", errTooLarge, limit)
-	}
-	// A copy of just the size: the events point into it for as long as they wait
-	// to be written.
-	return bytes.Clone(buf.Bytes()), err
 }
