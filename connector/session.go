@@ -61,6 +61,7 @@ func (s *session) work(ctx context.Context) error {
 	group.Go(func() error { return s.pollHead(ctx, polled) })
 	group.Go(func() error { return s.readHistory(ctx, history) })
 	group.Go(func() error { return s.walkFully(ctx, walks) })
+	group.Go(func() error { return s.watchSleep(ctx) })
 	return group.Wait()
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"maps"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafkatest"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
 )
 
 // A process is stopped with SIGSTOP inside a transaction, another one takes over,
@@ -87,6 +89,48 @@ func sleeper(t *testing.T, w *processes, n int, past time.Duration) kafkatest.Re
 		t.Errorf("the second one's exit code is %d\n%s", code, second.log.String())
 	}
 	return report
+}
+
+// A process that has nothing to write is stopped with SIGSTOP, another one takes
+// over, and the sleeper wakes up. It learns that at once, and not at its next cursor,
+// which may be ten minutes away.
+func TestIdleSleeperIsReplaced(t *testing.T) {
+	t.Parallel() // it sleeps
+	c := kafkatest.Real(t)
+	for _, where := range []string{"between two polls", "in a request"} {
+		t.Run(where, func(t *testing.T) {
+			t.Parallel()
+			idleSleeper(t, newProcesses(t, c), where == "in a request")
+		})
+	}
+}
+
+func idleSleeper(t *testing.T, w *processes, inRequest bool) {
+	sleeper := w.start(w.c.Brokers())
+	w.await()
+	if inRequest {
+		w.api.SetFaults(map[simulator.Fault]float64{simulator.Hang: 1})
+	}
+	w.awaitAPI()
+	sleeper.signal(syscall.SIGSTOP)
+	w.api.SetFaults(nil)
+	second := w.start(w.c.Brokers())
+	w.until("the second one takes over", func() bool { return strings.Contains(second.log.String(), "opened") })
+	time.Sleep(16 * time.Second) // longer than a busy host is late
+	before := w.ends()
+	sleeper.signal(syscall.SIGCONT)
+	if code := sleeper.exit(15 * time.Second); code != exitFenced {
+		t.Errorf("exit code %d\n%s", code, sleeper.log.String())
+	}
+	if after := w.ends(); !maps.Equal(before, after) {
+		t.Errorf("the topics ended at %v, and at %v after the sleeper woke up", before, after)
+	}
+	w.api.Step(20, 0, 0)
+	w.await()
+	second.signal(syscall.SIGTERM)
+	if code := second.exit(stopLimit); code != exitDone {
+		t.Errorf("the second one's exit code is %d\n%s", code, second.log.String())
+	}
 }
 
 // A crash loop: the process is killed inside its transaction, again and again. Each

@@ -1,0 +1,50 @@
+package connector
+
+import (
+	"context"
+	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
+)
+
+const (
+	// sleepLook is how often the clock is looked at.
+	sleepLook = 5 * time.Second
+	// sleepMost is how much later than that counts as sleep. A busy host is late by
+	// less; a takeover takes about as long.
+	sleepMost = 10 * time.Second
+)
+
+// watchSleep writes the cursor when this process slept: it was stopped, or its host
+// was. Another instance may have taken over meanwhile, and without a write a quiet
+// log would not learn that for ten minutes, and be ready all that time.
+//
+// It looks by the clock on the wall, since the other one stands still while a host
+// sleeps. A clock that is put forward looks the same, and costs one write.
+func (s *session) watchSleep(ctx context.Context) error {
+	for {
+		began := s.now().Round(0)
+		if wait(ctx, sleepLook) != nil {
+			return nil // told to stop
+		}
+		slept := s.now().Round(0).Sub(began) - sleepLook
+		if slept <= sleepMost {
+			continue
+		}
+		s.log.Warn("this process slept; the cursor is written, to see whether somebody took over", "slept", slept.Round(time.Second))
+		if err := s.commitCursor(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// commitCursor writes the cursor as it is.
+func (s *session) commitCursor(ctx context.Context) error {
+	for {
+		r := read{Batch: window.Batch{From: s.cursor().Floor}, must: true}
+		// Discarded: the floor rose since it was looked at.
+		if discarded, err := s.commit(ctx, r); err != nil || !discarded {
+			return err
+		}
+	}
+}
