@@ -179,7 +179,7 @@ func (s *session) tellPositions() {
 		if pos.Live != 0 {
 			p.Live[string(scope)] = pos.Live.Time()
 		}
-		if pos.Deep != 0 {
+		if pos.Deep != 0 && s.policy.DeepLookback > 0 {
 			p.Deep[string(scope)] = pos.Deep.Time()
 		}
 		if pos.State == auditlog.StateOn && (p.LastSuccess.IsZero() || h.succeeded.Before(p.LastSuccess)) {

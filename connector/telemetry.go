@@ -52,7 +52,7 @@ type LatestEvent struct {
 // Positions says how far an organization is. Zero times are not known yet.
 type Positions struct {
 	Live           map[string]time.Time // by scope: last complete walk of the head
-	Deep           map[string]time.Time // by scope: last complete walk of the deep past
+	Deep           map[string]time.Time // by scope: last complete walk of the deep past; empty if that is off
 	LastSuccess    time.Time            // last successful sweep of the head
 	BackfillTo     time.Time            // history is read up to here
 	BackfillTarget time.Time            // and wanted up to here

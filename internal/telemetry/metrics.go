@@ -46,7 +46,7 @@ type metrics struct {
 	commits, requests, rateLimited                 *prometheus.CounterVec
 	commitTook, requestTook, delay                 *prometheus.HistogramVec
 	newest, success, live, backfill, target, leads *prometheus.GaugeVec
-	skew                                           *prometheus.GaugeVec
+	skew, deep                                     *prometheus.GaugeVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -80,6 +80,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		newest:      gauge("newest_event_timestamp_seconds", "effective_at of the newest event committed.", "organization"),
 		success:     gauge("last_success_timestamp_seconds", "Time of the last successful sweep of the head.", "organization"),
 		live:        gauge("live_position_timestamp_seconds", "Time at which the last complete walk of the head began.", "organization", "scope"),
+		deep:        gauge("deep_position_timestamp_seconds", "Time at which the last complete walk of the deep past began.", "organization", "scope"),
 		backfill:    gauge("backfill_position_timestamp_seconds", "History is read up to this time.", "organization"),
 		target:      gauge("backfill_target_timestamp_seconds", "History is wanted up to this time.", "organization"),
 		skew:        gauge("api_clock_skew_seconds", "The API's clock less this host's.", "organization"),

@@ -35,6 +35,7 @@ type OrganizationStatus struct {
 	History          *HistoryStatus         `json:"history,omitempty"`
 	Scopes           map[string]ScopeStatus `json:"scopes"`
 	SeenIDs          int                    `json:"seen_ids"`
+	Warnings         []string               `json:"warnings,omitempty"`
 	Counts           Counts                 `json:"since_start"`
 
 	latest []connector.LatestEvent
@@ -85,6 +86,7 @@ func (o *organization) status(name string, now time.Time, limit time.Duration) O
 		Scopes: make(map[string]ScopeStatus), SeenIDs: p.SeenIDs, Counts: o.counts, latest: slices.Clone(o.latest),
 	}
 	s.Ready = s.Reason == ""
+	s.Warnings = o.warnings(now)
 	if h := o.progress; h.Events > 0 {
 		s.History = &HistoryStatus{h.Events, h.Requests, math.Round(h.PerSecond()*10) / 10, int64(h.Left / time.Second)}
 	}

@@ -207,6 +207,11 @@ func (t *Telemetry) Positions(name string, p connector.Positions) {
 		setTime(t.metrics.target, p.BackfillTarget, name)
 		for _, scope := range scopes {
 			setTime(t.metrics.live, p.Live[scope], name, scope)
+			if p.ScopeStates[scope] == "on" {
+				setTime(t.metrics.deep, p.Deep[scope], name, scope)
+			} else {
+				t.metrics.deep.DeleteLabelValues(name, scope) // nobody reads it, so it is not late
+			}
 		}
 	})
 }
@@ -231,6 +236,8 @@ func (t *Telemetry) Leading(name string, leads bool) {
 		value := 0.0
 		if leads {
 			value = 1
+		} else {
+			t.metrics.deep.DeletePartialMatch(prometheus.Labels{"organization": name}) // it is for the one that leads
 		}
 		t.metrics.leads.WithLabelValues(name).Set(value)
 	})
