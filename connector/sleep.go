@@ -8,7 +8,8 @@ import (
 )
 
 const (
-	// sleepLook is how often the clock is looked at.
+	// sleepLook is how often the clock is looked at, or with every poll if that is
+	// seldomer.
 	sleepLook = 5 * time.Second
 	// sleepMost is how much later than that counts as sleep. A busy host is late by
 	// less; a takeover takes about as long.
@@ -22,12 +23,13 @@ const (
 // It looks by the clock on the wall, since the other one stands still while a host
 // sleeps. A clock that is put forward looks the same, and costs one write.
 func (s *session) watchSleep(ctx context.Context) error {
+	look := max(sleepLook, s.cfg.PollInterval)
 	for {
 		began := s.now().Round(0)
-		if wait(ctx, sleepLook) != nil {
+		if wait(ctx, look) != nil {
 			return nil // told to stop
 		}
-		slept := s.now().Round(0).Sub(began) - sleepLook
+		slept := s.now().Round(0).Sub(began) - look
 		if slept <= sleepMost {
 			continue
 		}
