@@ -156,6 +156,7 @@ func (e enemy) meet(t *testing.T, w *world, fault simulator.Fault) {
 	}
 	const lasts = 5 * time.Minute
 	w.cfg.PollInterval = 30 * time.Second
+	w.cfg.DeepLookback = 0 // no deep walk mends what the head has lost
 	began := time.Now()
 	w.backfill(began.Add(-3 * 24 * time.Hour))
 	w.api.Generate(300, w.since, auditlog.SecondOf(began))
@@ -192,6 +193,9 @@ func (e enemy) meet(t *testing.T, w *world, fault simulator.Fault) {
 		case !e.harmless && len(r.Missing) == 0:
 			t.Errorf("restarted %v: the fault harmed nothing", restarted)
 		}
+		// Longer than the lookback: what lies before a position that moved without
+		// being read is lost.
+		time.Sleep(2 * w.cfg.Lookback)
 		w.api.SetFaults(nil)
 		time.Sleep(4 * time.Minute) // two as told, or the longest pause between tries
 		if r := w.report(); !r.OK() {
@@ -203,6 +207,10 @@ func (e enemy) meet(t *testing.T, w *world, fault simulator.Fault) {
 	}
 	w.must(i.stop())
 }
+
+// beyondLookback makes the lookback shorter than what goes wrong, and leaves no deep
+// walk to mend it: what lies before a position that moved without being read is lost.
+func (w *world) beyondLookback() { w.cfg.Lookback, w.cfg.DeepLookback = time.Minute, 0 }
 
 // readiness is as /readyz tells it: by what failed, and by how long ago the head
 // was last read.
@@ -224,12 +232,14 @@ func TestEnemyAPIAllAtOnce(t *testing.T) {
 		delete(faults, simulator.EndlessBody) // these two alone would take most of the time
 		delete(faults, simulator.GzipBomb)
 		began := time.Now()
+		w.cfg.PollInterval = 2 * time.Minute
+		w.beyondLookback()
 		w.backfill(began.Add(-30 * 24 * time.Hour))
 		w.api.Generate(5000, w.since, auditlog.SecondOf(began))
 		w.api.SetFaults(faults)
 		i := w.start()
 		for range 60 {
-			w.api.Step(20, 0.1, time.Minute)
+			w.api.Step(20, 0.1, 50*time.Second)
 			time.Sleep(time.Minute)
 		}
 		w.api.SetFaults(nil)
@@ -343,7 +353,7 @@ func TestVanishedCursor(t *testing.T) {
 		w.backfill(time.Now().Add(-time.Hour))
 		i := w.start()
 		for range 5 {
-			w.burst(250, 30)
+			w.burst(250, 500)
 			time.Sleep(time.Minute) // now they are written
 			left.Store(3)           // of what the full walks go on behind
 			time.Sleep(4 * time.Minute)

@@ -123,6 +123,7 @@ func TestSilentStall(t *testing.T) {
 	} {
 		t.Run(string(fault), func(t *testing.T) {
 			inBubble(t, simulator.Config{RetryAfter: 2 * time.Minute}, func(t *testing.T, w *world) {
+				w.beyondLookback()
 				w.since = auditlog.SecondOf(time.Now())
 				i := w.start()
 				i.awaitReady()
