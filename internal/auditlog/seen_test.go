@@ -145,3 +145,33 @@ func FuzzParseBucketKey(f *testing.F) {
 		}
 	})
 }
+
+// A value that is read can be written and read again, as the same ids. One that cannot
+// be read says why in a way that a start knows.
+func FuzzDecodeSeen(f *testing.F) {
+	for _, seed := range []string{
+		`{"version":1,"ids":["audit_log-1","sha256:00"]}`, `{"version":2,"ids":["a"]}`, `{"version":1,"ids":[null]}`,
+		`{"version":1,"ids":[""]}`, `{"version":1,"ids":["\ud800"]}`, `{"version":1,"ids":["a"],"ids":["b"]}`, `{"version":1,"ids":[]}`, `[]`, ``,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, value []byte) {
+		names, err := auditlog.DecodeSeen(value)
+		if err != nil {
+			if !errors.Is(err, auditlog.ErrUnreadableSeen) && !errors.Is(err, auditlog.ErrNewerCursor) || len(names) > 0 {
+				t.Fatalf("%q, with the error %v", names, err)
+			}
+			return
+		}
+		if len(names) == 0 {
+			t.Fatal("a record of no ids is read without an error")
+		}
+		again, err := auditlog.EncodeSeen(names)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := auditlog.DecodeSeen(again); err != nil || !slices.Equal(got, names) {
+			t.Fatalf("%q is written as %s, which is read as %q, %v", names, again, got, err)
+		}
+	})
+}
