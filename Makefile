@@ -62,7 +62,7 @@ KAFKA_VERSIONS := 4.3.1 3.9.2
 torture: ## the long form of the tests of faults, on two versions of Kafka, and their table (an hour)
 	@report=$$(mktemp); status=0; \
 	for version in $(TORTURE_KAFKA); do \
-		TORTURE=full KAFKA_VERSION=$$version TEST_REPORT=$$report CGO_ENABLED=0 go run ./internal/kafkatest/localkafka -- \
+		TORTURE=full REQUIRE_KAFKA=1 KAFKA_VERSION=$$version TEST_REPORT=$$report CGO_ENABLED=0 go run ./internal/kafkatest/localkafka -- \
 			go test -count=1 -timeout 2h -p 1 $(TESTFLAGS) -run '^Test($(TORTURE_TESTS))$$' ./connector ./cmd/openai-audit-kafka || status=1; \
 	done; \
 	go run ./internal/kafkatest/localkafka -faults $$report || status=1; \
