@@ -113,7 +113,7 @@ func (w *processes) victim(round int) (*kafkatest.Node, string) {
 	w.t.Helper()
 	var id int32
 	var is string
-	switch round % 4 {
+	switch round {
 	case 0:
 		is = "the coordinator of the transactions"
 		for _, coordinator := range w.c.Admin().FindTxnCoordinators(w.t.Context(), w.topics[2]+"/default") {
@@ -121,12 +121,12 @@ func (w *processes) victim(round int) (*kafkatest.Node, string) {
 			id = coordinator.NodeID
 		}
 	case 1, 2:
-		topic := w.topics[2*(round%4-1)]
+		topic := w.topics[2*(round-1)]
 		is = "the leader of " + topic
 		id = w.partition(topic).Leader
 	default:
 		is = "the next one in turn"
-		id = int32(1 + round/4%3)
+		id = int32(1 + round%3) // from 1 on, in round 3
 	}
 	return w.c.Node(int(id) - 1), is
 }
