@@ -44,6 +44,11 @@ func outlastBrokers(t *testing.T, trials *kafkatest.Trials, group string) {
 		for elapsed := time.Duration(0); elapsed < outage; elapsed += time.Second {
 			w.api.Step(2, 0, 0)
 			time.Sleep(time.Second)
+			if elapsed%(30*time.Second) == 0 {
+				if grown := heap() - before; grown > 16<<20 {
+					t.Fatalf("%v after the brokers went there are %d bytes more on the heap", elapsed, grown)
+				}
+			}
 			// A poll, and the three that readiness allows.
 			for n, i := range all {
 				if elapsed > 4*w.cfg.PollInterval && !aboutKafka(i.reason()) {
