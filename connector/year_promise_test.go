@@ -126,8 +126,7 @@ func (p *promise) found(shown time.Time, tenant bool) time.Time {
 	return always
 }
 
-// absences are when the tenant's events were forbidden, or not asked for. A clock
-// that is read twice may differ by a poll.
+// absences are when the tenant's events were forbidden, or not asked for.
 func (p *promise) absences() []span {
 	out := slices.Clone(p.absent)
 	for _, s := range p.sessions {
