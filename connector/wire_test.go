@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
@@ -27,7 +30,10 @@ type storm struct {
 	dark     time.Duration
 	lasts    time.Duration
 	restarts int  // of the connector, in the middle of it
-	waitsOut bool // what was swallowed is waited for; else the network comes back with new connections
+	copies   bool // the events are written as JSON and OCSF too
+	// partitions is how many the topics of events have.
+	partitions int32
+	waitsOut   bool // what was swallowed is waited for; else the network comes back with new connections
 }
 
 // newStorm draws a storm. Requests that end a transaction or write in it are drawn
@@ -64,6 +70,7 @@ func newStorm(seed uint64) storm {
 	for range 1 + rng.IntN(3) {
 		s.modes = append(s.modes, all[rng.IntN(len(all))])
 	}
+	s.copies, s.partitions = rng.IntN(3) == 0, 1+rng.Int32N(3)
 	return s
 }
 
@@ -74,8 +81,8 @@ func (s storm) String() string {
 	if s.key != kafkatest.AnyKey {
 		name = kmsg.NameForKey(s.key)
 	}
-	return fmt.Sprintf("seed %d: one in %d of %s, %v, delay %v, dark %v, for %v, %d restarts", s.seed, s.oneIn, name, s.modes,
-		s.delay, s.dark, s.lasts, s.restarts)
+	return fmt.Sprintf("seed %d: one in %d of %s, %v, delay %v, dark %v, for %v, %d restarts, %d partitions, copies %v", s.seed, s.oneIn, name, s.modes,
+		s.delay, s.dark, s.lasts, s.restarts, s.partitions, s.copies)
 }
 
 // TestWireFaults runs the connector through a proxy that cuts, delays and swallows
@@ -85,7 +92,7 @@ func TestWireFaults(t *testing.T) {
 	c := kafkatest.SharedReal(t)
 	trials := kafkatest.NewTrials(t, c.Backend(), "wire: cut, delayed, swallowed at random")
 	var calm atomic.Int32
-	seeds := kafkatest.Seeds(t, kafkatest.Runs(t, 12, 300))
+	seeds := kafkatest.Seeds(t, kafkatest.Runs(t, 12, 400))
 	t.Run("seeds", func(t *testing.T) {
 		for _, seed := range seeds {
 			t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -110,9 +117,14 @@ func TestWireFaults(t *testing.T) {
 func weather(t *testing.T, s storm) (r kafkatest.Report, strikes int) {
 	c := kafkatest.SharedReal(t)
 	w := newQuickWorld(t, c, simulator.Config{Seed: s.seed, Latency: time.Millisecond})
+	if s.copies {
+		w.cfg.Kafka.JSONTopic, w.cfg.Kafka.OCSFTopic = w.cfg.Kafka.Topic+".json", w.cfg.Kafka.Topic+".ocsf"
+	}
 	// Made beforehand, with one partition of offsets: three hundred runs share one
 	// broker.
-	w.cluster.CreateTopic(w.cfg.Kafka.Topic, 1, map[string]string{"retention.ms": "-1"})
+	for _, topic := range w.eventTopics() {
+		w.cluster.CreateTopic(topic, s.partitions, map[string]string{"retention.ms": "-1"})
+	}
 	w.cluster.CreateTopic(w.cfg.Kafka.DLQTopic, 1, map[string]string{"retention.ms": "-1"})
 	w.cluster.CreateTopic(w.cfg.Kafka.OffsetsTopic, 1, map[string]string{"cleanup.policy": "compact"})
 	t.Cleanup(w.dropTopics)
@@ -141,10 +153,36 @@ func weather(t *testing.T, s storm) (r kafkatest.Report, strikes int) {
 	r, i = w.settled(i, 2*time.Minute)
 	t.Logf("%v; %v", r, w.proxy.Strikes())
 	w.mayBeFenced(i.stop())
+	w.wantCopies()
 	for _, n := range w.proxy.Strikes() {
 		strikes += n
 	}
 	return r, strikes
+}
+
+// eventTopics are the topic of events and those of their copies.
+func (w *world) eventTopics() []string {
+	all := []string{w.cfg.Kafka.Topic, w.cfg.Kafka.JSONTopic, w.cfg.Kafka.OCSFTopic}
+	return slices.DeleteFunc(all, func(name string) bool { return name == "" })
+}
+
+// wantCopies fails unless each topic of copies holds each event that the topic of
+// events does, as often, under the same key.
+func (w *world) wantCopies() {
+	w.t.Helper()
+	var want map[string]int
+	for n, topic := range w.eventTopics() {
+		got := map[string]int{}
+		for _, r := range w.cluster.Read(w.t, topic, kgo.ReadCommitted()) {
+			got[string(r.Key)]++
+		}
+		if n == 0 {
+			want = got
+		}
+		if diff := cmp.Diff(want, got); diff != "" || len(got) == 0 {
+			w.t.Errorf("%s does not hold the events, each as often (-events +copies):\n%s", topic, diff)
+		}
+	}
 }
 
 // settled waits until the topic equals the API, and a moment longer for what must
@@ -198,7 +236,7 @@ func (w *world) dropTopics() {
 		return
 	}
 	// The test's own context has ended.
-	_, err := w.cluster.Admin().DeleteTopics(context.Background(), w.cfg.Kafka.Topic, w.cfg.Kafka.DLQTopic, w.cfg.Kafka.OffsetsTopic)
+	_, err := w.cluster.Admin().DeleteTopics(context.Background(), append(w.eventTopics(), w.cfg.Kafka.DLQTopic, w.cfg.Kafka.OffsetsTopic)...)
 	if err != nil {
 		w.t.Logf("deleting the topics: %v", err)
 	}
