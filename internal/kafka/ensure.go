@@ -86,13 +86,13 @@ func Ensure(ctx context.Context, client *kgo.Client, specs []TopicSpec, create b
 		names[i] = spec.Name
 	}
 	topics, err := Describe(ctx, client, names...)
+	if err == nil && !create && len(without(specs, topics)) > 0 {
+		topics, err = lookAgain(ctx, client, specs, names)
+	}
 	if err != nil {
 		return nil, err
 	}
 	missing := without(specs, topics)
-	if len(missing) > 0 && !create {
-		return nil, &MissingTopicsError{Specs: missing}
-	}
 	for _, spec := range missing {
 		if err := makeTopic(ctx, kadm.NewClient(client), spec); err != nil {
 			return nil, err
@@ -116,6 +116,33 @@ func without(specs []TopicSpec, topics map[string]Topic) []TopicSpec {
 		_, ok := topics[s.Name]
 		return ok
 	})
+}
+
+// unheardOf is for how long a topic is missing before that is believed: a broker
+// that has just started may not have heard of it, and a missing topic ends the process.
+const unheardOf = 5 * time.Second
+
+// lookAgain returns the topics, or a *MissingTopicsError if one is still missing
+// after a while.
+func lookAgain(ctx context.Context, client *kgo.Client, specs []TopicSpec, names []string) (map[string]Topic, error) {
+	for began := time.Now(); ; {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(metadataMinAge): // sooner, the client would answer from memory
+		}
+		topics, err := Describe(ctx, client, names...)
+		if err != nil {
+			return nil, err
+		}
+		missing := without(specs, topics)
+		if len(missing) == 0 {
+			return topics, nil
+		}
+		if time.Since(began) > unheardOf {
+			return nil, &MissingTopicsError{Specs: missing}
+		}
+	}
 }
 
 // makeTopic makes a topic. If somebody else does so first it is nil: what they

@@ -90,6 +90,22 @@ func TestEnsureNamesTheCommandWhenItMayNotMakeTopics(t *testing.T) {
 	}
 }
 
+// A broker that has just started may not know a topic yet.
+func TestEnsureLooksAgainForATopic(t *testing.T) {
+	c := cluster(t)
+	must(t, c.CreateTopic("events", 1, map[string]string{"cleanup.policy": "delete"}))
+	late := time.AfterFunc(time.Second, func() {
+		must(t, c.CreateTopic("dlq", 1, map[string]string{"cleanup.policy": "delete"}))
+		must(t, c.CreateTopic("offsets", 16, map[string]string{"cleanup.policy": "compact"}))
+	})
+	defer late.Stop()
+	got, err := kafka.Ensure(t.Context(), client(t, connection(c)), specs(), false)
+	must(t, err)
+	if len(got) != 3 {
+		t.Errorf("got %+v", got)
+	}
+}
+
 func TestCommandOfADurableTopic(t *testing.T) {
 	want := "kafka-topics.sh --bootstrap-server BROKER --create --topic o --partitions 1 --replication-factor 3" +
 		" --config cleanup.policy=delete --config min.insync.replicas=2 --config retention.ms=-1 --config unclean.leader.election.enable=false"
