@@ -111,8 +111,14 @@ func TestThreeNodes(t *testing.T) {
 	if err := c.Node(1).Pause(); err != nil {
 		t.Fatal(err)
 	}
-	if answers(t, c, c.Node(1)) || !c.Node(1).Running() {
-		t.Error("a paused node answers, or is gone")
+	// A signal is on its way for a moment on a busy machine.
+	for tries := 0; answers(t, c, c.Node(1)); tries++ {
+		if tries == 5 {
+			t.Fatal("a paused node answers")
+		}
+	}
+	if !c.Node(1).Running() {
+		t.Error("a paused node is gone")
 	}
 	if err := c.Node(1).Resume(); err != nil {
 		t.Fatal(err)
