@@ -18,11 +18,14 @@ const fetchTries = 5
 // fetchWindow reads a window to its end, and gives its parts to the slot: one,
 // unless it is a single second that is too dense for one transaction. What may
 // pass is tried again; the walk begins anew each time.
-func (s *session) fetchWindow(ctx context.Context, st stretch, sl *slot) fetched {
-	res := fetched{slot: sl}
+func (s *session) fetchWindow(ctx context.Context, st stretch, sl *slot) (res fetched) {
+	res.slot = sl
+	began, pages := s.now(), 0
+	defer func() { res.page = s.now().Sub(began) / time.Duration(max(1, pages)) }()
 	for attempt := 1; ; attempt++ {
 		f := &fetch{session: s, stretch: st, slot: sl, known: map[auditlog.Identity]struct{}{}, began: auditlog.MaxSecond}
 		err := f.run(ctx)
+		pages += f.pages
 		switch {
 		case err == nil:
 			res.events, res.bytes = f.events, f.allBytes
@@ -65,6 +68,7 @@ type fetch struct {
 	bytes    int // of the part
 	allBytes int
 	events   int
+	pages    int
 	estimate int
 	began    auditlog.Second
 }
@@ -129,6 +133,7 @@ func (f *fetch) walk(ctx context.Context, scope auditlog.Scope, page func(openai
 			return err
 		}
 		f.notePage(p)
+		f.pages++
 		f.began = min(f.began, p.Began)
 		if err := page(p); err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
@@ -22,8 +23,10 @@ const (
 	// aheadWindows is how many windows that are fetched may wait for their commit
 	// before no other is begun. More gain nothing where the commits are what takes
 	// long: what waits is what the garbage collector has to look through, again and
-	// again. Where the API takes long, none wait.
+	// again. Where the API takes long, some wait for the oldest, which had one page
+	// more than they, and none of its requests must go unasked for that.
 	aheadWindows = 3
+	slowPage     = 75 * time.Millisecond // from here on the API takes long
 )
 
 // weigh says for how many events those of a window count. Large ones, or events with
@@ -57,7 +60,8 @@ type fetched struct {
 	slot   *slot
 	events int
 	bytes  int
-	dense  int // if not zero, about how many events the window holds: too many
+	page   time.Duration // that one of its pages took, about
+	dense  int           // if not zero, about how many events the window holds: too many
 	err    error
 }
 
@@ -116,8 +120,9 @@ type reader struct {
 	next    auditlog.Second
 	began   auditlog.Second // the earliest beginning of a walk
 	results chan fetched
-	bytes   int // of an average window, from those read so far
-	waiting int // windows that are fetched and not wholly committed
+	bytes   int  // of an average window, from those read so far
+	waiting int  // windows that are fetched and not wholly committed
+	slow    bool // the API is what takes long
 
 	progress progress
 }
@@ -131,10 +136,15 @@ func (r *reader) room() bool {
 	if len(r.slots) == 0 || r.slots[0].window.From > r.next {
 		return true
 	}
-	if r.waiting >= aheadWindows {
+	most := r.cfg.APIConcurrency + 2
+	switch {
+	case r.slow && len(r.slots)-r.waiting >= most:
+		return false
+	case r.slow:
+		most += r.cfg.APIConcurrency
+	case r.waiting >= aheadWindows:
 		return false
 	}
-	most := r.cfg.APIConcurrency + 2
 	if r.bytes > 0 {
 		most = min(most, max(2, aheadBytes/r.bytes))
 	}
@@ -159,6 +169,7 @@ func (r *reader) head() <-chan read {
 
 // ended takes the end of a fetch.
 func (r *reader) ended(res fetched) error {
+	r.slow = res.page >= slowPage
 	switch {
 	case res.err != nil:
 		return res.err
