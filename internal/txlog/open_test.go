@@ -143,6 +143,7 @@ func TestBeforeFenceHarmsNobody(t *testing.T) {
 		w := newWorld(t, c)
 		log := w.open(w.cfg)
 		w.mustCommit(log)
+		w.awaitMarkers() // it sees what is stable
 		proxy, refused := c.Proxy(), errors.New("somebody else has it")
 		cfg := w.through(proxy)
 		cfg.BeforeFence = func(state map[string][]byte) error {

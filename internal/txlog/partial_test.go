@@ -91,6 +91,13 @@ func TestPartialCommitWithoutAuthorization(t *testing.T) {
 	w.cfg.Connection.SASL = kafka.SASL{
 		Mechanism: "PLAIN", Username: kafkatest.User, Password: func() (string, error) { return kafkatest.Password, nil },
 	}
+	eventually(t, "the broker to heed the rights", func() bool {
+		log, err := w.tryOpen(t.Context(), w.cfg)
+		if err == nil {
+			log.Close()
+		}
+		return err == nil
+	})
 	log := w.open(w.cfg)
 	w.mustCommit(log)
 	err := w.commit(t.Context(), log, txlog.Record{Topic: letters, Value: []byte("x")})

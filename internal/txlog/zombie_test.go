@@ -93,6 +93,12 @@ func TestTransactionOutlivesItsTimeout(t *testing.T) {
 		go func() { done <- w.commit(context.Background(), log) }()
 		wait(t, "the commit to stop", h.Held)
 		admin := kadm.NewClient(c.Client())
+		var last kadm.DescribedTransaction
+		defer func() {
+			if t.Failed() {
+				t.Logf("the transaction is told as %+v", last)
+			}
+		}()
 		eventually(t, "the broker to abort the transaction", func() bool {
 			found, err := admin.DescribeTransactions(t.Context(), w.cfg.TransactionalID)
 			if err != nil {
@@ -100,7 +106,8 @@ func TestTransactionOutlivesItsTimeout(t *testing.T) {
 			}
 			// Brokers before 4.0 fence the epoch first (PrepareEpochFence), and the state of
 			// the transaction before this one may still be told.
-			switch found[w.cfg.TransactionalID].State {
+			last = found[w.cfg.TransactionalID]
+			switch last.State {
 			case "Ongoing", "PrepareAbort", "PrepareEpochFence", "PrepareCommit", "CompleteCommit":
 				return false
 			}
