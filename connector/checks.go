@@ -19,11 +19,17 @@ func (s *session) checkFirstRun(ctx context.Context, meant bool) error {
 	if err != nil {
 		return err
 	}
-	for partition, c := range cursors {
-		if _, elsewhere := c[auditlog.CursorKey(s.Name)]; elsewhere && partition != int(s.partition) {
-			return refuse("somebody added partitions: restore their number from before (make the topic anew and copy it), or `cursor reset` starts anew and emits again",
-				"the cursor of %s is in partition %d of %s, and belongs into %d now", s.Name, partition, s.cfg.Kafka.OffsetsTopic, s.partition)
+	if _, is := s.astray(cursors); is {
+		// What a `cursor reset` of a moment ago has removed may not be stable yet: the
+		// markers of a transaction come after the answer to it.
+		if cursors, err = s.settledCursors(ctx); err != nil {
+			return err
 		}
+		s.peeked = cursors
+	}
+	if partition, is := s.astray(cursors); is {
+		return refuse("somebody added partitions: restore their number from before (make the topic anew and copy it), or `cursor reset` starts anew and emits again",
+			"the cursor of %s is in partition %d of %s, and belongs into %d now", s.Name, partition, s.cfg.Kafka.OffsetsTopic, s.partition)
 	}
 	if meant {
 		return nil
@@ -40,6 +46,16 @@ func (s *session) checkFirstRun(ctx context.Context, meant bool) error {
 			"there is no cursor of %s in %s, and %s holds its events", s.Name, s.cfg.Kafka.OffsetsTopic, topic.Name)
 	}
 	return nil
+}
+
+// astray returns in which other partition than its own the cursor is.
+func (s *session) astray(cursors []map[string][]byte) (partition int, is bool) {
+	for partition, c := range cursors {
+		if _, there := c[auditlog.CursorKey(s.Name)]; there && partition != int(s.partition) {
+			return partition, true
+		}
+	}
+	return 0, false
 }
 
 // checkSame refuses a cursor that speaks of other topics, or of values framed in
@@ -138,7 +154,7 @@ func (s *session) confirmAlone(ctx context.Context, apiName string) error {
 	if apiName == "" {
 		return nil // the API does not say
 	}
-	cursors, err := txlog.SettledAll(ctx, s.conn, s.cfg.Kafka.OffsetsTopic, s.topics[roleOffsets].Partitions, isCursor)
+	cursors, err := s.settledCursors(ctx)
 	if err != nil {
 		return err
 	}
@@ -171,6 +187,12 @@ func (s *session) withdraw(ctx context.Context) error {
 	}
 	s.opened = false
 	return nil
+}
+
+// settledCursors returns every organization's cursor, by partition, once no
+// transaction is open there.
+func (s *session) settledCursors(ctx context.Context) ([]map[string][]byte, error) {
+	return txlog.SettledAll(ctx, s.conn, s.cfg.Kafka.OffsetsTopic, s.topics[roleOffsets].Partitions, isCursor)
 }
 
 func isCursor(key string) bool { return strings.HasPrefix(key, auditlog.CursorKey("")) }

@@ -312,9 +312,16 @@ func TestReset(t *testing.T) {
 				if r := w.cursor(); !r.StartAnew || r.SeenIDs != 0 {
 					t.Errorf("after the reset: %+v", r)
 				}
-				stop := w.start()
-				eventually(t, "all is emitted again", func() bool { return len(w.report(since).Doubled) == 30 })
-				if err := stop(); err != nil {
+				again := w.run()
+				eventually(t, "all is emitted again", func() bool {
+					select {
+					case <-again.done:
+						t.Fatalf("it ended by itself: %v", again.stop())
+					default:
+					}
+					return len(w.report(since).Doubled) == 30
+				})
+				if err := again.stop(); err != nil {
 					t.Error(err)
 				}
 			})
