@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -109,7 +110,8 @@ func (i *instance) stop() error {
 		select {
 		case <-i.done:
 		case <-time.After(10 * time.Second):
-			i.t.Error("the connector did not stop within 10 s")
+			stacks := make([]byte, 1<<20)
+			i.t.Errorf("the connector did not stop within 10 s\n%s", stacks[:runtime.Stack(stacks, true)])
 		}
 	})
 	return i.err
