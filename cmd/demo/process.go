@@ -118,8 +118,7 @@ func start(s settings, log io.Writer) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	// No context: it is ended by stop or kill, never by a context.
-	cmd := exec.Command(self, "connector") //nolint:noctx // see above
+	cmd := exec.Command(self, "connector") //nolint:noctx // it is ended by stop or kill, never by a context
 	cmd.Env = []string{}
 	cmd.Stderr = log
 	in, err := cmd.StdinPipe()

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafkatest"
 	"github.com/openai-audit-kafka/openai-audit-kafka/schemas"
 )
 
@@ -91,12 +92,12 @@ func avroClasspath(t *testing.T) string {
 	t.Helper()
 	for _, tool := range []string{"java", "mvn"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			missing(t, tool+" is not installed")
+			kafkatest.Missing(t, tool)
 		}
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		missing(t, err.Error())
+		kafkatest.Missing(t, "a folder for caches: "+err.Error())
 	}
 	dir := filepath.Join(cache, "openai-audit-kafka", "avro-java-"+avroJava)
 	if _, err := os.Stat(dir); err == nil {
@@ -118,18 +119,10 @@ func avroClasspath(t *testing.T) string {
 	out, err := exec.CommandContext(t.Context(), "mvn", "-q", "-B", "-f", pom,
 		"dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+fetched).CombinedOutput()
 	if err != nil {
-		missing(t, fmt.Sprintf("Maven cannot fetch Apache Avro: %v\n%s", err, out))
+		kafkatest.Missing(t, fmt.Sprintf("Apache Avro, which Maven cannot fetch: %v\n%s", err, out))
 	}
 	if err := os.Rename(fetched, dir); err != nil && !os.IsExist(err) {
 		t.Fatal(err)
 	}
 	return dir
-}
-
-func missing(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("REQUIRE_KAFKA") == "1" {
-		t.Fatalf("REQUIRE_KAFKA=1, but %s", why)
-	}
-	t.Skipf("!!! NOT CHECKED against Apache Avro for Java: %s", why)
 }

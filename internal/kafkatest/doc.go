@@ -10,8 +10,8 @@
 //
 // Where real Kafka comes from is decided here and nowhere else:
 //
-//   - REQUIRE_KAFKA=1: a test that needs real Kafka and cannot have it fails.
-//     Otherwise it is skipped, and the summary of "make test" says so.
+//   - REQUIRE_KAFKA=1: a test that needs real Kafka, or another program, and cannot
+//     have it fails. Otherwise it is skipped, and the summary of "make test" says so.
 //   - KAFKA_VERSION: the version started, 4.3.1 by default.
 //   - KAFKA_TEST_BROKERS=host:port,...: SharedReal uses these and starts none.
 //     "make test" starts one broker for all packages that way. "off": this run

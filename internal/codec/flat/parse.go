@@ -235,7 +235,7 @@ func digits(text string, at int) int {
 	return at
 }
 
-// decodeUnicode reads \uXXXX, with the other half where it is a surrogate.
+// decodeUnicode reads \u and its four hex digits, with the other half where it is a surrogate.
 func decodeUnicode(text string) (r rune, size int) {
 	r = hex4(text[2:])
 	if !utf16.IsSurrogate(r) {
