@@ -74,19 +74,26 @@ func sleeper(t *testing.T, w *processes, n int, past time.Duration) kafkatest.Re
 	time.Sleep(past)
 	second := w.start(w.c.Brokers())
 	w.await()
+	return w.wakes(sleeper, second, 30*time.Second)
+}
+
+// wakes lets a sleeper wake up that the second one has replaced. It must write
+// nothing and say in that time that it was fenced; the second one works on.
+func (w *processes) wakes(sleeper, second *process, within time.Duration) kafkatest.Report {
+	w.t.Helper()
 	before := w.ends()
 	sleeper.signal(syscall.SIGCONT)
-	if code := sleeper.exit(30 * time.Second); code != exitFenced {
-		t.Errorf("exit code %d\n%s", code, sleeper.log.String())
+	if code := sleeper.exit(within); code != exitFenced {
+		w.t.Errorf("exit code %d\n%s", code, sleeper.log.String())
 	}
 	if after := w.ends(); !maps.Equal(before, after) {
-		t.Errorf("the topics ended at %v, and at %v after the sleeper woke up", before, after)
+		w.t.Errorf("the topics ended at %v, and at %v after the sleeper woke up", before, after)
 	}
 	w.api.Step(20, 0, 0)
-	report := await(t, w.c, w.api, w.topics[:2])
+	report := await(w.t, w.c, w.api, w.topics[:2])
 	second.signal(syscall.SIGTERM)
 	if code := second.exit(stopLimit); code != exitDone {
-		t.Errorf("the second one's exit code is %d\n%s", code, second.log.String())
+		w.t.Errorf("the second one's exit code is %d\n%s", code, second.log.String())
 	}
 	return report
 }
@@ -100,12 +107,12 @@ func TestIdleSleeperIsReplaced(t *testing.T) {
 	for _, where := range []string{"between two polls", "in a request"} {
 		t.Run(where, func(t *testing.T) {
 			t.Parallel()
-			idleSleeper(t, newProcesses(t, c), where == "in a request")
+			idleSleeper(newProcesses(t, c), where == "in a request")
 		})
 	}
 }
 
-func idleSleeper(t *testing.T, w *processes, inRequest bool) {
+func idleSleeper(w *processes, inRequest bool) {
 	sleeper := w.start(w.c.Brokers())
 	w.await()
 	if inRequest {
@@ -117,19 +124,8 @@ func idleSleeper(t *testing.T, w *processes, inRequest bool) {
 	second := w.start(w.c.Brokers())
 	w.until("the second one takes over", func() bool { return strings.Contains(second.log.String(), "opened") })
 	time.Sleep(16 * time.Second) // longer than a busy host is late
-	before := w.ends()
-	sleeper.signal(syscall.SIGCONT)
-	if code := sleeper.exit(15 * time.Second); code != exitFenced {
-		t.Errorf("exit code %d\n%s", code, sleeper.log.String())
-	}
-	if after := w.ends(); !maps.Equal(before, after) {
-		t.Errorf("the topics ended at %v, and at %v after the sleeper woke up", before, after)
-	}
-	w.api.Step(20, 0, 0)
-	w.await()
-	second.signal(syscall.SIGTERM)
-	if code := second.exit(stopLimit); code != exitDone {
-		t.Errorf("the second one's exit code is %d\n%s", code, second.log.String())
+	if r := w.wakes(sleeper, second, 15*time.Second); !r.OK() {
+		w.t.Error(r)
 	}
 }
 
