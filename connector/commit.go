@@ -80,6 +80,17 @@ func (s *session) commit(ctx context.Context, r read) (discarded bool, err error
 	return false, nil
 }
 
+// commitCursor writes the cursor as it is.
+func (s *session) commitCursor(ctx context.Context) error {
+	for {
+		r := read{Batch: window.Batch{From: s.cursor().Floor}, must: true}
+		// Discarded: the floor rose since it was looked at.
+		if discarded, err := s.commit(ctx, r); err != nil || !discarded {
+			return err
+		}
+	}
+}
+
 // setSent notes that a transaction waits for its answer, or that none does.
 func (s *session) setSent(at time.Time) {
 	s.mu.Lock()

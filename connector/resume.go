@@ -209,7 +209,7 @@ func (s *session) openingCommit(ctx context.Context, apiName string) error {
 	c.Openers = opened(c.Openers, s.host, auditlog.SecondOf(s.now()))
 	s.openings = slices.Concat(ours, c.Openers[len(c.Openers)-1:])
 	s.state.Cursor = c
-	_, err := s.commit(ctx, read{Batch: window.Batch{From: c.Floor}, must: true})
+	err := s.commitCursor(ctx)
 	s.opened = s.opened || err == nil || len(ours) > 0
 	return err
 }
@@ -222,7 +222,7 @@ func (s *session) leave() error {
 	c := s.state.Cursor.Clone()
 	c.Openers = closed(c.Openers)
 	s.state.Cursor = c
-	_, err := s.commit(ctx, read{Batch: window.Batch{From: c.Floor}, must: true})
+	err := s.commitCursor(ctx)
 	if errors.Is(err, txlog.ErrFenced) {
 		return err
 	}

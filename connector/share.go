@@ -91,11 +91,11 @@ func (c *Connector) takePart(ctx context.Context, orgs []*organization, t *team)
 type standby struct {
 	mu      sync.Mutex
 	waiting map[*organization]bool // false: at work, or ended
-	reason  string                 // why this instance is no member; empty if it is one
+	reason  string                 // why this instance is no member any more; empty if it is one
 }
 
 func newStandby(orgs []*organization) *standby {
-	by := &standby{waiting: map[*organization]bool{}, reason: "starting: joining the consumer group"}
+	by := &standby{waiting: map[*organization]bool{}}
 	for _, o := range orgs {
 		by.waiting[o] = true
 	}
@@ -117,8 +117,8 @@ func (b *standby) tell(reason error) {
 	}
 }
 
-// work works for an organization, which tells of itself until then; also after that
-// if it ended with an error.
+// work works for an organization, which tells of itself meanwhile, and from then on
+// too if it ended with an error.
 func (b *standby) work(o *organization, own func() error) {
 	b.mu.Lock()
 	b.waiting[o] = false

@@ -3,8 +3,6 @@ package connector
 import (
 	"context"
 	"time"
-
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
 
 const (
@@ -35,17 +33,6 @@ func (s *session) watchSleep(ctx context.Context) error {
 		}
 		s.log.Warn("this process slept; the cursor is written, to see whether somebody took over", "slept", slept.Round(time.Second))
 		if err := s.commitCursor(ctx); err != nil {
-			return err
-		}
-	}
-}
-
-// commitCursor writes the cursor as it is.
-func (s *session) commitCursor(ctx context.Context) error {
-	for {
-		r := read{Batch: window.Batch{From: s.cursor().Floor}, must: true}
-		// Discarded: the floor rose since it was looked at.
-		if discarded, err := s.commit(ctx, r); err != nil || !discarded {
 			return err
 		}
 	}
