@@ -30,7 +30,8 @@ import (
 // refusals are all the states of contract §6 that need a decision. Each is made
 // of a world in which the connector ran and was stopped, or of a fresh one.
 var refusals = map[string]struct {
-	fresh  bool // the connector did not run before
+	fresh  bool           // the connector did not run before
+	before func(w *world) // what it ran with, if not with the usual
 	make   func(w *world)
 	remedy []string // what the error tells to do
 }{
@@ -125,6 +126,11 @@ var refusals = map[string]struct {
 		make:   func(w *world) { w.remake(w.cfg.Kafka.DLQTopic, 1) },
 		remedy: []string{"the dlq topic is another", "`cursor set --accept-topics`"},
 	},
+	"a JSON topic that was made anew": {
+		before: func(w *world) { w.cfg.Kafka.JSONTopic = w.cfg.Kafka.Topic + ".json" },
+		make:   func(w *world) { w.remake(w.cfg.Kafka.JSONTopic, 1) },
+		remedy: []string{"the json topic is another", "`cursor set --accept-topics`"},
+	},
 	"an offsets topic that was made anew": {
 		make:   func(w *world) { w.remake(w.cfg.Kafka.OffsetsTopic, 16) },
 		remedy: []string{"there is no cursor", "new events topic", "`cursor reset`"},
@@ -171,6 +177,9 @@ func TestDamagedCursorTopic(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel() // mostly they wait for the broker
 				w := newQuickWorld(t, again(t, c), simulator.Config{Organization: "org-a"})
+				if refused.before != nil {
+					refused.before(w)
+				}
 				if !refused.fresh {
 					w.burst(5, 5)
 					i := w.start()

@@ -25,7 +25,7 @@ func (s *State) SkipTo(to, now auditlog.Second) (Step, error) {
 			"BACKFILL_START_TIME adds history before the start, `verify --repair` fills what is missing after it", to, c.Floor)
 	case s.Lost() > 0 && to < c.WrittenAt.Add(clockSlack):
 		return Step{}, fmt.Errorf("%d records of seen ids are gone, and what was written with a time from %v on might be written again; "+
-			"from %v on nothing was", s.Lost(), to, c.WrittenAt.Add(clockSlack))
+			"from %v on nothing was: give that time or a later one, once it has come", s.Lost(), to, c.WrittenAt.Add(clockSlack))
 	}
 	c := s.Cursor.Clone()
 	c.Floor = to
