@@ -19,6 +19,16 @@ type hold struct {
 }
 
 func holdNext(tb testing.TB, p *kafkatest.Proxy, key kmsg.Key) hold {
+	return holdRequests(tb, p, key, false)
+}
+
+// holdAll stops the later requests of the key too: after ten seconds without an
+// answer the client asks once more.
+func holdAll(tb testing.TB, p *kafkatest.Proxy, key kmsg.Key) hold {
+	return holdRequests(tb, p, key, true)
+}
+
+func holdRequests(tb testing.TB, p *kafkatest.Proxy, key kmsg.Key, all bool) hold {
 	held, released := make(chan struct{}), make(chan struct{})
 	var once sync.Once
 	p.Observe(func(f kafkatest.Frame) {
@@ -27,7 +37,7 @@ func holdNext(tb testing.TB, p *kafkatest.Proxy, key kmsg.Key) hold {
 		}
 		first := false
 		once.Do(func() { first = true; close(held) })
-		if first {
+		if first || all {
 			<-released
 		}
 	})
