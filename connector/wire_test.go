@@ -37,8 +37,8 @@ type storm struct {
 }
 
 // newStorm draws a storm. Requests that end a transaction or write in it are drawn
-// more often: there it matters most.
-func newStorm(seed uint64) storm {
+// more often: there it matters most. Only old brokers are asked to add partitions.
+func newStorm(seed uint64, old bool) storm {
 	rng := rand.New(rand.NewPCG(seed, 4))
 	s := storm{
 		seed: seed,
@@ -51,14 +51,17 @@ func newStorm(seed uint64) storm {
 		restarts: rng.IntN(3),
 		waitsOut: rng.IntN(8) == 0,
 	}
-	// What only a start sends needs one. Brokers of 4.0 and later are not asked to
-	// add partitions.
-	if s.key != kafkatest.AnyKey && s.key != kmsg.EndTxn.Int16() && s.key != kmsg.Produce.Int16() {
-		s.restarts = max(s.restarts, 1)
+	if s.key == kmsg.AddPartitionsToTxn.Int16() && !old {
+		s.key = kafkatest.AnyKey
 	}
-	s.oneIn = pick(rng, 1, 2, 3, 5)
-	if s.key == kafkatest.AnyKey {
+	switch s.key {
+	case kafkatest.AnyKey:
 		s.oneIn = pick(rng, 8, 20, 40, 80)
+	case kmsg.InitProducerID.Int16(), kmsg.FindCoordinator.Int16():
+		// A start sends a few, and nobody else does: more often, and in more starts.
+		s.oneIn, s.restarts = pick(rng, 1, 2), 2
+	default:
+		s.oneIn, s.restarts = pick(rng, 1, 2, 3, 5), max(s.restarts, 1)
 	}
 	if rng.IntN(3) == 0 {
 		s.dark = time.Duration(rng.IntN(600)) * time.Millisecond
@@ -97,7 +100,7 @@ func TestWireFaults(t *testing.T) {
 		for _, seed := range seeds {
 			t.Run(fmt.Sprint(seed), func(t *testing.T) {
 				t.Parallel() // it waits more than it works
-				s := newStorm(seed)
+				s := newStorm(seed, oldBroker(c))
 				t.Log(s)
 				report, strikes := weather(t, s)
 				if strikes == 0 {
@@ -107,6 +110,7 @@ func TestWireFaults(t *testing.T) {
 			})
 		}
 	})
+	// A storm of twenty or so meets nothing.
 	if n := int(calm.Load()); n > 1+len(seeds)/3 {
 		t.Errorf("in %d of %d runs no fault struck", n, len(seeds))
 	}
