@@ -38,7 +38,7 @@ type topics map[string]kafka.Topic
 // prepareTopics makes the topics that are missing, if it may, and checks those
 // that are there.
 func (o *organization) prepareTopics(ctx context.Context) (topics, error) {
-	client, err := o.conn.Client()
+	client, err := o.conn.Client(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -94,6 +94,12 @@ var stops = map[string]func(w *processes) *process{
 		time.Sleep(time.Second)
 		return p
 	},
+	"with brokers that are silent at the start": func(w *processes) *process {
+		w.proxy.Add(kafkatest.Fault{Key: kafkatest.AnyKey, Nth: kafkatest.EveryRequest, Mode: kafkatest.SwallowRequest})
+		p := w.start(w.proxy.Brokers())
+		w.awaitStruck(kafkatest.SwallowRequest)
+		return p
+	},
 	"with Kafka dark at work": func(w *processes) *process {
 		p := w.start(w.proxy.Brokers())
 		w.await()

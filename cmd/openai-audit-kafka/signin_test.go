@@ -64,7 +64,7 @@ func (w *signedIn) write(name, text string) {
 // connects reports whether a new connection comes about with the settings.
 func (w *signedIn) connects(settings *config.Settings, within time.Duration) error {
 	w.t.Helper()
-	client, err := connection(settings.Connector.Kafka, slog.New(slog.DiscardHandler)).Client()
+	client, err := connection(settings.Connector.Kafka, slog.New(slog.DiscardHandler)).Client(w.t.Context())
 	if err != nil {
 		w.t.Fatal(err)
 	}

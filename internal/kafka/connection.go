@@ -48,12 +48,16 @@ type Connection struct {
 
 // Client returns a client with c's options and then those of the caller, who
 // must Close it. It connects to nobody yet.
-func (c Connection) Client(extra ...kgo.Opt) (*kgo.Client, error) {
+//
+// With ctx all that it does ends. To end the context of a request alone does not
+// end the wait for a broker that took the connection and is silent: kgo begins
+// each with a request of its own, and waits ten seconds for that answer.
+func (c Connection) Client(ctx context.Context, extra ...kgo.Opt) (*kgo.Client, error) {
 	opts, err := c.Options()
 	if err != nil {
 		return nil, err
 	}
-	cl, err := kgo.NewClient(append(opts, extra...)...)
+	cl, err := kgo.NewClient(append(append(opts, kgo.WithContext(ctx)), extra...)...)
 	if err != nil {
 		return nil, fmt.Errorf("making a Kafka client: %w", err)
 	}

@@ -208,7 +208,7 @@ func TestLogIsQuiet(t *testing.T) {
 	var out bytes.Buffer
 	conn := connection(cluster(t, kfake.SeedTopics(1, topic)))
 	conn.Logger = slog.New(slog.NewTextHandler(&out, nil))
-	cl, err := conn.Client()
+	cl, err := conn.Client(t.Context())
 	must(t, err)
 	must(t, cl.Ping(t.Context()))
 	must(t, cl.ProduceSync(t.Context(), &kgo.Record{Topic: topic}).FirstErr())

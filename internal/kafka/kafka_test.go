@@ -31,7 +31,7 @@ func connection(c *kfake.Cluster) kafka.Connection {
 
 func client(t *testing.T, conn kafka.Connection, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	cl, err := conn.Client(opts...)
+	cl, err := conn.Client(t.Context(), opts...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,9 +31,9 @@ type Reader struct {
 }
 
 // NewReader returns a reader of topic and partition that begins at the offset
-// from, or at LogStart. It connects to nobody yet.
-func NewReader(conn Connection, topic string, partition int32, from int64) (*Reader, error) {
-	client, err := conn.Client(
+// from, or at LogStart. It connects to nobody yet, and ends with ctx.
+func NewReader(ctx context.Context, conn Connection, topic string, partition int32, from int64) (*Reader, error) {
+	client, err := conn.Client(ctx,
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		// Without control records the loop of ReadTo never ends on a log whose
 		// tail is a commit or abort marker, which is how every transactional log

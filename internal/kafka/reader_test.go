@@ -57,7 +57,7 @@ func (l log) trim(offset int64) {
 
 func (l log) reader(from int64) *kafka.Reader {
 	l.t.Helper()
-	r, err := kafka.NewReader(l.conn, topic, 0, from)
+	r, err := kafka.NewReader(l.t.Context(), l.conn, topic, 0, from)
 	must(l.t, err)
 	l.t.Cleanup(r.Close)
 	return r
@@ -191,7 +191,7 @@ func TestReadOfNoSuchPartition(t *testing.T) {
 		topic     string
 		partition int32
 	}{{"missing", 0}, {topic, 7}} {
-		reader, err := kafka.NewReader(l.conn, r.topic, r.partition, kafka.LogStart)
+		reader, err := kafka.NewReader(l.t.Context(), l.conn, r.topic, r.partition, kafka.LogStart)
 		must(t, err)
 		defer reader.Close()
 		err = reader.ReadTo(deadline(t, 10*time.Second), 1, nil)

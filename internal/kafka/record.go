@@ -23,7 +23,7 @@ func HeaderOf(r *Record, name string) (value string, ok bool) {
 
 // DescribeTopics is Describe with a client of its own.
 func DescribeTopics(ctx context.Context, conn Connection, names ...string) (map[string]Topic, error) {
-	client, err := conn.Client()
+	client, err := conn.Client(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +34,7 @@ func DescribeTopics(ctx context.Context, conn Connection, names ...string) (map[
 // TopicOffsets is ListOffsets with a client of its own, and the partitions in
 // order.
 func TopicOffsets(ctx context.Context, conn Connection, topic string) ([]Offsets, error) {
-	client, err := conn.Client()
+	client, err := conn.Client(ctx)
 	if err != nil {
 		return nil, err
 	}

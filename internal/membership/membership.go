@@ -56,7 +56,10 @@ type Work func(ctx context.Context, partition int32)
 // itself, such as a missing right; what can pass is tried again inside.
 func Run(ctx context.Context, cfg Config, work Work) error {
 	m := &member{work: work, ctx: ctx, running: map[int32]*running{}}
-	client, err := cfg.Connection.Client(
+	// Not ctx itself: the group is left after it has ended.
+	life, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	client, err := cfg.Connection.Client(life,
 		kgo.ConsumerGroup(cfg.Group),
 		kgo.ConsumeTopics(cfg.Topic),
 		kgo.DisableAutoCommit(),
@@ -79,7 +82,7 @@ func Run(ctx context.Context, cfg Config, work Work) error {
 	client.PauseFetchTopics(cfg.Topic)
 	// The work ends before the group is left; Close finds none to leave.
 	defer client.Close()
-	defer leave(client, cfg)
+	defer leave(client, cut, cfg)
 	defer m.stopAll()
 	for {
 		// Polling keeps the member alive; with all topics paused it returns errors
@@ -107,10 +110,12 @@ type outside func(reason error)
 func (o outside) OnGroupManageError(err error) { o(err) }
 
 // leave says goodbye, so that the next owner need not wait. Close would do it
-// without a bound, and a stop must not take as long as silent brokers do.
-func leave(client *kgo.Client, cfg Config) {
+// without a bound, and a stop must not take as long as silent brokers do. If they
+// are, the client is cut off: it would first wait for the answer to its joining.
+func leave(client *kgo.Client, cut context.CancelFunc, cfg Config) {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()
+	defer context.AfterFunc(ctx, cut)()
 	if err := client.LeaveGroupContext(ctx); err != nil {
 		cfg.Logger.Warn("the consumer group was not left in order; others wait for the session to end", "group", cfg.Group, "error", err)
 	}

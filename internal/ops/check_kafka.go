@@ -17,7 +17,7 @@ var roles = []string{"events", "dlq", "offsets", "json", "ocsf"}
 func (k *checker) checkKafka(ctx context.Context) {
 	quiet := k.Connection
 	quiet.Logger = nil // what goes wrong is in the report
-	client, err := quiet.Client()
+	client, err := quiet.Client(ctx)
 	if err == nil {
 		defer client.Close()
 		err = client.Ping(ctx)

@@ -44,7 +44,7 @@ func (c Config) peek(ctx context.Context) (stored, error) {
 
 func (c Config) peekAt(ctx context.Context, partition int32, o kafka.Offsets) (stored, error) {
 	s := stored{partition: partition, records: map[string][]byte{}}
-	reader, err := kafka.NewReader(c.Connection, c.Topics.Offsets, partition, kafka.LogStart)
+	reader, err := kafka.NewReader(ctx, c.Connection, c.Topics.Offsets, partition, kafka.LogStart)
 	if err != nil {
 		return s, err
 	}

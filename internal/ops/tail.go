@@ -64,7 +64,7 @@ func Tail(ctx context.Context, c Config, opts TailOptions, out io.Writer) error 
 func (c Config) last(ctx context.Context, partition int32, o kafka.Offsets, n int) (*kafka.Reader, []*kafka.Record, error) {
 	for span := int64(2 * n); ; span = 4*span + 100 {
 		from := max(o.Start, o.Stable-span)
-		reader, err := kafka.NewReader(c.Connection, c.Topics.Events, partition, from)
+		reader, err := kafka.NewReader(ctx, c.Connection, c.Topics.Events, partition, from)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -47,7 +47,7 @@ func (c Config) read(ctx context.Context, e extent, fn func(*kafka.Record) error
 }
 
 func (c Config) readPartition(ctx context.Context, topic string, partition int32, o kafka.Offsets, fn func(*kafka.Record) error, progress func(n int64)) error {
-	reader, err := kafka.NewReader(c.Connection, topic, partition, kafka.LogStart)
+	reader, err := kafka.NewReader(ctx, c.Connection, topic, partition, kafka.LogStart)
 	if err != nil {
 		return err
 	}

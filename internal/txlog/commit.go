@@ -82,7 +82,11 @@ func (l *Log) commit(ctx context.Context, records []Record, changes []Change) er
 	// outcome unknown, and the next Open reads which it was.
 	endCtx, endCancel := context.WithTimeout(ctx, endWait)
 	defer endCancel()
+	defer context.AfterFunc(endCtx, l.cut)()
 	if err := l.client.EndTransaction(endCtx, kgo.TryCommit); err != nil {
+		if errors.Is(err, kgo.ErrClientClosed) { // by us
+			err = cmp.Or(context.Cause(endCtx), err)
+		}
 		return failed("committing a transaction", err)
 	}
 

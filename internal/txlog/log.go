@@ -60,7 +60,8 @@ const (
 // Log is an open log. One goroutine owns it.
 type Log struct {
 	cfg    Config
-	client *kgo.Client // nil once the log is finished
+	client *kgo.Client        // nil once the log is finished
+	cut    context.CancelFunc // ends what the client waits for
 }
 
 // Close ends the log's connections. An open transaction is left to the next
@@ -68,14 +69,15 @@ type Log struct {
 func (l *Log) Close() {
 	if l.client != nil {
 		l.client.Close()
+		l.cut()
 		l.client = nil
 	}
 }
 
 // writer returns a client that can write the log's transactions. It fences nobody
-// before its ProducerID is asked for.
-func writer(cfg Config) (*kgo.Client, error) {
-	return cfg.Connection.Client(
+// before its ProducerID is asked for, and ends with ctx.
+func writer(ctx context.Context, cfg Config) (*kgo.Client, error) {
+	return cfg.Connection.Client(ctx,
 		kgo.TransactionalID(cfg.TransactionalID),
 		kgo.TransactionTimeout(cmp.Or(cfg.transactionTimeout, TransactionTimeout)),
 		kgo.RecordPartitioner(partitioner{state: cfg.Topic}),

@@ -25,7 +25,7 @@ const openWait = 3 * time.Minute
 func Open(ctx context.Context, cfg Config) (*Log, map[string][]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, openWait)
 	defer cancel()
-	reader, err := kafka.NewReader(cfg.Connection, cfg.Topic, cfg.Partition, kafka.LogStart)
+	reader, err := kafka.NewReader(ctx, cfg.Connection, cfg.Topic, cfg.Partition, kafka.LogStart)
 	if err != nil {
 		return nil, nil, failed("reading the state", err)
 	}
@@ -54,11 +54,10 @@ func Open(ctx context.Context, cfg Config) (*Log, map[string][]byte, error) {
 	// committed if its end had been decided, and its markers are written: nothing
 	// of it can appear later. If we crash after this, the predecessor is out and
 	// nothing is written: the next start begins here again.
-	client, err := writer(cfg)
+	log, err := newLog(ctx, cfg)
 	if err != nil {
 		return nil, nil, failed("opening the log", err)
 	}
-	log := &Log{cfg: cfg, client: client}
 	if err := log.fence(ctx); err != nil {
 		log.Close()
 		return nil, nil, failed("fencing earlier writers", err)
@@ -75,7 +74,20 @@ func Open(ctx context.Context, cfg Config) (*Log, map[string][]byte, error) {
 	return log, state, nil
 }
 
+// newLog returns a log that has asked nothing yet. It outlives ctx: a commit may
+// end a little later.
+func newLog(ctx context.Context, cfg Config) (*Log, error) {
+	life, cut := context.WithCancel(context.WithoutCancel(ctx))
+	client, err := writer(life, cfg)
+	if err != nil {
+		cut()
+		return nil, err
+	}
+	return &Log{cfg: cfg, client: client, cut: cut}, nil
+}
+
 func (l *Log) fence(ctx context.Context) error {
+	defer context.AfterFunc(ctx, l.cut)()
 	defer waiting(ctx, l.cfg.Logger, "the transaction coordinator to end the predecessor's transaction; "+
 		"if it lasts, look for a partition with fewer replicas in sync than min.insync.replicas")()
 	_, _, err := l.client.ProducerID(ctx)

@@ -86,7 +86,7 @@ func stable(o kafka.Offsets) int64 { return o.Stable }
 func highWatermark(o kafka.Offsets) int64 { return o.End }
 
 func read(ctx context.Context, conn kafka.Connection, topic string, partition int32, to end, fn func(*kgo.Record) error) error {
-	reader, err := kafka.NewReader(conn, topic, partition, kafka.LogStart)
+	reader, err := kafka.NewReader(ctx, conn, topic, partition, kafka.LogStart)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,70 @@
+package connector_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafkatest"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
+)
+
+// A stop ends in time whichever request a broker leaves without an answer, in a
+// start or later, and whenever it comes. kgo waits ten seconds for the first answer
+// of a connection, whatever becomes of who asked.
+func TestStopBesideASilentBroker(t *testing.T) {
+	steps := []kmsg.Key{
+		kmsg.ApiVersions, kmsg.Metadata, kmsg.DescribeConfigs, kmsg.CreateTopics, kmsg.ListOffsets, kmsg.Fetch,
+		kmsg.FindCoordinator, kmsg.InitProducerID, kmsg.Produce, kmsg.EndTxn,
+		kmsg.JoinGroup, kmsg.SyncGroup, kmsg.Heartbeat, kmsg.OffsetFetch, kmsg.LeaveGroup,
+	}
+	for _, key := range steps {
+		t.Run(key.Name(), func(t *testing.T) {
+			struck, moments, which := 0, []time.Duration{100 * time.Millisecond, time.Second, 12 * time.Second}, []int{1, 2, 3, 4, kafkatest.EveryRequest}
+			if testing.Short() { // the race detector makes it ten times as long
+				moments, which = moments[1:2], []int{1, 3, kafkatest.EveryRequest}
+			}
+			for _, nth := range which {
+				for _, mode := range []kafkatest.Mode{kafkatest.SwallowRequest, kafkatest.SwallowAnswer} {
+					for _, group := range []string{"", "group"} {
+						for _, after := range moments {
+							fault := kafkatest.Fault{Key: key.Int16(), Nth: nth, Mode: mode}
+							struck += stopBeside(t, fault, group, after)
+						}
+					}
+				}
+			}
+			if struck == 0 {
+				t.Error("nothing was left without an answer")
+			}
+		})
+	}
+}
+
+// stopBeside stops a connector that met the fault, and returns how often it did.
+func stopBeside(t *testing.T, fault kafkatest.Fault, group string, after time.Duration) (struck int) {
+	name := fmt.Sprintf("%s %d, after %v, group %q", fault.Mode, fault.Nth, after, group)
+	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
+		now := time.Now()
+		w.backfill(now.Add(-90 * 24 * time.Hour))
+		w.api.Generate(100, w.since, auditlog.SecondOf(now.Add(-time.Minute)))
+		w.cfg.Kafka.GroupID = group
+		w.proxy = w.cluster.Proxy(fault)
+		i := w.start()
+		time.Sleep(after)
+		began := time.Now()
+		i.cancel()
+		<-i.done
+		// Run promises eight seconds; a connector that is as slow as that by its own
+		// timers would be too slow on a busy machine.
+		if took := time.Since(began); took > 4*time.Second || i.err != nil {
+			t.Errorf("%s: it took %v, and ended with %v", name, took, i.err)
+		}
+		w.proxy.Close()
+		struck = w.proxy.Struck(fault.Mode)
+	})
+	return struck
+}
