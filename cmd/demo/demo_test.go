@@ -72,7 +72,7 @@ func TestDemoProvesItself(t *testing.T) {
 func TestDemoSeesWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	o := short()
-	o.duration, o.settle = time.Second, 2*time.Second
+	o.duration = time.Second
 	var out strings.Builder
 	s := newStory(o, &out)
 	s.beforeProof = func(api *simulator.API) {

@@ -68,30 +68,39 @@ func (f *follower) run(ctx context.Context, brokers []string) {
 	}
 }
 
-// shownAtOnce is how many events of a fetch are shown one by one.
-const shownAtOnce = 6
+const (
+	// shownAtOnce is how many events of a fetch are shown one by one.
+	shownAtOnce = 6
+	// noteworthy is how late an event is that is called late.
+	noteworthy = 30 * time.Second
+)
 
 func (f *follower) show(events []codec.Record) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	more := 0
 	for i, e := range events {
 		f.seen[e.ID] = true
 		late := f.newest.Sub(e.EffectiveAt)
-		if f.live && i < shownAtOnce {
+		switch {
+		case !f.live:
+		case i < shownAtOnce, late > noteworthy: // a late event is what the story is about
 			f.event(e, note(e, late))
+		default:
+			more++
 		}
 		if e.EffectiveAt.After(f.newest) {
 			f.newest = e.EffectiveAt
 		}
 	}
-	if more := len(events) - shownAtOnce; f.live && more > 0 {
+	if more > 0 {
 		f.printf("  ... and %d more", more)
 	}
 }
 
 func note(e codec.Record, late time.Duration) string {
 	switch {
-	case late > 30*time.Second:
+	case late > noteworthy:
 		return "late by " + late.Round(time.Second).String()
 	case e.EventScope != "organization":
 		return e.EventScope + " scope"
