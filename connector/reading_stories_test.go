@@ -167,7 +167,9 @@ func TestInsertWhilePaging(t *testing.T) {
 		w := newQuickWorld(t, c, simulator.Config{Faults: map[simulator.Fault]float64{simulator.InsertAtHead: 1}})
 		w.burst(700, 300)
 		i := w.start()
-		time.Sleep(2 * time.Second)
+		eventually(t, time.Minute, "events are inserted", func() bool {
+			return w.api.Requests().Faults[simulator.InsertAtHead] >= 20
+		})
 		w.api.SetFaults(nil)
 		r := w.awaitEqual(20 * time.Second)
 		if r.API <= 700 {
@@ -291,9 +293,7 @@ func TestTenantScope(t *testing.T) {
 			defer i.mu.Unlock()
 			return i.positions.ScopeStates["tenant"] == "refused"
 		})
-		if !i.ready() {
-			t.Errorf("a refused tenant scope makes it unready: %s", i.reason())
-		}
+		eventually(t, time.Minute, "ready beside a refused tenant scope", i.ready)
 		w.api.AllowTenant(true)
 		add(w)
 		w.awaitEqual(60 * time.Second)

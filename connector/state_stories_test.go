@@ -188,6 +188,7 @@ func TestDamagedCursorTopic(t *testing.T) {
 				}
 				refused.make(w)
 				w.burst(5, 5)
+				w.awaitMarkers() // they are part of the ends
 				before := w.ends()
 				i := w.start()
 				err := i.end(20 * time.Second)
@@ -316,7 +317,8 @@ func TestSameOrganizationUnderTwoNamesAtOnce(t *testing.T) {
 		}
 		one, two := start("one"), start("two")
 		w.awaitEqual(30 * time.Second)
-		eventually(t, 30*time.Second, "one is refused", func() bool {
+		// Both withdraw, and look again after a while that is drawn, until they differ.
+		eventually(t, 3*time.Minute, "one is refused", func() bool {
 			return strings.Contains(one.reason()+two.reason(), "org-a is read already")
 		})
 		w.burst(5, 5)
@@ -641,6 +643,23 @@ func (w *world) ends() map[string]int64 {
 		offsets.Each(func(o kadm.ListedOffset) { ends[fmt.Sprintf("%s/%d", topic, o.Partition)] = o.Offset })
 	}
 	return ends
+}
+
+// awaitMarkers waits until the transactions that were committed are over for
+// consumers too: the broker answers before it writes their markers.
+func (w *world) awaitMarkers() {
+	w.t.Helper()
+	length, err := w.cluster.Length()
+	w.must(err)
+	defer length.Close()
+	topics := slices.DeleteFunc([]string{w.cfg.Kafka.Topic, w.cfg.Kafka.DLQTopic, w.cfg.Kafka.OffsetsTopic}, func(name string) bool { return !w.exists(name) })
+	eventually(w.t, time.Minute, "the markers are written", func() bool {
+		committed, err := length.Committed(w.t.Context(), topics...)
+		w.must(err)
+		written, err := length.Written(w.t.Context(), topics...)
+		w.must(err)
+		return committed == written
+	})
 }
 
 // remake deletes the topic and makes it anew, empty.

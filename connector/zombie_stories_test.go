@@ -89,7 +89,8 @@ func TestZombieWriter(t *testing.T) {
 // Both are in the middle of history when the second comes.
 func TestZombieWriterInHistory(t *testing.T) {
 	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
-		w := newQuickWorld(t, c, simulator.Config{})
+		// Slow enough that there is history left for the second.
+		w := newQuickWorld(t, c, simulator.Config{Latency: 100 * time.Millisecond})
 		w.backfill(time.Now().Add(-100 * 24 * time.Hour))
 		w.api.Generate(20_000, w.since, w.since+100*24*60*60-60)
 		first := w.on("host-1").start()
