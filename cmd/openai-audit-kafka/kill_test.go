@@ -205,7 +205,8 @@ func await(t *testing.T, c *kafkatest.Cluster, api *simulator.API, topics []stri
 			truth = append(truth, kafkatest.Want{ID: ev.ID, Scope: string(scope), EffectiveAt: int64(ev.EffectiveAt), Raw: ev.Raw})
 		}
 	}
-	deadline := time.Now().Add(time.Minute)
+	// A wait between tries and a request of the API that hangs are thirty seconds each.
+	deadline := time.Now().Add(3 * time.Minute)
 	for {
 		var records []*kgo.Record
 		for _, topic := range topics {
