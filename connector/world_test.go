@@ -329,7 +329,7 @@ func (i *instance) awaitReady() {
 // atLeast returns how long to wait for what must come: as long as it says in virtual
 // time, and longer in real time, where the bound would be one of the machine.
 func atLeast(within time.Duration) time.Duration {
-	if virtual := time.Now().Year() == 2000; virtual { // where synctest's clock begins
+	if virtual := time.Now().Year() < 2020; virtual { // synctest's clock begins in 2000
 		return within
 	}
 	return max(within, 90*time.Second)

@@ -90,12 +90,18 @@ func faultCell(t *testing.T, c *kafkatest.Cluster, s step, fault kafkatest.Fault
 	log.Close()
 
 	proxy := c.Proxy(fault)
-	proxy.Observe(observe)
-	patience := time.Minute
-	if fault.Nth == kafkatest.EveryRequest {
-		patience = 400 * time.Millisecond
-	}
-	err := w.attempt(proxy, patience)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	// From the first strike: how long it takes to get there says nothing.
+	giveUp := sync.OnceFunc(func() { time.AfterFunc(400*time.Millisecond, cancel) })
+	proxy.Observe(func(f kafkatest.Frame) {
+		observe(f)
+		if f.Fault.Mode == fault.Mode && fault.Nth == kafkatest.EveryRequest {
+			giveUp()
+		}
+	})
+	err := w.attempt(ctx, proxy)
+	cancel()
 	switch {
 	case s.aside:
 	case proxy.Struck(fault.Mode) == 0:
@@ -105,17 +111,17 @@ func faultCell(t *testing.T, c *kafkatest.Cluster, s step, fault kafkatest.Fault
 	}
 
 	proxy.Clear()
-	if err := w.attempt(proxy, time.Minute); err != nil {
+	ctx, cancel = context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := w.attempt(ctx, proxy); err != nil {
 		t.Errorf("the second attempt: %v", err)
 	}
 	w.reopened()
 }
 
 // attempt opens the log through the proxy and commits once.
-func (w *world) attempt(p *kafkatest.Proxy, patience time.Duration) error {
+func (w *world) attempt(ctx context.Context, p *kafkatest.Proxy) error {
 	w.tb.Helper()
-	ctx, cancel := context.WithTimeout(w.tb.Context(), patience)
-	defer cancel()
 	log, err := w.tryOpen(ctx, w.through(p))
 	if err != nil {
 		return err
@@ -136,9 +142,11 @@ func TestRandomFaults(t *testing.T) {
 		proxy.Random(seed, 25, kafkatest.Fault{Key: kafkatest.AnyKey})
 		failed := 0
 		for range 40 {
-			if err := w.attempt(proxy, time.Second); err != nil {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			if err := w.attempt(ctx, proxy); err != nil {
 				failed++
 			}
+			cancel()
 		}
 		happened := 0
 		proxy.Clear()

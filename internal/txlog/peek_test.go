@@ -17,6 +17,7 @@ func TestPeek(t *testing.T) {
 		log := w.open(w.cfg)
 		w.mustCommit(log)
 		w.mustCommit(log)
+		w.awaitMarkers() // Peek reads what is stable
 		w.begin(c.Name("neighbour"), "acme/cursor", "not committed")
 		got, err := txlog.Peek(t.Context(), w.cfg.Connection, w.cfg.Topic, 0, w.cfg.Keep)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,31 +39,54 @@ func TestCommitOutlivesItsContext(t *testing.T) {
 	})
 }
 
-// On a broker that is silent, a stop takes StopGrace and no more.
+// On a broker that is silent, a stop takes StopGrace and no more. To the letter in
+// virtual time; a real broker's machine may be slow.
 func TestStopGraceIsHonoured(t *testing.T) {
-	const grace = 300 * time.Millisecond
-	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
-		for _, key := range []kmsg.Key{kmsg.Produce, kmsg.EndTxn} {
-			t.Run(key.Name(), func(t *testing.T) {
-				w := newWorld(t, c)
-				w.cfg.StopGrace = grace
-				proxy := c.Proxy()
-				log := w.open(w.through(proxy))
-				w.mustCommit(log)
-				proxy.Add(kafkatest.Fault{Key: key.Int16(), Nth: kafkatest.EveryRequest, Mode: kafkatest.SwallowRequest})
-				began := time.Now()
-				err := w.giveUp(log, proxy, key)
-				if took := time.Since(began); took < grace || took > grace+2*time.Second {
+	for _, key := range []kmsg.Key{kmsg.Produce, kmsg.EndTxn} {
+		t.Run(key.Name(), func(t *testing.T) {
+			inBubble(t, func(t *testing.T, c *kafkatest.Cluster) {
+				if took := stopAtSilence(t, c, key); took > silentGrace+10*time.Millisecond {
 					t.Errorf("the commit took %v", took)
 				}
-				if !errors.Is(err, txlog.ErrUnconfirmed) || !errors.Is(err, context.Canceled) {
-					t.Errorf("Commit returned %v", err)
-				}
-				wantFinished(t, log)
-				w.reopened()
 			})
+		})
+	}
+	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
+		for _, key := range []kmsg.Key{kmsg.Produce, kmsg.EndTxn} {
+			t.Run(key.Name(), func(t *testing.T) { stopAtSilence(t, c, key) })
 		}
 	})
+}
+
+const silentGrace = 300 * time.Millisecond
+
+// stopAtSilence stops a commit whose request of the key is not answered, and
+// returns how long it took.
+func stopAtSilence(t *testing.T, c *kafkatest.Cluster, key kmsg.Key) (took time.Duration) {
+	w := newWorld(t, c)
+	w.cfg.StopGrace = silentGrace
+	proxy := c.Proxy()
+	log := w.open(w.through(proxy))
+	w.mustCommit(log)
+	w.awaitMarkers() // or the next transaction waits for them
+	proxy.Add(kafkatest.Fault{Key: key.Int16(), Nth: kafkatest.EveryRequest, Mode: kafkatest.SwallowRequest})
+	var stopped time.Time
+	first := sync.OnceFunc(func() { stopped = time.Now() })
+	err := w.giveUpAt(log, proxy, func(f kafkatest.Frame) bool {
+		if f.Key == key.Int16() {
+			first()
+		}
+		return f.Key == key.Int16()
+	})
+	if took = time.Since(stopped); took < silentGrace {
+		t.Errorf("the commit took %v", took)
+	}
+	if !errors.Is(err, txlog.ErrUnconfirmed) || !errors.Is(err, context.Canceled) {
+		t.Errorf("Commit returned %v", err)
+	}
+	wantFinished(t, log)
+	w.reopened()
+	return took
 }
 
 // Nothing of a log outlives it: not of one that was closed, of one that failed
@@ -82,8 +106,12 @@ func TestCloseLeavesNothingBehind(t *testing.T) {
 		{Key: kmsg.Fetch.Int16(), Nth: kafkatest.EveryRequest, Mode: kafkatest.SwallowRequest},
 	} {
 		proxy.Clear()
-		proxy.Add(fault)
-		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		patience := time.Minute
+		if fault.Mode != "" {
+			proxy.Add(fault)
+			patience = 300 * time.Millisecond
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		// Not by w.open, whose oracle leaves clients that end with the test.
 		if log, _, err := txlog.Open(ctx, w.through(proxy)); err == nil {
 			err = log.Commit(ctx, nil, []txlog.Change{{Key: "umbrella/x", Value: []byte("x")}})
@@ -107,7 +135,7 @@ func TestProduceThatIsNeverAcknowledged(t *testing.T) {
 		if !errors.Is(err, txlog.ErrUnconfirmed) || !strings.Contains(err.Error(), "min.insync.replicas") {
 			t.Errorf("Commit returned %v", err)
 		}
-		if took < wait || took > wait+2*time.Second {
+		if took < wait {
 			t.Errorf("it took %v, want %v", took, wait)
 		}
 	}
@@ -119,7 +147,11 @@ func TestProduceThatIsNeverAcknowledged(t *testing.T) {
 			began := time.Now()
 			err := w.commit(t.Context(), log)
 			// With the wait for the end less than TransactionTimeout, see produceWait.
-			want(t, err, time.Since(began), 25*time.Second)
+			took := time.Since(began)
+			want(t, err, took, 25*time.Second)
+			if took > 27*time.Second {
+				t.Errorf("it took %v", took)
+			}
 			fault.Remove()
 			w.reopened()
 		})

@@ -18,10 +18,16 @@ import (
 // so that the client's own retries end with StopGrace.
 func (w *world) giveUp(log *txlog.Log, p *kafkatest.Proxy, key kmsg.Key) error {
 	w.tb.Helper()
+	return w.giveUpAt(log, p, func(f kafkatest.Frame) bool { return f.Key == key.Int16() })
+}
+
+// giveUpAt is giveUp, at the frame that is said.
+func (w *world) giveUpAt(log *txlog.Log, p *kafkatest.Proxy, at func(kafkatest.Frame) bool) error {
+	w.tb.Helper()
 	ctx, cancel := context.WithCancel(w.tb.Context())
 	defer cancel()
 	p.Observe(func(f kafkatest.Frame) {
-		if f.Key == key.Int16() {
+		if at(f) {
 			cancel()
 		}
 	})
@@ -56,7 +62,9 @@ func TestUnknownCommit(t *testing.T) {
 				w.mustCommit(log)
 				// Every one: a single cut is mended by the client itself.
 				proxy.Add(kafkatest.Fault{Key: endTxn, Nth: kafkatest.EveryRequest, Mode: tt.mode})
-				if err := w.giveUp(log, proxy, kmsg.EndTxn); !errors.Is(err, txlog.ErrUnconfirmed) {
+				// What is to have happened is answered: else the next fence could overtake it.
+				at := func(f kafkatest.Frame) bool { return f.Key == endTxn && f.Answer == tt.happened }
+				if err := w.giveUpAt(log, proxy, at); !errors.Is(err, txlog.ErrUnconfirmed) {
 					t.Fatalf("Commit returned %v", err)
 				}
 				proxy.Clear()

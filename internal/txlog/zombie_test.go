@@ -43,7 +43,7 @@ func TestZombieWriter(t *testing.T) {
 				proxy := c.Proxy()
 				zombie := w.open(w.through(proxy))
 				w.mustCommit(zombie)
-				h := holdNext(t, proxy, key)
+				h := holdAll(t, proxy, key)
 				done := make(chan error)
 				go func() { done <- w.commit(context.Background(), zombie) }()
 				wait(t, "the zombie to stop", h.Held)
@@ -108,6 +108,9 @@ func TestTransactionOutlivesItsTimeout(t *testing.T) {
 			// Brokers before 4.0 fence the epoch first (PrepareEpochFence), and the state of
 			// the transaction before this one may still be told.
 			last = found[w.cfg.TransactionalID]
+			if last.Err != nil || last.State == "" {
+				return false
+			}
 			switch last.State {
 			case "Ongoing", "PrepareAbort", "PrepareEpochFence", "PrepareCommit", "CompleteCommit":
 				return false
