@@ -3,6 +3,7 @@ package kafkatest
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,6 +26,7 @@ type Node struct {
 	jars       string
 	controller string // the controller listener
 	secure     [len(secureListeners)]string
+	reserved   []net.Listener // on all of its ports, until it starts
 	process    *os.Process
 	dead       chan struct{} // closed when the process has ended
 }
@@ -71,6 +73,10 @@ func (n *Node) Start() error {
 	if n.Running() {
 		return fmt.Errorf("node %d runs already", n.ID)
 	}
+	for _, l := range n.reserved {
+		_ = l.Close()
+	}
+	n.reserved = nil
 	log, err := os.OpenFile(n.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err

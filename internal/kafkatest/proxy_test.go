@@ -36,7 +36,11 @@ func commitOnce(t *testing.T, c *kafkatest.Cluster, proxy *kafkatest.Proxy, f ka
 		t.Fatal(err)
 	}
 	proxy.Add(f)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	patience := 2 * time.Second
+	if f.Mode == kafkatest.DelayRequest || f.Mode == kafkatest.DelayAnswer {
+		patience = time.Minute // it succeeds
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	err = client.EndTransaction(ctx, kgo.TryCommit)
 	proxy.Clear()
@@ -187,12 +191,13 @@ func TestDark(t *testing.T) {
 		if err := client.Ping(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		proxy.Dark(time.Second)
+		proxy.Dark(time.Minute)
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
 		if err := client.Ping(ctx); err == nil {
 			t.Error("there is light")
 		}
+		proxy.Dark(200 * time.Millisecond)
 		for begin := time.Now(); client.Ping(t.Context()) != nil; time.Sleep(50 * time.Millisecond) {
 			if time.Since(begin) > 10*time.Second {
 				t.Fatal("it stays dark")

@@ -178,7 +178,11 @@ func (c *Cluster) WaitReady() {
 	if c.server == nil {
 		return
 	}
-	if err := c.server.waitReady(context.Background()); err != nil {
+	nodes := c.server.running()
+	if len(nodes) == 0 {
+		c.fatalf("no node runs: %s", c.server.nodes[0].lastWords())
+	}
+	if err := c.server.waitReady(context.Background(), nodes); err != nil {
 		c.fatalf("%v", err)
 	}
 }

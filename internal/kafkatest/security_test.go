@@ -74,7 +74,12 @@ func TestSecuredListeners(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, opts := range listeners {
-		if err := produce(opts); err != nil {
+		// It takes a moment to get from the controller to the broker.
+		err := produce(opts)
+		for end := time.Now().Add(time.Minute); errors.Is(err, kerr.TopicAuthorizationFailed) && time.Now().Before(end); err = produce(opts) {
+			time.Sleep(100 * time.Millisecond)
+		}
+		if err != nil {
 			t.Errorf("%s with an ACL: %v", name, err)
 		}
 	}

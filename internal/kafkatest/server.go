@@ -4,13 +4,13 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -53,7 +53,7 @@ func startServer(ctx context.Context, dir string, o options) (*server, error) {
 			return nil, err
 		}
 	}
-	if err := s.waitReady(ctx); err != nil {
+	if err := s.waitReady(ctx, s.nodes); err != nil {
 		s.stop()
 		return nil, err
 	}
@@ -67,25 +67,27 @@ func newNode(id int, dir, jars string) (*Node, error) {
 		addrs = append(addrs, &n.secure[i])
 	}
 	for _, addr := range addrs {
-		var err error
-		if *addr, err = freeAddr(); err != nil {
+		l, err := listenAnywhere()
+		if err != nil {
 			return nil, err
 		}
+		*addr = l.Addr().String()
+		n.reserved = append(n.reserved, l)
 	}
 	return n, os.MkdirAll(n.dataDir(), 0o755)
 }
 
-// freeAddr returns an address that nobody listens on. It is not one of those the
+// listenAnywhere listens where nobody does. It is not on one of the ports that the
 // system hands out to clients: such a one could be taken while a killed broker
 // is down.
-func freeAddr() (string, error) {
+func listenAnywhere() (l net.Listener, err error) {
 	for range 100 {
 		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(12000+mathrand.IntN(20000)))
-		if l, err := net.Listen("tcp", addr); err == nil {
-			return addr, l.Close()
+		if l, err = net.Listen("tcp", addr); err == nil {
+			return l, nil
 		}
 	}
-	return "", errors.New("no free port found in 100 tries")
+	return nil, fmt.Errorf("no free port found in 100 tries: %w", err)
 }
 
 var nodeLines = regexp.MustCompile(`(?m)^(node|directory)\.id=.*$`)
@@ -137,35 +139,42 @@ func uuid() string {
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// waitReady waits until every node that runs is known, and the coordinator of
-// transactions works.
-func (s *server) waitReady(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("not ready after %v", patience))
-	defer cancel()
-	for {
-		want := 0
-		for _, n := range s.nodes {
-			if n.Running() {
-				want++
-			}
-		}
-		if want == 0 {
-			return fmt.Errorf("the broker ended: %s", s.nodes[0].lastWords())
-		}
-		err := s.probe(ctx, want)
-		if err == nil {
-			return nil
-		}
-		if cause := sleep(ctx, 50*time.Millisecond); cause != nil {
-			return fmt.Errorf("starting Kafka: %w: %w\n%s", cause, err, s.nodes[0].lastWords())
-		}
-	}
+// running returns the nodes that are there, paused or not.
+func (s *server) running() []*Node {
+	return slices.DeleteFunc(slices.Clone(s.nodes), func(n *Node) bool { return !n.Running() })
 }
 
-func (s *server) probe(ctx context.Context, want int) error {
+// startPatience is how long brokers may take to start, several at once on a busy
+// machine. One that ends is told at once.
+const startPatience = 3 * time.Minute
+
+// waitReady waits until each of the nodes answers and knows them all, and the
+// coordinator of transactions works.
+func (s *server) waitReady(ctx context.Context, nodes []*Node) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, startPatience, fmt.Errorf("not ready after %v", startPatience))
+	defer cancel()
+	for _, n := range nodes {
+		for {
+			if !n.Running() {
+				return fmt.Errorf("node %d ended: %s", n.ID, n.lastWords())
+			}
+			err := n.probe(ctx, len(nodes))
+			if err == nil {
+				break
+			}
+			if cause := sleep(ctx, 50*time.Millisecond); cause != nil {
+				return fmt.Errorf("starting Kafka: %w: %w\n%s", cause, err, n.lastWords())
+			}
+		}
+	}
+	return nil
+}
+
+// probe asks the node itself: others list one that was killed a moment ago.
+func (n *Node) probe(ctx context.Context, want int) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	client, err := kgo.NewClient(kgo.SeedBrokers(s.brokers()...), kgo.TransactionalID("kafkatest-ready"),
+	client, err := kgo.NewClient(kgo.SeedBrokers(n.Addr), kgo.TransactionalID("kafkatest-ready"),
 		kgo.MetadataMinAge(50*time.Millisecond))
 	if err != nil {
 		return err

@@ -44,11 +44,12 @@ func TestCursorOfARunningConnector(t *testing.T) {
 	w.backfill(time.Now().Add(-90 * 24 * time.Hour))
 	w.connector.APIConcurrency = 1
 	stop := w.start()
-	eventually(t, "some of the history is read", func() bool {
-		r, err := ops.Cursor(t.Context(), w.ops)
+	var r ops.CursorReport
+	eventually(t, "some of the history is read", func() (read bool) {
+		var err error
+		r, err = ops.Cursor(t.Context(), w.ops)
 		return err == nil && r.HistorySeconds != nil
 	})
-	r := w.cursor()
 	if r.APIOrganization != "org-123" || len(r.Openers) != 1 || r.HistoryTo < ago(25*time.Hour) || *r.HistorySeconds < 0 || *r.HistorySeconds > 3600 {
 		t.Errorf("%+v, history takes %d s", r, *r.HistorySeconds)
 	}
@@ -97,8 +98,9 @@ func TestSkipToFencesAndSkips(t *testing.T) {
 			t.Fatal("nothing is remembered, so nothing can be forgotten")
 		}
 		w.api.Generate(40, ago(50*time.Minute), ago(30*time.Minute)) // nobody has read these
-		connected := w.run()
 		w.api.SetFaults(map[simulator.Fault]float64{simulator.ServerError: 1}) // nor will
+		connected := w.run()
+		eventually(t, "it has opened the log", func() bool { return strings.Contains(w.log.String(), "the API does not answer yet") })
 		to := ago(20 * time.Minute)
 		edit, err := ops.SkipTo(t.Context(), w.ops, to)
 		if err != nil {
@@ -110,7 +112,14 @@ func TestSkipToFencesAndSkips(t *testing.T) {
 		mustApply(t, edit, nil)
 		w.api.SetFaults(nil)
 		w.api.Step(1, 0, 0) // which it tries to write
-		<-connected.done
+		eventually(t, "it is fenced", func() bool {
+			select {
+			case <-connected.done:
+				return true
+			default:
+				return false
+			}
+		})
 		if err := connected.stop(); !errors.Is(err, connector.ErrFenced) {
 			t.Errorf("the connector ended with %v", err)
 		}

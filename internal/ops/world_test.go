@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
@@ -32,6 +33,7 @@ type world struct {
 	ops       ops.Config
 	settings  ops.RunSettings // of check
 	log       *lockedBuffer
+	asks      *kadm.Client
 }
 
 func newWorld(t *testing.T, c *kafkatest.Cluster, api simulator.Config) *world {
@@ -117,11 +119,37 @@ func (w *world) runUntilEqual(since time.Time) {
 	if err := stop(); err != nil {
 		w.t.Fatal(err)
 	}
+	w.awaitMarkers()
+}
+
+// awaitMarkers waits until the transactions that were committed are over for
+// consumers too: the broker answers before it writes their markers.
+func (w *world) awaitMarkers() {
+	w.t.Helper()
+	length, err := w.cluster.Length()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer length.Close()
+	topics := []string{w.ops.Topics.Events, w.ops.Topics.DLQ, w.ops.Topics.Offsets}
+	eventually(w.t, "the markers are written", func() bool {
+		committed, err := length.Committed(w.t.Context(), topics...)
+		written, err2 := length.Written(w.t.Context(), topics...)
+		return err == nil && err2 == nil && committed == written
+	})
+}
+
+// admin is one client for what is asked again and again.
+func (w *world) admin() *kadm.Client {
+	if w.asks == nil {
+		w.asks = w.cluster.Admin()
+	}
+	return w.asks
 }
 
 // exists reports whether the connector has made its topics.
 func (w *world) exists() bool {
-	found, err := w.cluster.Admin().ListTopics(w.t.Context(), w.ops.Topics.Events, w.ops.Topics.DLQ, w.ops.Topics.Offsets)
+	found, err := w.admin().ListTopics(w.t.Context(), w.ops.Topics.Events, w.ops.Topics.DLQ, w.ops.Topics.Offsets)
 	return err == nil && found.Error() == nil
 }
 
@@ -164,9 +192,9 @@ func (w *world) cursor() ops.CursorReport {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(40 * time.Second); !ok(); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); !ok(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within 40 s: %s", what)
+			t.Fatalf("not within three minutes: %s", what)
 		}
 	}
 }
