@@ -14,8 +14,9 @@ import (
 )
 
 // stopGrace is how long the open transaction may take once we are told to stop, and
-// then the last cursor, beyond its own second: seven of the eight seconds promised.
-const stopGrace = 3 * time.Second
+// then the last cursor, beyond its own second. A consumer group takes a second to
+// leave, so it is seven of the eight seconds promised.
+const stopGrace = 2500 * time.Millisecond
 
 // resume is how every session begins, the first one and the one after a crash
 // alike. When it returns, nobody else can write for the organization, and the

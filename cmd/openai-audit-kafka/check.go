@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -52,7 +53,7 @@ Exit codes: 0 nothing failed, 2 wrong usage or settings, 4 something failed.`,
 		ok := true
 		for _, org := range organizations {
 			report := ops.Check(cmd.Context(), operate(settings, org, log), runSettings(settings.Connector, org))
-			if err := cmd.Context().Err(); err != nil {
+			if err := context.Cause(cmd.Context()); err != nil {
 				return err
 			}
 			ok = ok && report.OK()

@@ -145,14 +145,16 @@ func registry(c connector.Config) codec.RegistryConfig {
 	}
 }
 
-// outcome makes of an error of package ops that of the command: being told to stop
-// is none.
+// outcome makes of an error of package ops that of the command. If it was told to
+// stop, that is the error, with what is not known for it.
 func outcome(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, ops.ErrFenced):
 		return fmt.Errorf("%w: %w", connector.ErrFenced, err)
+	case ctx.Err() != nil && errors.Is(err, ops.ErrUnconfirmed):
+		return fmt.Errorf("%w: %w", context.Cause(ctx), err)
 	}
 	return cmp.Or(context.Cause(ctx), err)
 }

@@ -26,6 +26,7 @@ func TestProcesses(t *testing.T) {
 	for name, story := range map[string]func(t *testing.T, w *processes){
 		"a second signal is obeyed at once":         secondSignal,
 		"a refusal is exit code 1, with the remedy": refusalExits,
+		"a command that is stopped says so":         stoppedCommand,
 	} {
 		t.Run(name, func(t *testing.T) { story(t, newProcesses(t, c)) })
 	}
@@ -166,6 +167,17 @@ func secondSignal(t *testing.T, w *processes) {
 	w.proxy.Clear()
 	w.start(w.c.Brokers())
 	w.await() // what was left is resolved
+}
+
+// stoppedCommand interrupts a command beside brokers that are silent.
+func stoppedCommand(t *testing.T, w *processes) {
+	w.proxy.Add(kafkatest.Fault{Key: kafkatest.AnyKey, Nth: kafkatest.EveryRequest, Mode: kafkatest.SwallowRequest})
+	p := w.start(w.proxy.Brokers(), "cursor", "show")
+	w.awaitStruck(kafkatest.SwallowRequest)
+	p.signal(syscall.SIGINT)
+	if code := p.exit(20 * time.Second); code != exitFailed || !strings.Contains(p.log.String(), "stopped by a signal (interrupt)") {
+		t.Errorf("exit code %d\n%s", code, p.log.String())
+	}
 }
 
 func refusalExits(t *testing.T, w *processes) {

@@ -68,8 +68,12 @@ const (
 // Progress is told what is being done, and how much of it is done.
 type Progress func(doing string, done, total int64)
 
-// ErrFenced says that another instance took the transactional id over.
-var ErrFenced = txlog.ErrFenced
+var (
+	// ErrFenced says that another instance took the transactional id over.
+	ErrFenced = txlog.ErrFenced
+	// ErrUnconfirmed says that it is not known what was written.
+	ErrUnconfirmed = txlog.ErrUnconfirmed
+)
 
 // userAgent is how the API's operators can know us.
 const userAgent = "openai-audit-kafka"

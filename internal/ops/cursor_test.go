@@ -97,7 +97,7 @@ func TestSkipToFencesAndSkips(t *testing.T) {
 		if before.SeenIDs == 0 {
 			t.Fatal("nothing is remembered, so nothing can be forgotten")
 		}
-		w.api.Generate(40, ago(50*time.Minute), ago(30*time.Minute)) // nobody has read these
+		w.api.Generate(40, ago(50*time.Minute), ago(30*time.Minute))           // nobody has read these
 		w.api.SetFaults(map[simulator.Fault]float64{simulator.ServerError: 1}) // nor will
 		connected := w.run()
 		eventually(t, "it has opened the log", func() bool { return strings.Contains(w.log.String(), "the API does not answer yet") })

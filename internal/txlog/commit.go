@@ -65,7 +65,7 @@ func (l *Log) commit(ctx context.Context, records []Record, changes []Change) er
 	defer cancel()
 
 	// 1. Begin. Local: a crash here leaves nothing at the broker.
-	if err := l.client.BeginTransaction(); err != nil {
+	if err := l.begin(ctx); err != nil {
 		return failed("beginning a transaction", err)
 	}
 
@@ -84,8 +84,8 @@ func (l *Log) commit(ctx context.Context, records []Record, changes []Change) er
 	defer endCancel()
 	defer context.AfterFunc(endCtx, l.cut)()
 	if err := l.client.EndTransaction(endCtx, kgo.TryCommit); err != nil {
-		if errors.Is(err, kgo.ErrClientClosed) { // by us
-			err = cmp.Or(context.Cause(endCtx), err)
+		if endCtx.Err() != nil && (errors.Is(err, kgo.ErrClientClosed) || errors.Is(err, context.Canceled)) {
+			err = context.Cause(endCtx) // it was cut by us
 		}
 		return failed("committing a transaction", err)
 	}
@@ -93,6 +93,13 @@ func (l *Log) commit(ctx context.Context, records []Record, changes []Change) er
 	// 4. Answered yes: decided, if not yet visible everywhere. A crash here is the
 	// same as one a moment later.
 	return nil
+}
+
+// begin begins a transaction. kgo does so by itself, but for a producer id that it
+// wants to have anew: that it asks for without a context.
+func (l *Log) begin(ctx context.Context) error {
+	defer context.AfterFunc(ctx, l.cut)()
+	return l.client.BeginTransaction()
 }
 
 // produce writes all records and returns when each is acknowledged, or with the

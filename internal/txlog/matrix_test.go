@@ -93,7 +93,8 @@ func faultCell(t *testing.T, c *kafkatest.Cluster, s step, fault kafkatest.Fault
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	// From the first strike: how long it takes to get there says nothing.
-	giveUp := sync.OnceFunc(func() { time.AfterFunc(400*time.Millisecond, cancel) })
+	first := cancel // the observer goes on, and the variable is used again
+	giveUp := sync.OnceFunc(func() { time.AfterFunc(400*time.Millisecond, first) })
 	proxy.Observe(func(f kafkatest.Frame) {
 		observe(f)
 		if f.Fault.Mode == fault.Mode && fault.Nth == kafkatest.EveryRequest {
