@@ -23,6 +23,7 @@ func TestStopBesideASilentBroker(t *testing.T) {
 	}
 	for _, key := range steps {
 		t.Run(key.Name(), func(t *testing.T) {
+			t.Setenv("TEST_REPORT", "") // its sixty brokers are not as many tests
 			struck, moments, which := 0, []time.Duration{100 * time.Millisecond, time.Second, 12 * time.Second}, []int{1, 2, 3, 4, kafkatest.EveryRequest}
 			if testing.Short() { // the race detector makes it ten times as long
 				moments, which = moments[1:2], []int{1, 3, kafkatest.EveryRequest}

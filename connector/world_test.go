@@ -323,7 +323,14 @@ func (r *recorder) ready() bool {
 // awaitReady waits until the instance says that it is ready.
 func (i *instance) awaitReady() {
 	i.t.Helper()
-	eventually(i.t, 20*time.Second, "ready", i.ready)
+	eventually(i.t, 20*time.Second, "ready", func() bool {
+		select {
+		case <-i.done:
+			i.t.Fatalf("it ended with %v", i.err)
+		default:
+		}
+		return i.ready()
+	})
 }
 
 // atLeast returns how long to wait for what must come: as long as it says in virtual
