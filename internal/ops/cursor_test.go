@@ -22,15 +22,17 @@ import (
 
 func ago(d time.Duration) auditlog.Second { return auditlog.SecondOf(time.Now().Add(-d)) }
 
-// mustApply makes an edit, applies it, and returns what it says.
-func mustApply(t *testing.T, edit *ops.Edit, err error) string {
-	t.Helper()
+// mustApply applies the edit, waits until whoever reads what is stable sees it, and
+// returns what it says.
+func (w *world) mustApply(edit *ops.Edit, err error) string {
+	w.t.Helper()
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	if err := edit.Apply(t.Context()); err != nil {
-		t.Fatal(err)
+	if err := edit.Apply(w.t.Context()); err != nil {
+		w.t.Fatal(err)
 	}
+	w.awaitMarkers()
 	return strings.Join(edit.Does, "\n")
 }
 
@@ -109,7 +111,7 @@ func TestSkipToFencesAndSkips(t *testing.T) {
 		if did := w.cursor(); did.Floor != before.Floor {
 			t.Error("to plan an edit moved the floor")
 		}
-		mustApply(t, edit, nil)
+		w.mustApply(edit, nil)
 		w.api.SetFaults(nil)
 		w.api.Step(1, 0, 0) // which it tries to write
 		eventually(t, "it is fenced", func() bool {
@@ -169,7 +171,7 @@ func TestSkipWhereSeenIDsWereDeleted(t *testing.T) {
 		}
 		w.produceState(was.Partition, "cursor/default", value)
 		edit, err := ops.SkipTo(t.Context(), w.ops, auditlog.SecondOf(time.Now()))
-		mustApply(t, edit, err)
+		w.mustApply(edit, err)
 		for range 2 {
 			stop := w.start()
 			w.api.Step(5, 0, 0)
@@ -256,7 +258,7 @@ func TestAcceptTopics(t *testing.T) {
 			t.Fatalf("another topic was not refused: %v", err)
 		}
 		edit, err := ops.AcceptTopics(t.Context(), w.ops)
-		if did := mustApply(t, edit, err); !strings.Contains(did, w.ops.Topics.Events) {
+		if did := w.mustApply(edit, err); !strings.Contains(did, w.ops.Topics.Events) {
 			t.Errorf("it does not say which topic:\n%s", did)
 		}
 		stop := w.start()
@@ -315,7 +317,7 @@ func TestReset(t *testing.T) {
 					}
 				}
 				edit, err := ops.Reset(t.Context(), w.ops)
-				if did := mustApply(t, edit, err); !strings.Contains(did, "emits again") {
+				if did := w.mustApply(edit, err); !strings.Contains(did, "emits again") {
 					t.Errorf("it does not say what follows:\n%s", did)
 				}
 				if r := w.cursor(); !r.StartAnew || r.SeenIDs != 0 {

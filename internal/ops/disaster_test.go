@@ -28,7 +28,7 @@ func TestDisasters(t *testing.T) {
 			w.copyState(was)
 			w.wantRefused("is another than the one written to so far")
 			edit, err := ops.AcceptTopics(t.Context(), w.ops)
-			mustApply(t, edit, err)
+			w.mustApply(edit, err)
 			w.runUntilEqual(start)
 		})
 		t.Run("the offsets topic is lost, and there is no copy", func(t *testing.T) {
@@ -46,7 +46,7 @@ func TestDisasters(t *testing.T) {
 			w.remove(w.ops.Topics.Events)
 			w.wantRefused("is another than the one written to so far")
 			edit, err := ops.AcceptTopics(t.Context(), w.ops)
-			mustApply(t, edit, err)
+			w.mustApply(edit, err)
 			if r := w.repair(auditlog.SecondOf(start), ago(0)); *r.Repaired != 200 {
 				t.Errorf("%d repaired, want 200", *r.Repaired)
 			}

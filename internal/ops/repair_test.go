@@ -218,7 +218,7 @@ func TestRepairIsRefused(t *testing.T) {
 	c.CreateTopic(moved.Topics.Events, 1, nil)
 	refused("another topic", moved)
 	edit, err := ops.Reset(t.Context(), w.ops)
-	mustApply(t, edit, err)
+	w.mustApply(edit, err)
 	refused("a cursor that was reset", w.ops)
 	if r := w.report(start); len(r.Missing) != 5 || r.Topic != 50 {
 		t.Errorf("something was written: %s", r)
@@ -234,7 +234,7 @@ func TestRepairOfALostTopic(t *testing.T) {
 	w.ops.Topics.Events = w.connector.Kafka.Topic
 	w.cluster.CreateTopic(w.ops.Topics.Events, 1, nil)
 	edit, err := ops.AcceptTopics(t.Context(), w.ops)
-	mustApply(t, edit, err)
+	w.mustApply(edit, err)
 	r := w.repair(auditlog.SecondOf(start), ago(0))
 	wantLists(t, r, map[string][]string{"LeftToConnector": {"new"}})
 	if *r.Repaired != 300 {

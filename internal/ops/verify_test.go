@@ -268,7 +268,7 @@ func TestNewestEventWithoutID(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	edit, err := ops.SkipTo(t.Context(), w.ops, ago(time.Minute))
-	mustApply(t, edit, err)
+	w.mustApply(edit, err)
 	if strings.Contains(w.log.String(), "does not tell its time") {
 		t.Errorf("the API was not asked:\n%s", w.log)
 	}
