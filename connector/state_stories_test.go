@@ -645,21 +645,10 @@ func (w *world) ends() map[string]int64 {
 	return ends
 }
 
-// awaitMarkers waits until the transactions that were committed are over for
-// consumers too: the broker answers before it writes their markers.
+// awaitMarkers waits until what was committed is stable.
 func (w *world) awaitMarkers() {
 	w.t.Helper()
-	length, err := w.cluster.Length()
-	w.must(err)
-	defer length.Close()
-	topics := slices.DeleteFunc([]string{w.cfg.Kafka.Topic, w.cfg.Kafka.DLQTopic, w.cfg.Kafka.OffsetsTopic}, func(name string) bool { return !w.exists(name) })
-	eventually(w.t, time.Minute, "the markers are written", func() bool {
-		committed, err := length.Committed(w.t.Context(), topics...)
-		w.must(err)
-		written, err := length.Written(w.t.Context(), topics...)
-		w.must(err)
-		return committed == written
-	})
+	w.cluster.AwaitMarkers(w.t, w.cfg.Kafka.Topic, w.cfg.Kafka.DLQTopic, w.cfg.Kafka.OffsetsTopic)
 }
 
 // remake deletes the topic and makes it anew, empty.

@@ -2,6 +2,9 @@ package kafkatest
 
 import (
 	"context"
+	"errors"
+	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -33,6 +36,37 @@ func (l *Length) Committed(ctx context.Context, topics ...string) (int64, error)
 // Written counts up to the high watermark: what is in the log, decided or not.
 func (l *Length) Written(ctx context.Context, topics ...string) (int64, error) {
 	return sum(l.admin.ListEndOffsets(ctx, topics...))
+}
+
+// AwaitMarkers waits until the transactions that were committed are over for
+// read_committed consumers too: a broker answers the end of a transaction before it
+// writes its markers, and whoever reads up to the last stable offset in between sees
+// the state before.
+func (c *Cluster) AwaitMarkers(t testing.TB, topics ...string) {
+	t.Helper()
+	length, err := c.Length()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer length.Close()
+	ctx, cancel := context.WithTimeoutCause(context.Background(), readPatience, errors.New("a transaction is open"))
+	defer cancel()
+	for {
+		committed, err := length.Committed(ctx, topics...)
+		if err != nil {
+			t.Fatalf("waiting for markers: %v", err)
+		}
+		written, err := length.Written(ctx, topics...)
+		if err != nil {
+			t.Fatalf("waiting for markers: %v", err)
+		}
+		if committed == written {
+			return
+		}
+		if err := sleep(ctx, 20*time.Millisecond); err != nil {
+			t.Fatalf("waiting for markers in %v, at %d of %d: %v", topics, committed, written, err)
+		}
+	}
 }
 
 func sum(offsets kadm.ListedOffsets, err error) (total int64, _ error) {

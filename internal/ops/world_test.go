@@ -122,21 +122,10 @@ func (w *world) runUntilEqual(since time.Time) {
 	w.awaitMarkers()
 }
 
-// awaitMarkers waits until the transactions that were committed are over for
-// consumers too: the broker answers before it writes their markers.
+// awaitMarkers waits until what was committed is stable.
 func (w *world) awaitMarkers() {
 	w.t.Helper()
-	length, err := w.cluster.Length()
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer length.Close()
-	topics := []string{w.ops.Topics.Events, w.ops.Topics.DLQ, w.ops.Topics.Offsets}
-	eventually(w.t, "the markers are written", func() bool {
-		committed, err := length.Committed(w.t.Context(), topics...)
-		written, err2 := length.Written(w.t.Context(), topics...)
-		return err == nil && err2 == nil && committed == written
-	})
+	w.cluster.AwaitMarkers(w.t, w.ops.Topics.Events, w.ops.Topics.DLQ, w.ops.Topics.Offsets)
 }
 
 // admin is one client for what is asked again and again.
@@ -177,9 +166,10 @@ func (w *world) wantEqual(since time.Time) {
 	}
 }
 
-// cursor reads the cursor as an operator does.
+// cursor reads the cursor as an operator does, who takes longer than markers.
 func (w *world) cursor() ops.CursorReport {
 	w.t.Helper()
+	w.awaitMarkers()
 	r, err := ops.Cursor(w.t.Context(), w.ops)
 	if err != nil {
 		w.t.Fatal(err)

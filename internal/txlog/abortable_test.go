@@ -86,24 +86,8 @@ func withOldTransactions(t *testing.T, c *kafkatest.Cluster) {
 	})
 }
 
-// awaitMarkers waits until the transactions that were committed are over for
-// consumers too.
+// awaitMarkers waits until what was committed is stable.
 func (w *world) awaitMarkers() {
 	w.tb.Helper()
-	length, err := w.c.Length()
-	if err != nil {
-		w.tb.Fatal(err)
-	}
-	defer length.Close()
-	eventually(w.tb, "the markers of a transaction", func() bool {
-		committed, err := length.Committed(w.tb.Context(), w.events, w.cfg.Topic)
-		if err != nil {
-			w.tb.Fatal(err)
-		}
-		written, err := length.Written(w.tb.Context(), w.events, w.cfg.Topic)
-		if err != nil {
-			w.tb.Fatal(err)
-		}
-		return committed == written
-	})
+	w.c.AwaitMarkers(w.tb, w.events, w.cfg.Topic)
 }
