@@ -27,6 +27,7 @@ func TestProcesses(t *testing.T) {
 		"a second signal is obeyed at once":         secondSignal,
 		"a refusal is exit code 1, with the remedy": refusalExits,
 		"a command that is stopped says so":         stoppedCommand,
+		"one in its transaction, what is not known": stoppedEdit,
 	} {
 		t.Run(name, func(t *testing.T) { story(t, newProcesses(t, c)) })
 	}
@@ -177,6 +178,24 @@ func stoppedCommand(t *testing.T, w *processes) {
 	p.signal(syscall.SIGINT)
 	if code := p.exit(20 * time.Second); code != exitFailed || !strings.Contains(p.log.String(), "stopped by a signal (interrupt)") {
 		t.Errorf("exit code %d\n%s", code, p.log.String())
+	}
+}
+
+// stoppedEdit interrupts a command whose transaction is not answered.
+func stoppedEdit(t *testing.T, w *processes) {
+	p := w.start(w.proxy.Brokers())
+	w.await()
+	p.signal(syscall.SIGTERM)
+	p.exit(20 * time.Second)
+	w.proxy.Add(kafkatest.Fault{Key: kmsg.EndTxn.Int16(), Nth: kafkatest.EveryRequest, Mode: kafkatest.SwallowAnswer})
+	p = w.start(w.proxy.Brokers(), "cursor", "reset", "--yes")
+	w.awaitStruck(kafkatest.SwallowAnswer)
+	p.signal(syscall.SIGINT)
+	code := p.exit(20 * time.Second)
+	for _, want := range []string{"stopped by a signal (interrupt)", "it is not known whether it was done: look with `cursor show`"} {
+		if code != exitFailed || !strings.Contains(p.log.String(), want) {
+			t.Errorf("exit code %d, and not %q:\n%s", code, want, p.log.String())
+		}
 	}
 }
 

@@ -65,6 +65,10 @@ func TestClassify(t *testing.T) {
 			t.Errorf("%v is not explained", tt.err)
 		}
 	}
+	// A client that our own deadline ended says only that it is closed.
+	if got, want := kafka.Explain(fmt.Errorf("reading: %w", kgo.ErrClientClosed)), kafka.Explain(context.DeadlineExceeded); got != want {
+		t.Errorf("a client that ended is explained by %q, want %q", got, want)
+	}
 }
 
 // What brokers answer to a transaction is told apart: each answer has its own words,
