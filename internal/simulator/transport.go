@@ -33,7 +33,7 @@ func (d direct) RoundTrip(req *http.Request) (*http.Response, error) {
 		defer cancel()
 		defer func() {
 			if p := recover(); p != nil {
-				if p != http.ErrAbortHandler { //nolint:errorlint // a panic's value
+				if err, ok := p.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
 					panic(p)
 				}
 				w.abort()
