@@ -24,7 +24,7 @@ beside a running connector.
 
 ok: as it should be. warning: it works, at a price. failed: run would not work.
 
-Exit codes: 0 nothing failed, 2 wrong usage or settings, 4 something failed.`,
+Exit codes: 0 nothing failed, 2 wrong usage, 4 something failed, 78 wrong settings.`,
 		Example: `  openai-audit-kafka check
   openai-audit-kafka check --output json | jq '.checks[] | select(.state != "ok")'`,
 		Args: cobra.NoArgs,

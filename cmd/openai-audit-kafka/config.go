@@ -22,7 +22,7 @@ one of these is refused, others are ignored.
 All settings:
 
 ` + config.HelpTable() + `
-Exit codes: 0 printed, 2 the settings are wrong; all faults are then listed.`,
+Exit codes: 0 printed, 2 wrong usage, 78 the settings are wrong; all faults are then listed.`,
 		Example: `  openai-audit-kafka config
   openai-audit-kafka config | grep KAFKA_`,
 		Args: cobra.NoArgs,

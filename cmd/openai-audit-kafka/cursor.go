@@ -43,7 +43,7 @@ func (a *app) cursorShowCommand() *cobra.Command {
 left and how long it will take, how many written ids are remembered, and who opened
 it last. It fences nobody and needs no admin key.
 
-Exit codes: 0 shown, 1 failed, or there is none, 2 wrong usage or settings.`,
+Exit codes: 0 shown, 1 failed, or there is none, 2 wrong usage, 78 wrong settings.`,
 		Example: `  openai-audit-kafka cursor show
   openai-audit-kafka cursor show --output json | jq .floor`,
 		Args: cobra.NoArgs,
@@ -85,8 +85,8 @@ were moved to another cluster or renamed with what they held.
 It says what it does and asks; without a terminal, --yes answers. A running connector
 is fenced first.
 
-Exit codes: 0 done, 1 refused or failed, 2 wrong usage or settings, 3 an instance was
-started meanwhile.`,
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 an instance was started
+meanwhile, 78 wrong settings.`,
 		Example: `  openai-audit-kafka cursor set --live-from 1h
   openai-audit-kafka cursor set --accept-topics --yes`,
 		Args: cobra.NoArgs,
@@ -124,8 +124,8 @@ and where the offsets topic was lost.
 It says what it does and asks; without a terminal, --yes answers. A running connector
 is fenced first.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 an instance was started
-meanwhile.`,
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 an instance was started meanwhile, 78
+wrong settings.`,
 		Example: `  openai-audit-kafka cursor reset
   openai-audit-kafka cursor reset --organization acme --yes`,
 		Args: cobra.NoArgs,

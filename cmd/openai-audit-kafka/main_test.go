@@ -60,15 +60,15 @@ func TestCommands(t *testing.T) {
 		{"config", []string{"OPENAI_ADMIN_KEY=" + key}, exitDone, "***", ""},
 		{"config", nil, exitDone, "unset (required)", ""},
 		{"config", []string{"ORGANIZATION_NAME=x", "ORGANIZATIONS_0_NAME=a", "ORGANIZATIONS_0_ADMIN_KEY=k"}, exitDone, "ORGANIZATIONS_0_NAME", "warning: ORGANIZATION_NAME is not used"},
-		{"config", []string{"POLL_INTERVAL=1ms"}, exitUsage, "POLL_INTERVAL", "POLL_INTERVAL=\"1ms\": below 1s"},
+		{"config", []string{"POLL_INTERVAL=1ms"}, exitSettings, "POLL_INTERVAL", "POLL_INTERVAL=\"1ms\": below 1s"},
 		{"health", []string{"HTTP_ADDR=off"}, exitFailed, "", "HTTP_ADDR=off"},
 		{"health", []string{"HTTP_ADDR=127.0.0.1:1"}, exitFailed, "", "HTTP_ADDR=127.0.0.1:1"},
 		{"bogus", nil, exitUsage, "", "unknown command"},
 		{"schema bogus", nil, exitUsage, "", "unknown command"},
 		{"run now", nil, exitUsage, "", "Run \"openai-audit-kafka --help\""},
 		{"health --redy", nil, exitUsage, "", "unknown flag"},
-		{"run", nil, exitUsage, "", "OPENAI_ADMIN_KEY: not set"},
-		{"", nil, exitUsage, "", "OPENAI_ADMIN_KEY: not set"},
+		{"run", nil, exitSettings, "", "OPENAI_ADMIN_KEY: not set"},
+		{"", nil, exitSettings, "", "OPENAI_ADMIN_KEY: not set"},
 		{"run", []string{"OPENAI_ADMIN_KEY=" + key, "HTTP_ADDR=192.0.2.1:80"}, exitFailed, "", "HTTP_ADDR=192.0.2.1:80"},
 	}
 	for _, tt := range tests {

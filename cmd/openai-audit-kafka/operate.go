@@ -33,7 +33,7 @@ func (a *app) usage(format string, args ...any) error {
 func (a *app) time(flag, value string) (time.Time, error) {
 	at, err := config.ParseTime(value, time.Now())
 	if err != nil {
-		return at, a.usage("--%s %q: %w; write it as %s", flag, value, err, config.TimeForms)
+		return at, a.usage("--%s %q: %w; %s", flag, value, err, config.TimeRemedy(value))
 	}
 	return at, nil
 }

@@ -179,7 +179,10 @@ func testVerifyCommand(t *testing.T, w *operated) {
 	w.command(t, exitUsage, "verify --from 60d")
 	w.command(t, exitUsage, "verify --from 1d --to 2d")
 	w.command(t, exitUsage, "verify --from yesterday --to 0s")
-	w.command(t, exitUsage, "verify --from 60d --to 0s", "OPENAI_ADMIN_KEY=")
+	if _, said := w.command(t, exitUsage, "verify --from 90 --to 0s"); !strings.Contains(said, "did you mean 90d?") {
+		t.Error(said)
+	}
+	w.command(t, exitSettings, "verify --from 60d --to 0s", "OPENAI_ADMIN_KEY=")
 	if out, _ := w.command(t, exitDone, "verify --from 60d --to 0s --strict"); !strings.Contains(out, fmt.Sprintf("%d in the API, %[1]d in the topic", operatedEvents)) {
 		t.Error(out)
 	}
@@ -212,8 +215,8 @@ func testVerifyCommand(t *testing.T, w *operated) {
 }
 
 func testSchemaCommands(t *testing.T, w *operated) {
-	w.command(t, exitUsage, "schema check")
-	w.command(t, exitUsage, "schema register")
+	w.command(t, exitSettings, "schema check")
+	w.command(t, exitSettings, "schema register")
 	registry := srfake.New()
 	t.Cleanup(registry.Close)
 	url := "SCHEMA_REGISTRY_URL=" + registry.URL()

@@ -46,13 +46,14 @@ func TestProcesses(t *testing.T) {
 	}
 }
 
-// Wrong settings are exit code 2, with all faults at once.
+// Wrong settings are exit code 78, with all faults at once. That is not how Go ends a
+// crash, so a supervisor that leaves the one alone starts again after the other.
 func TestWrongSettingsExit(t *testing.T) {
 	p := start(t, []string{
 		"OPENAI_ADMIN_KEY_FILE=/nonexistent/key", "POLL_INTERVAL=1ms", "KAFKA_TOPC=events", "LOOKBACK=never",
 		"KAFKA_SASL_MECHANISM=MAGIC", "ORGANIZATION_NAME=No Name", "HTTP_ADDR=off",
 	})
-	if code := p.exit(10 * time.Second); code != exitUsage {
+	if code := p.exit(10 * time.Second); code != 78 {
 		t.Errorf("exit code %d", code)
 	}
 	for _, variable := range []string{
@@ -61,6 +62,18 @@ func TestWrongSettingsExit(t *testing.T) {
 		if !strings.Contains(p.log.String(), variable) {
 			t.Errorf("%s is not named:\n%s", variable, p.log.String())
 		}
+	}
+	p = start(t, []string{"OPENAI_ADMIN_KEY=" + key, "OPENAI_BASE_URL=http://127.0.0.1:1", "KAFKA_BROKERS=127.0.0.1:1", "HTTP_ADDR=off"})
+	for !strings.Contains(p.log.String(), "starting") {
+		select {
+		case <-p.done:
+			t.Fatal(p.log.String())
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	p.signal(syscall.SIGQUIT) // Go ends as after a panic
+	if code := p.exit(10 * time.Second); code != 2 {
+		t.Errorf("exit code %d after a crash", code)
 	}
 }
 

@@ -14,11 +14,12 @@ import (
 
 // The exit codes, which scripts and supervisors rely on.
 const (
-	exitDone   = 0
-	exitFailed = 1
-	exitUsage  = 2 // wrong usage or settings
-	exitFenced = 3 // another instance took over
-	exitFound  = 4 // check, verify or schema check found something
+	exitDone     = 0
+	exitFailed   = 1
+	exitUsage    = 2  // wrong usage of the command line; Go ends a crash with it too
+	exitFenced   = 3  // another instance took over
+	exitFound    = 4  // check, verify or schema check found something
+	exitSettings = 78 // wrong settings, which no restart mends: EX_CONFIG of sysexits.h
 )
 
 // app is what all commands share.
@@ -60,7 +61,9 @@ var errFound = errors.New("something was found")
 func (a *app) exitCode(err error) int {
 	_, faults := errors.AsType[config.Faults](err)
 	switch {
-	case faults || !a.started:
+	case faults:
+		return exitSettings
+	case !a.started:
 		return exitUsage
 	case errors.Is(err, connector.ErrFenced):
 		return exitFenced
@@ -97,8 +100,8 @@ these come first, "openai-audit-kafka config --help" lists all:
   SCHEMA_REGISTRY_URL      a schema registry, if there is one
   HTTP_ADDR                status page and metrics (127.0.0.1:8080)
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 fenced by another
-instance, 4 check, verify or schema check found something.`
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 fenced by another instance, 4 check,
+verify or schema check found something, 78 wrong settings.`
 
 const rootExamples = `  OPENAI_ADMIN_KEY_FILE=/run/secrets/key KAFKA_BROKERS=kafka:9092 openai-audit-kafka
   openai-audit-kafka config

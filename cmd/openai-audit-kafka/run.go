@@ -37,7 +37,9 @@ page and at /readyz. What needs a decision ends it with 1 and says what to do.
 SIGINT or SIGTERM: finish or abort the open transaction and leave within 8 s.
 A second one: leave now.
 
-Exit codes: 0 stopped, 1 failed, 2 wrong settings, 3 fenced by another instance.`,
+Exit codes: 0 stopped, 1 failed, 2 wrong usage, 3 fenced by another instance, 78
+wrong settings. A supervisor should start it again after each but 78: Go ends a
+crash with 2.`,
 		Example: `  openai-audit-kafka run
   BACKFILL_START_TIME=90d openai-audit-kafka run
   LOG_LEVEL=debug LOG_FORMAT=text openai-audit-kafka run`,

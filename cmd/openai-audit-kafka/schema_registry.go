@@ -15,7 +15,7 @@ func (a *app) schemaRegisterCommand() *cobra.Command {
 registry, for a connector that may not do it itself. A new subject gets the
 compatibility FULL_TRANSITIVE first. What is registered already stays as it is.
 
-Exit codes: 0 it is registered, 1 failed, 2 wrong usage or settings.`,
+Exit codes: 0 it is registered, 1 failed, 2 wrong usage, 78 wrong settings.`,
 		Example: `  SCHEMA_REGISTRY_URL=https://registry openai-audit-kafka schema register`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -35,8 +35,8 @@ func (a *app) schemaCheckCommand() *cobra.Command {
 		Long: `Holds the newest version of the schema against every version under <topic>-value in
 the schema registry, by the rules of Avro. It writes nothing.
 
-Exit codes: 0 the connector can write with it, 1 failed, 2 wrong usage or settings,
-4 it does not fit, or is not registered and may not be.`,
+Exit codes: 0 the connector can write with it, 1 failed, 2 wrong usage, 4 it does not
+fit, or is not registered and may not be, 78 wrong settings.`,
 		Example: `  SCHEMA_REGISTRY_URL=https://registry openai-audit-kafka schema check`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -59,7 +59,7 @@ func (a *app) registryConfig() (ops.Config, error) {
 		return ops.Config{}, err
 	}
 	if settings.Connector.Registry.URL == "" {
-		return ops.Config{}, a.usage("SCHEMA_REGISTRY_URL is not set: there is no registry to ask")
+		return ops.Config{}, config.Faults{{Variable: "SCHEMA_REGISTRY_URL", Problem: "not set", Remedy: "set it: without it there is no registry to ask"}}
 	}
 	return operate(settings, settings.Connector.Organizations[0], log), nil
 }

@@ -23,7 +23,7 @@ consumers see, of all partitions and organizations, decoded, oldest first. With
   ocsf   the event as OCSF 1.8.0
 
 Exit codes: 0 done or stopped, 1 failed, or a record could not be decoded,
-2 wrong usage or settings.`,
+2 wrong usage, 78 wrong settings.`,
 		Example: `  openai-audit-kafka tail
   openai-audit-kafka tail -n 100 --format raw | jq -r .type
   openai-audit-kafka tail -n 0 --follow`,

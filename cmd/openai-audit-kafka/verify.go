@@ -34,9 +34,9 @@ and needs no pause of a running connector; it can be killed and given again.
 It needs about 40 bytes of memory for each event of that time in the topic, and 100
 for each that is missing.
 
-Exit codes: 0 the topic holds what it should, 1 failed, 2 wrong usage or settings,
-3 another repair was started, 4 something is missing, doubled or extra (with --strict
-also different).`,
+Exit codes: 0 the topic holds what it should, 1 failed, 2 wrong usage, 3 another
+repair was started, 4 something is missing, doubled or extra (with --strict also
+different), 78 wrong settings.`,
 		Example: `  openai-audit-kafka verify --from 2026-05-01 --to 2026-06-01
   openai-audit-kafka verify --from 30d --to 1h --repair
   openai-audit-kafka verify --from 7d --to 0s --output json | jq -r '.missing[]'`,

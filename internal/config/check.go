@@ -71,7 +71,11 @@ func (e *environment) checkWriting(v values, k *connector.Kafka) {
 	}
 	for _, broker := range v.Brokers {
 		if !isBroker(broker) {
-			e.fault("KAFKA_BROKERS", "not a list of host:port", "write host:port,host:port, without a scheme")
+			remedy := "write host:port,host:port, without a scheme"
+			if meant := meantBrokers(e.vars["KAFKA_BROKERS"]); meant != "" {
+				remedy = "did you mean " + meant + "? TLS and signing in have settings of their own"
+			}
+			e.fault("KAFKA_BROKERS", "not a list of host:port", remedy)
 			break
 		}
 	}
@@ -99,15 +103,6 @@ func (e *environment) checkWriting(v values, k *connector.Kafka) {
 			seen[name] = true
 		}
 	}
-}
-
-func isBroker(s string) bool {
-	host, port, err := net.SplitHostPort(s)
-	if err != nil {
-		host, port = s, "9092" // the client's default
-	}
-	n, err := strconv.ParseUint(port, 10, 16)
-	return host != "" && err == nil && n > 0 && !strings.ContainsAny(host, "/@ ")
 }
 
 func (e *environment) checkOperation(v values, s *Settings) {

@@ -143,6 +143,8 @@ func TestFaults(t *testing.T) {
 		{"a deep lookback below the other", []string{"LOOKBACK=2h", "DEEP_LOOKBACK=1h"}, []string{"DEEP_LOOKBACK"}},
 		{"the future", []string{"BACKFILL_START_TIME=2027-01-01"}, []string{"BACKFILL_START_TIME"}},
 		{"milliseconds", []string{"BACKFILL_START_TIME=1767225600000"}, []string{"BACKFILL_START_TIME"}},
+		{"days without their unit", []string{"BACKFILL_START_TIME=90"}, []string{"BACKFILL_START_TIME"}},
+		{"a date without hyphens", []string{"BACKFILL_START_TIME=20260301"}, []string{"BACKFILL_START_TIME"}},
 		{"a name for people", []string{"ORGANIZATION_NAME=Acme Inc."}, []string{"ORGANIZATION_NAME"}},
 		{"an unknown word", []string{"OPENAI_TENANT_EVENTS=yes", "KAFKA_COMPRESSION=brotli", "KAFKA_TIMESTAMP=now", "LOG_LEVEL=loud", "LOG_FORMAT=xml", "KAFKA_SASL_MECHANISM=GSSAPI"},
 			[]string{"KAFKA_COMPRESSION", "KAFKA_SASL_MECHANISM", "KAFKA_TIMESTAMP", "LOG_FORMAT", "LOG_LEVEL", "OPENAI_TENANT_EVENTS"}},
@@ -166,6 +168,8 @@ func TestFaults(t *testing.T) {
 		{"no credentials", []string{"KAFKA_TLS=true", "KAFKA_SASL_MECHANISM=AWS_MSK_IAM"}, []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}},
 		{"a registry without URL", []string{"SCHEMA_REGISTRY_PASSWORD=p"}, []string{"SCHEMA_REGISTRY_URL"}},
 		{"a registry with two users", []string{"SCHEMA_REGISTRY_URL=http://u:p@r", "SCHEMA_REGISTRY_USERNAME=u"}, []string{"SCHEMA_REGISTRY_URL"}},
+		{"half the API's URL", []string{"OPENAI_BASE_URL=https://api.openai.com"}, []string{"OPENAI_BASE_URL"}},
+		{"too much of the API's URL", []string{"OPENAI_BASE_URL=https://eu.api.openai.com/v1/organization/audit_logs"}, []string{"OPENAI_BASE_URL"}},
 		{"a user in the API's URL", []string{"OPENAI_BASE_URL=https://u:p@h/v1"}, []string{"OPENAI_BASE_URL"}},
 		{"a mistyped name", []string{"KAFKA_TOPICS=x", "POL_INTERVAL=5s", "LOGLEVEL=debug"}, []string{"KAFKA_TOPICS", "LOGLEVEL", "POL_INTERVAL"}},
 		{"a mistyped file", []string{"OPENAI_ADMIN_KEY=", "OPENAI_ADMIN_KEY_FILES=/x"}, []string{"OPENAI_ADMIN_KEY", "OPENAI_ADMIN_KEY_FILES"}},
@@ -193,6 +197,39 @@ func TestFaults(t *testing.T) {
 				t.Errorf("%s\n%v", diff, err)
 			}
 		})
+	}
+}
+
+// A list of brokers that is none is refused with what was probably meant; else "host
+// not known" would be all that is ever heard of it.
+func TestWhatBrokersWereMeantToBe(t *testing.T) {
+	for value, want := range map[string]string{
+		"k1:9092;k2:9092":                "did you mean k1:9092,k2:9092? ",
+		"k1:9092\nk2:9092\n":             "did you mean k1:9092,k2:9092? ",
+		"k1:9092 k2:9092":                "did you mean k1:9092,k2:9092? ",
+		"k1;k2":                          "did you mean k1,k2? ",
+		"kafka:9092:9092":                "did you mean kafka:9092? ",
+		"SASL_SSL:k1:9092":               "did you mean k1:9092? ",
+		"SASL_SSL://k1:9092,ssl:k2:9093": "did you mean k1:9092,k2:9093? ",
+		"kafka://k1:9092/":               "did you mean k1:9092? ",
+		`"k1:9092"`:                      "did you mean k1:9092? ",
+		"user:hunter2:9092":              "write host:port,",
+		"user:hunter2@k1:9092":           "write host:port,",
+		"k1:port":                        "write host:port,",
+		"k1:9092:9093":                   "write host:port,",
+		"k1:70000":                       "write host:port,",
+		"k1:0":                           "write host:port,",
+	} {
+		_, err := load("OPENAI_ADMIN_KEY="+key, "KAFKA_BROKERS="+value)
+		faults, _ := errors.AsType[config.Faults](err)
+		if len(faults) != 1 || !strings.HasPrefix(faults[0].Remedy, want) || strings.Contains(faults[0].Remedy, "hunter2") {
+			t.Errorf("%s: %v, want %q", value, err, want)
+		}
+	}
+	for _, value := range []string{"k1", "k1,k2:9093", "[::1]:9092", "::1", "broker_1.example.:9092", "10.0.0.1:1"} {
+		if _, err := load("OPENAI_ADMIN_KEY="+key, "KAFKA_BROKERS="+value); err != nil {
+			t.Errorf("%s: %v", value, err)
+		}
 	}
 }
 

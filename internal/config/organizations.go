@@ -77,8 +77,12 @@ func (e *environment) fill(o *connector.Organization, v variables, opts Options)
 	}
 	if base := e.vars[v.baseURL]; base != "" {
 		o.BaseURL = strings.TrimRight(base, "/")
-		if u := e.checkURL(v.baseURL); u != nil && u.User != nil {
+		switch u := e.checkURL(v.baseURL); {
+		case u == nil:
+		case u.User != nil:
 			e.fault(v.baseURL, "there is a user name in the URL", "leave it out; the admin key says who we are")
+		case strings.HasSuffix("."+u.Hostname(), ".api.openai.com") && strings.Trim(u.Path, "/") != "v1":
+			e.fault(v.baseURL, "not where OpenAI's API is", "did you mean https://"+u.Host+"/v1?")
 		}
 	}
 	if mode := connector.TenantEvents(e.vars[v.tenantEvents]); mode != "" {
@@ -97,7 +101,7 @@ func (e *environment) backfill(variable string, now time.Time) *connector.Backfi
 	at, err := ParseTime(e.vars[variable], now)
 	switch {
 	case err != nil:
-		e.fault(variable, err.Error(), "write it as "+TimeForms+", or earliest")
+		e.fault(variable, err.Error(), TimeRemedy(e.vars[variable])+", or earliest")
 	case at.After(now):
 		e.fault(variable, "lies in the future", "give a time that has passed")
 	}

@@ -59,7 +59,7 @@ func ParseDuration(s string) (time.Duration, error) {
 }
 
 // ParseTime reads a time as users write it: RFC 3339, a date (UTC), Unix seconds,
-// or an age before now.
+// or an age before now. A small integer is none: it would be taken for the seventies.
 func ParseTime(s string, now time.Time) (time.Time, error) {
 	for _, layout := range []string{time.RFC3339, time.DateOnly} {
 		if t, err := time.Parse(layout, s); err == nil {
@@ -68,7 +68,7 @@ func ParseTime(s string, now time.Time) (time.Time, error) {
 	}
 	if seconds, err := strconv.ParseInt(s, 10, 64); err == nil {
 		const last = 253402300799 // of the year 9999; beyond lie milliseconds
-		if seconds < 0 || seconds > last {
+		if seconds < firstUnixSecond || seconds > last {
 			return time.Time{}, errTime
 		}
 		return time.Unix(seconds, 0).UTC(), nil

@@ -14,7 +14,7 @@ func TestParseTime(t *testing.T) {
 		"2026-02-03T04:05:06+02:00": time.Date(2026, 2, 3, 2, 5, 6, 0, time.UTC),
 		"2026-02-03":                time.Date(2026, 2, 3, 0, 0, 0, 0, time.UTC),
 		"1767225600":                time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
-		"0":                         time.Unix(0, 0).UTC(),
+		"1000000000":                time.Date(2001, 9, 9, 1, 46, 40, 0, time.UTC),
 		"36h":                       now.Add(-36 * time.Hour),
 		"1d12h":                     now.Add(-36 * time.Hour),
 		"30d":                       now.Add(-30 * 24 * time.Hour),
@@ -24,9 +24,27 @@ func TestParseTime(t *testing.T) {
 			t.Errorf("%s: got %v, %v, want %v", text, got, err, want)
 		}
 	}
-	for _, text := range []string{"", "yesterday", "-5", "-1h", "2026-13-01", "2026-02-03 04:05:06", "1767225600000", "5", "d", "1.5d", "99999999999999d"} {
-		if got, err := config.ParseTime(text, now); err == nil && text != "5" {
+	for _, text := range []string{"", "yesterday", "-5", "-1h", "2026-13-01", "2026-02-03 04:05:06", "1767225600000", "0", "5", "90", "20260301", "999999999", "d", "1.5d", "99999999999999d"} {
+		if got, err := config.ParseTime(text, now); err == nil {
 			t.Errorf("%q: got %v", text, got)
+		}
+	}
+}
+
+// A number that would be taken for the seventies is refused with what was meant.
+func TestWhatATimeWasMeantToBe(t *testing.T) {
+	for text, want := range map[string]string{
+		"90":             "did you mean 90d? ",
+		"20260301":       "did you mean 2026-03-01? ",
+		"20260301120000": "did you mean 2026-03-01T12:00:00Z? ",
+		"2026":           "did you mean 2026-01-01? ",
+		"1767225600000":  "did you mean 1767225600? ",
+		"0":              "write it as ",
+		"123456789":      "write it as ",
+		"yesterday":      "write it as ",
+	} {
+		if got := config.TimeRemedy(text); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %q, want %q", text, got, want)
 		}
 	}
 }

@@ -34,8 +34,8 @@ func TestUnit(t *testing.T) {
 			t.Errorf("%s is no setting", m[1])
 		}
 	}
-	if !strings.Contains(string(text), "\nRestartPreventExitStatus=2\n") {
-		t.Error("it is restarted with wrong settings, for ever")
+	if !strings.Contains(string(text), "\nRestartPreventExitStatus=78\n") {
+		t.Error("it is restarted with wrong settings, for ever, or not after a crash")
 	}
 }
 
