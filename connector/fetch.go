@@ -26,6 +26,9 @@ func (s *session) fetchWindow(ctx context.Context, st stretch, sl *slot) (res fe
 		f := &fetch{session: s, stretch: st, slot: sl, known: map[auditlog.Identity]struct{}{}, began: auditlog.MaxSecond}
 		err := f.run(ctx)
 		pages += f.pages
+		if err != nil {
+			f.count(-f.counted, -f.events) // it comes again
+		}
 		switch {
 		case err == nil:
 			res.events, res.bytes = f.events, f.allBytes
@@ -69,6 +72,7 @@ type fetch struct {
 	allBytes int
 	events   int
 	pages    int
+	counted  int64 // seconds of the window, in its progress
 	estimate int
 	began    auditlog.Second
 }
@@ -125,6 +129,7 @@ func (f *fetch) peek(ctx context.Context) error {
 func (f *fetch) walk(ctx context.Context, scope auditlog.Scope, page func(openai.Page) error) error {
 	w := f.slot.window
 	query := openai.Query{Scope: scope, From: w.From, To: w.To, Bounded: !f.open || w.To < f.to-1, Class: openai.History}
+	begin := w.To + 1 // of what is read, which ends with the window
 	for p, err := range f.history.Pages(ctx, query) {
 		if err == nil {
 			err = f.checkPage(p)
@@ -137,6 +142,9 @@ func (f *fetch) walk(ctx context.Context, scope auditlog.Scope, page func(openai
 		f.began = min(f.began, p.Began)
 		if err := page(p); err != nil {
 			return err
+		}
+		if begin = readFrom(w, p, begin); scope == f.scopes[0] {
+			f.count(int64(w.To+1-begin)-f.counted, 0)
 		}
 		if !p.Last && w.Seconds() > 1 && f.tooDense(p) {
 			return errDense
@@ -154,13 +162,27 @@ func (f *fetch) tooDense(p openai.Page) bool {
 		f.estimate = 2 * weight
 		return true
 	}
-	oldest := w.To
-	for _, ev := range p.Events {
-		oldest = min(oldest, ev.Second())
-	}
-	read := max(1, int64(w.To-oldest)+1)
+	read := max(1, int64(w.To+1-readFrom(w, p, w.To)))
 	f.estimate = int(min(1<<40, int64(weight)*w.Seconds()/read))
 	return f.estimate > 2*windowEvents
+}
+
+// readFrom returns from where on a walk of the window has read it with a page.
+func readFrom(w window.Window, p openai.Page, before auditlog.Second) auditlog.Second {
+	if p.Last {
+		return w.From
+	}
+	for _, ev := range p.Events {
+		before = min(before, ev.Second())
+	}
+	return before
+}
+
+// count tells the progress of what was fetched.
+func (f *fetch) count(seconds int64, events int) {
+	f.counted += seconds
+	f.progress.fetched.seconds.Add(seconds)
+	f.progress.fetched.events.Add(int64(events))
 }
 
 // leaveOut notes what the other scope lists, which was written long ago.
@@ -187,6 +209,7 @@ func (f *fetch) take(ctx context.Context, page openai.Page) error {
 		fresh = append(fresh, ev)
 	}
 	f.events += len(fresh)
+	f.count(0, len(fresh))
 	events := f.unknownOnly(fresh)
 	encoded, err := f.encodeAll(events)
 	if err != nil {

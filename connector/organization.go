@@ -37,6 +37,7 @@ type organization struct {
 	failed    error                 // how the session before this one ended; owned by run
 	openings  []auditlog.Opener     // of this process: the last in the topic, and one tried since; owned by run
 	opened    bool                  // one of this process is known to be in the topic; owned by run
+	backfill  *progress             // of history; owned by readHistory
 	// shared says that a consumer group decides who works for the organization.
 	shared bool
 }
@@ -88,6 +89,7 @@ func (c *Connector) organization(org Organization) (*organization, error) {
 
 // run holds one session after the other until ctx ends, which is no error.
 func (o *organization) run(ctx context.Context) error {
+	o.backfill = &progress{read: ReadHistory}
 	for attempt := 1; ; attempt++ {
 		began := o.now()
 		err := o.session(ctx)

@@ -24,8 +24,15 @@ type past struct {
 // readHistory reads what history there is, oldest first.
 func (s *session) readHistory(ctx context.Context, work past) error {
 	return s.readPast(ctx, work, func() (stretch, bool) {
-		g, ok := window.NextHistory(s.cursor())
-		return stretch{from: g.From, to: g.To, scopes: g.Scopes, segment: &g}, ok
+		c := s.cursor()
+		g, ok := window.NextHistory(c)
+		switch from, until := window.HistoryLeft(c); {
+		case ok:
+			s.backfill.begin(s, from, until)
+		case until == 0:
+			s.backfill.end(s)
+		}
+		return stretch{from: g.From, to: g.To, scopes: g.Scopes, segment: &g, progress: s.backfill}, ok
 	})
 }
 
@@ -38,17 +45,18 @@ func (s *session) walkFully(ctx context.Context, work past) error {
 			if c.Scopes[scope].State != auditlog.StateOn {
 				continue
 			}
-			from := window.HeadFrom(c, scope, s.policy)
+			from, how := window.HeadFrom(c, scope, s.policy), &progress{read: ReadHead}
 			switch {
 			case window.DeepDue(c, scope, now, s.policy):
-				from = window.DeepFrom(c, scope)
+				from, how = window.DeepFrom(c, scope), &progress{read: ReadDeep}
 			case !s.behind(scope):
 				continue
 			}
+			how.begin(s, from, max(from, now)+1)
 			return stretch{
-				from: from, to: max(from, now) + 1, open: true, scopes: []auditlog.Scope{scope},
+				from: from, to: max(from, now) + 1, open: true, scopes: []auditlog.Scope{scope}, progress: how,
 				finished: func(began auditlog.Second) window.Effect { return window.Walked(scope, from, began, s.policy) },
-				written:  func() { s.caughtUp(scope) },
+				written:  func() { how.end(s); s.caughtUp(scope) },
 			}, true
 		}
 		return stretch{}, false

@@ -44,6 +44,7 @@ type stretch struct {
 	// nil for history, whose windows each prove their own.
 	finished func(began auditlog.Second) window.Effect
 	written  func() // called when all of it is committed; nil: nobody waits for that
+	progress *progress
 }
 
 // errReplan says that what was planned is not what comes next any more.
@@ -123,8 +124,6 @@ type reader struct {
 	bytes   int  // of an average window, from those read so far
 	waiting int  // windows that are fetched and not wholly committed
 	slow    bool // the API is what takes long
-
-	progress progress
 }
 
 // done reports whether all is committed.
@@ -204,7 +203,9 @@ func (r *reader) write(ctx context.Context, part read, ok bool) error {
 	if discarded {
 		return errReplan
 	}
-	r.progress.written(r, len(part.Events), w.To)
+	if err == nil {
+		r.progress.written(r.session, len(part.Events), w.To)
+	}
 	return err
 }
 

@@ -20,7 +20,8 @@ type Telemetry interface {
 	Skipped(organization string, duplicates int)
 	// Positions: how far an organization is; called after each change.
 	Positions(organization string, p Positions)
-	// Progressed: a part of a long read of the past was committed.
+	// Progressed: a long read of the past began, a part of it was committed, or all
+	// of it was. It is over too when the instance does not lead any more.
 	Progressed(organization string, p Progress)
 	// Ready: the organization is ready, or is not for the reason, which names
 	// cause and remedy. reason is empty when ready.
@@ -61,17 +62,38 @@ type Positions struct {
 	ScopeStates    map[string]string // on, off, refused
 }
 
+// ReadKind is a kind of long read of the past.
+type ReadKind string
+
+// The kinds of long reads. Two of different kinds may go on at once.
+const (
+	ReadHistory ReadKind = "history" // what BACKFILL_START_TIME asks for, or what was missed while nothing ran
+	ReadDeep    ReadKind = "deep"    // the deep past of a scope, for what shows up late
+	ReadHead    ReadKind = "head"    // the lookback of a scope too busy for polls
+)
+
 // Progress says how far a long read of the past is.
 type Progress struct {
-	Reached, Until time.Time     // of the events' time
-	Events         int           // written since it began
-	Requests       int           // of the organization since then, the polls' too
-	Took           time.Duration // since then
-	Left           time.Duration // about, for a log that is equally dense
+	Read ReadKind
+	// What was and is read, of the events' time. From moves to where the events
+	// begin: the empty time before them takes no time to read.
+	From, Reached, Until time.Time
+	Events               int           // written since it began in this process
+	Requests             int           // of the organization since then, the polls' too
+	Took                 time.Duration // since then
+	PerSecond            float64       // events written in a second, of the last two minutes; zero until it is known
+	Left                 time.Duration // about, for a log as dense as lately; zero until it is known, and at the end
+	Done                 bool          // all of it is committed; told once
 }
 
-// PerSecond is how many events were written in a second, on the average.
-func (p Progress) PerSecond() float64 { return float64(p.Events) / max(p.Took.Seconds(), 1e-3) }
+// Share is how much of it is read, from 0 to 1.
+func (p Progress) Share() float64 {
+	if p.Done {
+		return 1
+	}
+	all := p.Until.Sub(p.From)
+	return min(1, max(0, p.Reached.Sub(p.From).Seconds()/max(1, all.Seconds())))
+}
 
 // noTelemetry measures nothing.
 type noTelemetry struct{}

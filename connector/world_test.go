@@ -202,12 +202,18 @@ type recorder struct {
 	positions connector.Positions
 	written   int
 	most      int // in one commit
-	progress  connector.Progress
+	progress  []told
 	delay     time.Duration // the longest of an event found at the head
 	letters   map[string]int
 	commits   map[string]int
 	unknown   int
 	skipped   int
+}
+
+// told is a progress and when it was told.
+type told struct {
+	at time.Time
+	connector.Progress
 }
 
 func newRecorder() *recorder {
@@ -221,7 +227,7 @@ func (*recorder) Leading(string, bool)                 {}
 func (r *recorder) Progressed(_ string, p connector.Progress) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.progress = p
+	r.progress = append(r.progress, told{time.Now(), p})
 }
 
 func (r *recorder) Committed(_, result string, _ time.Duration) {

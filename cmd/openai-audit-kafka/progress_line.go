@@ -15,9 +15,11 @@ type progressLine struct {
 	out io.Writer
 	now func() time.Time
 
-	mu   sync.Mutex // guards what follows; held while the terminal takes a line
-	text string     // on the screen; empty: there is none
-	last time.Time
+	mu    sync.Mutex                    // guards what follows; held while the terminal takes a line
+	reads map[string]connector.Progress // of history, by organization
+	text  string                        // on the screen; empty: there is none
+	last  time.Time
+	ended bool // nothing is drawn any more
 }
 
 const (
@@ -25,7 +27,9 @@ const (
 	redrawn   = 200 * time.Millisecond // at most so often
 )
 
-func newProgressLine(out io.Writer) *progressLine { return &progressLine{out: out, now: time.Now} }
+func newProgressLine(out io.Writer) *progressLine {
+	return &progressLine{out: out, now: time.Now, reads: map[string]connector.Progress{}}
+}
 
 // Write writes above the line.
 func (p *progressLine) Write(b []byte) (int, error) {
@@ -35,23 +39,83 @@ func (p *progressLine) Write(b []byte) (int, error) {
 		fmt.Fprint(p.out, eraseLine)
 	}
 	n, err := p.out.Write(b)
-	fmt.Fprint(p.out, p.text)
+	fmt.Fprint(p.out, onOneLine(p.text))
 	return n, err
 }
 
-// show draws how far an organization is, and nothing once that is all.
+// show draws how far history is, and nothing once it is read, or is not read here
+// any more.
 func (p *progressLine) show(organization string, is connector.Progress) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now, done := p.now(), is.Left <= 0
-	if !done && now.Sub(p.last) < redrawn || done && p.text == "" {
+	_, shown := p.reads[organization]
+	switch over := is.Done || is.Read == ""; {
+	case p.ended, is.Read != connector.ReadHistory && is.Read != "", over && !shown:
 		return
+	case over:
+		delete(p.reads, organization)
+	default:
+		p.reads[organization] = is
+		if p.now().Sub(p.last) < redrawn {
+			return
+		}
 	}
-	p.last, p.text = now, ""
-	if !done {
-		p.text = fmt.Sprintf("%s: history to %s of %s, %d events, %.0f/s, %d requests, about %v left", organization,
-			is.Reached.UTC().Format("2006-01-02 15:04"), is.Until.UTC().Format("2006-01-02 15:04"),
-			is.Events, is.PerSecond(), is.Requests, is.Left.Round(time.Second))
+	p.draw()
+}
+
+// end takes the line away for good, so that the shell's prompt has its own.
+func (p *progressLine) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.reads)
+	p.draw()
+	p.ended = true
+}
+
+// draw puts the line on the screen as it is now.
+func (p *progressLine) draw() {
+	before := p.text
+	p.last, p.text = p.now(), describe(p.reads)
+	if before != "" || p.text != "" {
+		fmt.Fprint(p.out, eraseLine+onOneLine(p.text))
 	}
-	fmt.Fprint(p.out, eraseLine+p.text)
+}
+
+// onOneLine keeps a text that is too long for the terminal from going on in the next
+// line, which would stay there.
+func onOneLine(text string) string {
+	if text == "" {
+		return ""
+	}
+	return "\x1b[?7l" + text + "\x1b[?7h"
+}
+
+// describe says how far the histories are, all in one line; nothing if there is none.
+func describe(reads map[string]connector.Progress) string {
+	var all connector.Progress
+	var what string
+	share, known := 1.0, true
+	for name, is := range reads {
+		what = fmt.Sprintf("%s: history to %s", name, is.Reached.UTC().Format("2006-01-02 15:04"))
+		share = min(share, is.Share())
+		known = known && is.Left > 0
+		all.Events += is.Events
+		all.PerSecond += is.PerSecond
+		all.Left = max(all.Left, is.Left)
+	}
+	switch len(reads) {
+	case 0:
+		return ""
+	case 1:
+	default:
+		what = fmt.Sprintf("history of %d organizations", len(reads))
+	}
+	text := fmt.Sprintf("%s, %d %%, %d events", what, int(100*share), all.Events)
+	if all.PerSecond > 0 {
+		text += fmt.Sprintf(", %.0f/s", all.PerSecond)
+	}
+	if known {
+		text += fmt.Sprintf(", about %v left", all.Left.Round(time.Second))
+	}
+	return text
 }

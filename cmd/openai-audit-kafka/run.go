@@ -49,13 +49,15 @@ crash with 2.`,
 			if err != nil {
 				return err
 			}
-			out, showProgress := a.stderr, func(string, connector.Progress) {}
+			out, showProgress, endProgress := a.stderr, func(string, connector.Progress) {}, func() {}
 			if isTerminal(a.stderr) && settings.Log.Format != "json" {
 				line := newProgressLine(a.stderr)
-				out, showProgress = line, line.show
+				out, showProgress, endProgress = line, line.show, line.end
 			}
 			log := telemetry.NewLogger(settings.Log.Level, settings.Log.Format, out, isTerminal(a.stderr))
-			if err := serve(cmd.Context(), settings, log, showProgress); err != nil {
+			err = serve(cmd.Context(), settings, log, showProgress)
+			endProgress()
+			if err != nil {
 				log.Error("stopped", "error", err, "exit_code", a.exitCode(err))
 				return reportedError{err}
 			}

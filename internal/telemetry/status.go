@@ -32,7 +32,8 @@ type OrganizationStatus struct {
 	LastSuccess      time.Time              `json:"last_success,omitzero"`
 	BackfillPosition time.Time              `json:"backfill_position,omitzero"`
 	BackfillTarget   time.Time              `json:"backfill_target,omitzero"`
-	History          *HistoryStatus         `json:"history,omitempty"`
+	History          *ReadStatus            `json:"history,omitempty"`
+	DeepWalk         *ReadStatus            `json:"deep_walk,omitempty"`
 	Scopes           map[string]ScopeStatus `json:"scopes"`
 	SeenIDs          int                    `json:"seen_ids"`
 	Warnings         []string               `json:"warnings,omitempty"`
@@ -48,18 +49,48 @@ type ScopeStatus struct {
 	DeepPosition time.Time `json:"deep_position,omitzero"`
 }
 
-// HistoryStatus is how the reading of history goes.
-type HistoryStatus struct {
-	Events      int     `json:"events"`   // since it began in this process
-	Requests    int     `json:"requests"` // likewise, the polls' too
-	PerSecond   float64 `json:"events_per_second"`
-	SecondsLeft int64   `json:"eta_seconds"` // about
+// ReadStatus is how a long read of the past goes.
+type ReadStatus struct {
+	From        time.Time `json:"from"` // where its events begin
+	Reached     time.Time `json:"reached"`
+	Until       time.Time `json:"until"`
+	Percent     float64   `json:"percent"`
+	Events      int       `json:"events"`   // since it began in this process
+	Requests    int       `json:"requests"` // likewise, the polls' too
+	Seconds     float64   `json:"seconds"`  // likewise
+	PerSecond   float64   `json:"events_per_second"`
+	SecondsLeft *int64    `json:"eta_seconds,omitempty"` // about; not there until it is known
+	Done        bool      `json:"done"`
 }
 
-func (h *HistoryStatus) String() string {
-	return fmt.Sprintf("%d events with %d requests, %.0f events/s, about %v left",
-		h.Events, h.Requests, h.PerSecond, time.Duration(h.SecondsLeft)*time.Second)
+func (h *ReadStatus) String() string {
+	text := fmt.Sprintf("%d events with %d requests, %.0f events/s", h.Events, h.Requests, h.PerSecond)
+	switch {
+	case h.Done:
+		text += ", done"
+	case h.SecondsLeft != nil:
+		text += fmt.Sprintf(", about %v left", time.Duration(*h.SecondsLeft)*time.Second)
+	}
+	return text
 }
+
+// read is the status of a long read; nil if there is none.
+func (o *organization) read(kind connector.ReadKind) *ReadStatus {
+	p, reads := o.progress[kind]
+	if !reads {
+		return nil
+	}
+	s := &ReadStatus{
+		From: utc(p.From), Reached: utc(p.Reached), Until: utc(p.Until), Percent: math.Floor(1000*p.Share()) / 10,
+		Events: p.Events, Requests: p.Requests, Seconds: oneDigit(p.Took.Seconds()), PerSecond: oneDigit(p.PerSecond), Done: p.Done,
+	}
+	if left := int64(p.Left.Round(time.Second) / time.Second); p.Done || p.Left > 0 {
+		s.SecondsLeft = &left
+	}
+	return s
+}
+
+func oneDigit(x float64) float64 { return math.Round(x*10) / 10 }
 
 // Status returns what is known now.
 func (t *Telemetry) Status() Status {
@@ -87,9 +118,7 @@ func (o *organization) status(name string, now time.Time, limit time.Duration) O
 	}
 	s.Ready = s.Reason == ""
 	s.Warnings = o.warnings(now)
-	if h := o.progress; h.Events > 0 {
-		s.History = &HistoryStatus{h.Events, h.Requests, math.Round(h.PerSecond()*10) / 10, int64(h.Left / time.Second)}
-	}
+	s.History, s.DeepWalk = o.read(connector.ReadHistory), o.read(connector.ReadDeep)
 	for scope := range p.ScopeStates {
 		s.Scopes[scope] = ScopeStatus{p.ScopeStates[scope], utc(p.Live[scope]), utc(p.Deep[scope])}
 	}

@@ -24,7 +24,8 @@ type Config struct {
 	// ShowEvents shows the latest events on the status page.
 	ShowEvents bool
 	// OnProgress is told how far an organization's past is read, after each
-	// transaction of it; nil: nobody is.
+	// transaction of it, and the zero Progress when this instance stops reading;
+	// nil: nobody is.
 	OnProgress func(organization string, p connector.Progress)
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
@@ -50,7 +51,7 @@ type organization struct {
 	leads     bool
 	succeeded time.Time // when the last success was told, by our own clock
 	positions connector.Positions
-	progress  connector.Progress // of what was last read of the past
+	progress  map[connector.ReadKind]connector.Progress // of the long reads; that of history also when it is done
 	newest    time.Time
 	counts    Counts
 	latest    []connector.LatestEvent // newest first
@@ -83,7 +84,7 @@ func New(cfg Config) *Telemetry {
 		ConstLabels: prometheus.Labels{"version": cfg.Version, "commit": cfg.Commit},
 	}, func() float64 { return 1 }))
 	for _, name := range cfg.Organizations {
-		t.orgs[name] = &organization{}
+		t.orgs[name] = &organization{progress: make(map[connector.ReadKind]connector.Progress)}
 		t.metrics.begin(name, cfg.DeadLetterReasons)
 		// Asked when it is read, since nobody tells when a sweep becomes too old.
 		t.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -198,7 +199,6 @@ func (t *Telemetry) Positions(name string, p connector.Positions) {
 			// No history is left, or there never was any: what was wanted is read.
 			p.BackfillTarget = o.positions.BackfillTarget
 			p.BackfillTo = p.BackfillTarget
-			o.progress = connector.Progress{}
 		}
 		o.positions = p
 		t.metrics.skew.WithLabelValues(name).Set(p.ClockSkew.Seconds())
@@ -218,7 +218,13 @@ func (t *Telemetry) Positions(name string, p connector.Positions) {
 
 // Progressed implements connector.Telemetry.
 func (t *Telemetry) Progressed(name string, p connector.Progress) {
-	t.update(name, func(o *organization) { o.progress = p })
+	t.update(name, func(o *organization) {
+		if p.Done && p.Read != connector.ReadHistory {
+			delete(o.progress, p.Read) // it comes again, all the time
+			return
+		}
+		o.progress[p.Read] = p
+	})
 	if t.cfg.OnProgress != nil {
 		t.cfg.OnProgress(name, p)
 	}
@@ -238,7 +244,11 @@ func (t *Telemetry) Leading(name string, leads bool) {
 			value = 1
 		} else {
 			t.metrics.deep.DeletePartialMatch(prometheus.Labels{"organization": name}) // it is for the one that leads
+			clear(o.progress)
 		}
 		t.metrics.leads.WithLabelValues(name).Set(value)
 	})
+	if !leads && t.cfg.OnProgress != nil {
+		t.cfg.OnProgress(name, connector.Progress{})
+	}
 }

@@ -93,7 +93,10 @@ func tellAll(tel *telemetry.Telemetry, c *clock) {
 		LastSuccess: c.at, BackfillTo: c.at.Add(-48 * time.Hour), BackfillTarget: c.at.Add(-24 * time.Hour), SeenIDs: 12,
 		ClockSkew: -2 * time.Second, ScopeStates: map[string]string{"organization": "on", "tenant": "refused"},
 	})
-	tel.Progressed("acme", connector.Progress{Events: 5000, Requests: 55, Took: 2 * time.Second, Left: 90 * time.Second})
+	tel.Progressed("acme", connector.Progress{
+		Read: connector.ReadHistory, From: c.at.Add(-72 * time.Hour), Reached: c.at.Add(-48 * time.Hour), Until: c.at.Add(-24 * time.Hour),
+		Events: 5000, Requests: 55, Took: 2 * time.Second, PerSecond: 2500, Left: 90 * time.Second,
+	})
 	tel.Ready("acme", "")
 }
 
@@ -265,6 +268,32 @@ func TestHistoryThatIsDone(t *testing.T) {
 		if want := `openai_audit_backfill_` + name + `_timestamp_seconds{organization="acme"} 1.7723664e+09`; !strings.Contains(text, want) {
 			t.Errorf("%s is not in\n%s", want, text)
 		}
+	}
+}
+
+// A walk of the deep past does not replace the progress of history, and history
+// stays as done. An instance that does not lead any more shows neither.
+func TestEachReadHasItsOwnProgress(t *testing.T) {
+	var told []connector.Progress
+	tel := telemetry.New(telemetry.Config{
+		Organizations: []string{"acme"}, OnProgress: func(_ string, p connector.Progress) { told = append(told, p) },
+	})
+	history := func() *telemetry.ReadStatus { return tel.Status().Organizations[0].History }
+	tel.Leading("acme", true)
+	tel.Progressed("acme", connector.Progress{Read: connector.ReadHistory, Events: 5})
+	tel.Progressed("acme", connector.Progress{Read: connector.ReadDeep, Events: 7, Left: time.Second})
+	if h, deep := history(), tel.Status().Organizations[0].DeepWalk; h == nil || h.Events != 5 || h.SecondsLeft != nil || deep == nil || deep.Events != 7 {
+		t.Errorf("history %+v, deep %+v", h, deep)
+	}
+	tel.Progressed("acme", connector.Progress{Read: connector.ReadDeep, Done: true})
+	tel.Progressed("acme", connector.Progress{Read: connector.ReadHistory, Events: 9, Done: true})
+	tel.Positions("acme", connector.Positions{})
+	if h, deep := history(), tel.Status().Organizations[0].DeepWalk; deep != nil || h == nil || !h.Done || h.Percent != 100 || *h.SecondsLeft != 0 {
+		t.Errorf("when done: history %+v, deep %+v", h, deep)
+	}
+	tel.Leading("acme", false)
+	if h := history(); h != nil || len(told) != 5 || told[4] != (connector.Progress{}) {
+		t.Errorf("not leading: %+v, told %+v", h, told)
 	}
 }
 
