@@ -76,7 +76,7 @@ func (s *session) commit(ctx context.Context, r read) (discarded bool, err error
 	}
 	s.advance(step)
 	s.committed = s.now()
-	s.tellWritten(r.head, step, written)
+	s.tellWritten(r, step, written)
 	return false, nil
 }
 
@@ -167,7 +167,7 @@ func result(err error) string {
 }
 
 // tellWritten reports what a commit added.
-func (s *session) tellWritten(head bool, step window.Step, written []records.Encoded) {
+func (s *session) tellWritten(r read, step window.Step, written []records.Encoded) {
 	if len(step.Write) == 0 {
 		return
 	}
@@ -179,7 +179,7 @@ func (s *session) tellWritten(head bool, step window.Step, written []records.Enc
 	for i, ev := range step.Write {
 		w := byScope[ev.Scope]
 		if w == nil {
-			w = &Written{Scope: string(ev.Scope), DeadLetters: map[string]int{}}
+			w = &Written{Scope: string(ev.Scope), History: r.History != nil, DeadLetters: map[string]int{}}
 			byScope[ev.Scope] = w
 		}
 		e := written[i]
@@ -191,7 +191,7 @@ func (s *session) tellWritten(head bool, step window.Step, written []records.Enc
 		if !e.Info.KnownType {
 			w.Unknown++
 		}
-		if head {
+		if r.head {
 			if s.watching { // else it waited for us
 				w.Delays = append(w.Delays, now.Sub(ev.EffectiveAt.Time()))
 			}
@@ -212,7 +212,7 @@ func (s *session) tellWritten(head bool, step window.Step, written []records.Enc
 		s.telemetry.Written(s.Name, *w)
 	}
 	level := slog.LevelDebug // history tells of its progress elsewhere
-	if head {
+	if r.head {
 		level = slog.LevelInfo
 	}
 	s.log.Log(context.Background(), level, "committed", "events", len(step.Write), "newest", newest.String())

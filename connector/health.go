@@ -185,10 +185,13 @@ func (s *session) tellPositions() {
 		if pos.State == auditlog.StateOn && (p.LastSuccess.IsZero() || h.succeeded.Before(p.LastSuccess)) {
 			p.LastSuccess = h.succeeded
 		}
+		p.Behind = p.Behind || h.behind && pos.State == auditlog.StateOn
 	}
 	s.mu.Unlock()
 	if from, to := window.HistoryLeft(c); to != 0 {
 		p.BackfillTo, p.BackfillTarget = from.Time(), to.Time()
+		// What was missed holds the floor; what a start asks for lies below it.
+		p.CatchingUp = from >= c.Floor
 	}
 	s.telemetry.Positions(s.Name, p)
 }

@@ -28,11 +28,21 @@ type Telemetry interface {
 	Ready(organization, reason string)
 	// Leading: this instance writes for the organization, or does not.
 	Leading(organization string, leads bool)
+	// Warned: an operator should act, though the organization may be ready. There
+	// is one warning for each subject; the zero Warning takes it back.
+	Warned(organization, subject string, w Warning)
+}
+
+// Warning is what an operator should act on.
+type Warning struct {
+	Text   string `json:"text"`   // what is wrong, and what it costs
+	Remedy string `json:"remedy"` // what to do
 }
 
 // Written is what one commit added to the topics.
 type Written struct {
 	Scope       string
+	History     bool // found where history is read, so not news
 	Events      int
 	Late        int            // found behind the newest event already written
 	Unknown     int            // of a type not known to this release
@@ -57,6 +67,8 @@ type Positions struct {
 	LastSuccess    time.Time            // last successful sweep of the head
 	BackfillTo     time.Time            // history is read up to here
 	BackfillTarget time.Time            // and wanted up to here
+	CatchingUp     bool                 // that history is what was missed while nobody read, and not older
+	Behind         bool                 // the head has more new events than a poll reads
 	ClockSkew      time.Duration        // the API's clock less ours
 	SeenIDs        int
 	ScopeStates    map[string]string // on, off, refused
@@ -107,3 +119,4 @@ func (noTelemetry) Positions(string, Positions)             {}
 func (noTelemetry) Progressed(string, Progress)             {}
 func (noTelemetry) Ready(string, string)                    {}
 func (noTelemetry) Leading(string, bool)                    {}
+func (noTelemetry) Warned(string, string, Warning)          {}

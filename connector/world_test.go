@@ -220,9 +220,10 @@ func newRecorder() *recorder {
 	return &recorder{reasons: map[string]string{}, letters: map[string]int{}, commits: map[string]int{}}
 }
 
-func (*recorder) Requested(string, int, time.Duration) {}
-func (*recorder) RateLimited(string, time.Duration)    {}
-func (*recorder) Leading(string, bool)                 {}
+func (*recorder) Requested(string, int, time.Duration)     {}
+func (*recorder) RateLimited(string, time.Duration)        {}
+func (*recorder) Leading(string, bool)                     {}
+func (*recorder) Warned(string, string, connector.Warning) {}
 
 func (r *recorder) Progressed(_ string, p connector.Progress) {
 	r.mu.Lock()

@@ -36,7 +36,7 @@ type OrganizationStatus struct {
 	DeepWalk         *ReadStatus            `json:"deep_walk,omitempty"`
 	Scopes           map[string]ScopeStatus `json:"scopes"`
 	SeenIDs          int                    `json:"seen_ids"`
-	Warnings         []string               `json:"warnings,omitempty"`
+	Warnings         []connector.Warning    `json:"warnings,omitempty"`
 	Counts           Counts                 `json:"since_start"`
 
 	latest []connector.LatestEvent

@@ -52,6 +52,7 @@ type organization struct {
 	succeeded time.Time // when the last success was told, by our own clock
 	positions connector.Positions
 	progress  map[connector.ReadKind]connector.Progress // of the long reads; that of history also when it is done
+	warned    map[string]connector.Warning              // by subject
 	newest    time.Time
 	counts    Counts
 	latest    []connector.LatestEvent // newest first
@@ -84,7 +85,9 @@ func New(cfg Config) *Telemetry {
 		ConstLabels: prometheus.Labels{"version": cfg.Version, "commit": cfg.Commit},
 	}, func() float64 { return 1 }))
 	for _, name := range cfg.Organizations {
-		t.orgs[name] = &organization{progress: make(map[connector.ReadKind]connector.Progress)}
+		t.orgs[name] = &organization{
+			progress: make(map[connector.ReadKind]connector.Progress), warned: make(map[string]connector.Warning),
+		}
 		t.metrics.begin(name, cfg.DeadLetterReasons)
 		// Asked when it is read, since nobody tells when a sweep becomes too old.
 		t.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{

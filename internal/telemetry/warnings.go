@@ -2,27 +2,49 @@ package telemetry
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
 )
 
 // deepLate is how old a complete walk of the deep past may be: one is begun every 50
 // minutes. docker/prometheus/alerts.yaml has the same.
 const deepLate = 2 * time.Hour
 
-// warnings returns what does not keep the organization from being ready, since new
-// events arrive, and will not mend itself unseen.
-func (o *organization) warnings(now time.Time) (all []string) {
+// Warned implements connector.Telemetry.
+func (t *Telemetry) Warned(name, subject string, w connector.Warning) {
+	t.update(name, func(o *organization) {
+		if w == (connector.Warning{}) {
+			delete(o.warned, subject)
+			return
+		}
+		o.warned[subject] = w
+	})
+}
+
+// warnings returns what was told, and what is found out here: what does not keep
+// the organization from being ready, and will not mend itself unseen.
+func (o *organization) warnings(now time.Time) []connector.Warning {
+	var all []connector.Warning
+	for _, subject := range slices.Sorted(maps.Keys(o.warned)) {
+		all = append(all, o.warned[subject])
+	}
 	p := o.positions
 	if !o.leads || p.BackfillTo.Before(p.BackfillTarget) {
-		return nil // the deep past waits for history
+		return all // the deep past waits for history
 	}
 	for _, scope := range scopes {
 		deep := p.Deep[scope]
 		if p.ScopeStates[scope] != "on" || deep.IsZero() || now.Sub(deep) <= deepLate {
 			continue
 		}
-		all = append(all, fmt.Sprintf("the deep past of %s events was last read to its end %s ago: late events in it do not arrive, "+
-			"and ids are remembered for longer; see the log for why its reads fail", scope, now.Sub(deep).Round(time.Second)))
+		all = append(all, connector.Warning{
+			Text: fmt.Sprintf("The deep past of %s events was last read to its end %s ago. Late events in it do not arrive, "+
+				"and ids are remembered for longer.", scope, now.Sub(deep).Round(time.Second)),
+			Remedy: "See the log for why its reads fail.",
+		})
 	}
 	return all
 }

@@ -2,6 +2,7 @@ package telemetry_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -45,11 +46,11 @@ func TestDeepPastIsLate(t *testing.T) {
 			if err := json.Unmarshal([]byte(text), &status); err != nil {
 				t.Fatal(err)
 			}
-			warnings := strings.Join(status.Organizations[0].Warnings, "")
-			if got := strings.Contains(warnings, "tenant events was last read to its end 3h0m0s ago"); got != test.warned || !got && warnings != "" {
+			warnings := fmt.Sprint(status.Organizations[0].Warnings)
+			if got := strings.Contains(warnings, "tenant events was last read to its end 3h0m0s ago"); got != test.warned || !got && warnings != "[]" {
 				t.Errorf("warned: %q", warnings)
 			}
-			if _, page := get(t, tel.Handler(), "/"); strings.Contains(page, "warning: the deep past") != test.warned {
+			if _, page := get(t, tel.Handler(), "/"); strings.Contains(page, "warning: The deep past") != test.warned {
 				t.Errorf("the page: %s", page)
 			}
 			if code, reason := get(t, tel.Handler(), "/readyz"); code != http.StatusOK {
@@ -60,5 +61,26 @@ func TestDeepPastIsLate(t *testing.T) {
 				t.Errorf("the metrics: %s", own(t, tel))
 			}
 		})
+	}
+}
+
+// Whatever is told as a warning is shown with its remedy, until it is taken back.
+func TestWarningsAreToldAndTakenBack(t *testing.T) {
+	tel, _ := newTelemetry(false, "acme")
+	tel.Warned("acme", "twins", connector.Warning{Text: "Tenant events come by two organizations.", Remedy: "Switch one off."})
+	tel.Warned("acme", "clock", connector.Warning{Text: "The clocks differ.", Remedy: "Set them."})
+	_, text := get(t, tel.Handler(), "/api/status")
+	for _, want := range []string{`"text": "The clocks differ."`, `"remedy": "Switch one off."`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%s is not in %s", want, text)
+		}
+	}
+	if _, page := get(t, tel.Handler(), "/"); !strings.Contains(page, "Tenant events come by two organizations.") || !strings.Contains(page, "Switch one off.") {
+		t.Errorf("the page: %s", page)
+	}
+	tel.Warned("acme", "twins", connector.Warning{})
+	tel.Warned("acme", "clock", connector.Warning{})
+	if _, text := get(t, tel.Handler(), "/api/status"); strings.Contains(text, "warnings") {
+		t.Errorf("taken back: %s", text)
 	}
 }
