@@ -76,6 +76,46 @@ func TestTenantListRejectedForGood(t *testing.T) {
 	}
 }
 
+// What is refused for another cause than a right that is missing leaves the scope as
+// it was, though it is the tenant's list alone that a proxy keeps from us.
+func TestOnlyAMissingRightRefusesAScope(t *testing.T) {
+	for name, answer := range map[string]struct {
+		status  int
+		body    string
+		refuses bool
+	}{
+		"a proxy's 403":     {403, "<html>blocked</html>", false},
+		"a proxy's 404":     {404, "default backend - 404", false},
+		"an allow list":     {401, `{"error":{"code":"ip_not_authorized","message":"no"}}`, false},
+		"another host":      {401, `{"error":{"code":"incorrect_hostname","message":"no"}}`, false},
+		"a country":         {403, `{"error":{"code":"unsupported_country_region_territory","message":"no"}}`, false},
+		"the right to read": {403, `{"error":{"code":"insufficient_scope","message":"no"}}`, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
+				w.since = auditlog.SecondOf(time.Now())
+				w.through = func(next http.RoundTripper) http.RoundTripper {
+					return roundTrip(func(r *http.Request) (*http.Response, error) {
+						if r.URL.Query().Get("tenant_only") != "true" {
+							return next.RoundTrip(r)
+						}
+						return &http.Response{StatusCode: answer.status, Header: http.Header{}, Request: r, Body: io.NopCloser(strings.NewReader(answer.body))}, nil
+					})
+				}
+				i := w.start()
+				time.Sleep(30 * time.Minute)
+				if state := w.cursor().Scopes[auditlog.ScopeTenant].State; (state == auditlog.StateRefused) != answer.refuses {
+					t.Errorf("the tenant scope is %s", state)
+				}
+				if ready, reason := i.readiness(w); ready != answer.refuses {
+					t.Errorf("ready %v, because: %s", ready, reason)
+				}
+				w.must(i.stop())
+			})
+		})
+	}
+}
+
 // A key that is replaced, while the connector runs, by one of another organization:
 // nothing of that one is written.
 func TestKeyOfAnotherOrganization(t *testing.T) {

@@ -53,6 +53,10 @@ var enemies = map[simulator.Fault]enemy{
 	simulator.MissingScope403: {reason: "api.audit_logs.read"},
 	simulator.Refused401:      {reason: "api.audit_logs.read"},
 	simulator.Refused403:      {reason: "api.audit_logs.read"},
+	simulator.AddressRefused:  {reason: "Your IP address *** is not authorized"},
+	simulator.OtherHost:       {reason: "OPENAI_BASE_URL=https://eu.api.openai.com/v1"},
+	simulator.CountryRefused:  {reason: "does not serve the country"},
+	simulator.ProxyRefuses:    {reason: "a proxy or firewall may answer"},
 	simulator.Redirect:        {reason: "OPENAI_BASE_URL"},
 
 	simulator.Hang:         {reason: "no complete answer in time"},

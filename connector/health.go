@@ -103,7 +103,7 @@ func (s *session) refuses(scope auditlog.Scope, err error) bool {
 // no right to it, or the API says that it knows no such list.
 func denied(scope auditlog.Scope, err error) bool {
 	e, ok := errors.AsType[*openai.Error](err)
-	return lacksRight(err) || ok && e.Kind == openai.KindRejected && scope == auditlog.ScopeTenant
+	return lacksRight(err) || ok && e.Kind == openai.KindRejected && e.FromAPI && scope == auditlog.ScopeTenant
 }
 
 // scopePause is how long a failing scope is left alone, on top of the poll
@@ -114,10 +114,10 @@ func scopePause(failures int) time.Duration {
 }
 
 // lacksRight reports whether the API says that the key may not read a scope. A
-// wrong key is another matter: it may not read anything.
+// wrong key is another matter, as is a wrong place: from there nothing can be read.
 func lacksRight(err error) bool {
 	e, ok := errors.AsType[*openai.Error](err)
-	return ok && e.Kind == openai.KindForbidden || ok && e.Kind == openai.KindRefused
+	return ok && e.LacksRight()
 }
 
 // tellReady says whether the organization is ready: the head of each scope that is

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -28,10 +29,12 @@ func classify(res *http.Response, body []byte, key string, paging bool, now time
 	if retry, err := strconv.ParseBool(res.Header.Get("X-Should-Retry")); err == nil {
 		e.shouldRetry = &retry
 	}
-	code, message := errorBody(body)
-	e.Code = excerpt([]byte(code), key)
-	e.Kind = kindOf(res.StatusCode, code, message, paging)
+	said := errorBody(body)
+	e.Code, e.FromAPI = excerpt([]byte(said.code), key), said.present
+	e.Kind = kindOf(res.StatusCode, said, paging)
 	switch {
+	case e.Kind == KindOtherHost:
+		e.Host = apiHost.FindString(strings.ToLower(said.message))
 	case e.Kind == KindVanishedCursor:
 		e.Err = ErrVanishedCursor
 	case res.StatusCode >= 300 && res.StatusCode < 400:
@@ -41,13 +44,14 @@ func classify(res *http.Response, body []byte, key string, paging bool, now time
 	return e
 }
 
-// kindOf maps a status, with the code and message of the body, to a kind.
-// Source of the distinctions among 401 and 403: bodies seen in public, where both
-// statuses carry each of the three cases.
-func kindOf(status int, code, message string, paging bool) Kind {
+// apiHost finds a host of the API in a message.
+var apiHost = regexp.MustCompile(`\b([a-z0-9-]+\.)*api\.openai\.com\b`)
+
+// kindOf maps a status, with what the body says, to a kind.
+func kindOf(status int, said errorText, paging bool) Kind {
 	switch {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		return denial(status, code, message)
+		return denial(said)
 	case status == http.StatusTooManyRequests:
 		return KindRateLimited
 	case status == http.StatusRequestTimeout || status == http.StatusConflict || status >= 500:
@@ -61,31 +65,51 @@ func kindOf(status int, code, message string, paging bool) Kind {
 	return KindRejected
 }
 
-func denial(status int, code, message string) Kind {
-	switch {
-	case code == "insufficient_scope" || strings.Contains(message, "Missing scopes"):
+// denial tells apart what 401 and 403 mean. Source: bodies seen in public, where both
+// statuses carry the same cases. What is said of neither the key nor a right must not
+// be taken for it: people would replace a key that is right.
+func denial(said errorText) Kind {
+	switch said.code {
+	case "insufficient_scope":
 		return KindForbidden
-	case code == "" && !strings.Contains(message, "Incorrect API key"):
-		return KindRefused
-	case status == http.StatusForbidden:
-		return KindForbidden
+	case "ip_not_authorized":
+		return KindAddressRefused
+	case "incorrect_hostname":
+		return KindOtherHost
+	case "unsupported_country_region_territory":
+		return KindCountryRefused
+	case "invalid_api_key":
+		return KindUnauthorized
 	}
-	return KindUnauthorized
+	switch {
+	case strings.Contains(said.message, "Missing scopes"):
+		return KindForbidden
+	case strings.Contains(said.message, "API key"):
+		return KindUnauthorized
+	case strings.Contains(said.code+said.message, "permission") && said.code != "":
+		return KindForbidden
+	case strings.Contains(said.message, "permission"):
+		return KindRefused
+	}
+	return KindBarred
 }
 
-// errorBody reads {"error": {"message", "code"}} as far as it is there.
-func errorBody(body []byte) (code, message string) {
+// errorText is what {"error": {"message", "code"}} says, as far as it is there.
+type errorText struct {
+	code, message string
+	present       bool // there is such an object
+}
+
+func errorBody(body []byte) (said errorText) {
 	var v struct {
-		Error struct {
-			Code    any `json:"code"`
-			Message any `json:"message"`
-		} `json:"error"`
+		Error map[string]any `json:"error"`
 	}
 	// An error body may as well be HTML or nothing; then there is no code.
 	_ = json.Unmarshal(body, &v)
-	code, _ = v.Error.Code.(string)
-	message, _ = v.Error.Message.(string)
-	return code, message
+	said.code, _ = v.Error["code"].(string)
+	said.message, _ = v.Error["message"].(string)
+	said.present = v.Error != nil
+	return said
 }
 
 // retryAfter reads how long to wait: Retry-After-Ms, then Retry-After in seconds

@@ -16,9 +16,19 @@ const (
 	KindUnauthorized Kind = "unauthorized"
 	// KindForbidden: the key lacks a scope, or may not do this. Permanent.
 	KindForbidden Kind = "forbidden"
-	// KindRefused: 401 or 403 without a reason. It passes on a valid key, so it
-	// is asked again; a caller sees it only after Config.Attempts in a row.
+	// KindRefused: 401 or 403 for want of rights, which are not named. It passes on
+	// a valid key, so it is asked again; a caller sees it only after Config.Attempts
+	// in a row.
 	KindRefused Kind = "refused"
+	// KindAddressRefused: the organization's list of IP addresses lacks ours.
+	KindAddressRefused Kind = "address_refused"
+	// KindOtherHost: the organization's data is at another host, Error.Host.
+	KindOtherHost Kind = "other_host"
+	// KindCountryRefused: our address is in a country that is not served.
+	KindCountryRefused Kind = "country_refused"
+	// KindBarred: 401 or 403 that names neither the key nor a right: a proxy's page,
+	// or a code that is not known here. It is asked again.
+	KindBarred Kind = "barred"
 	// KindRateLimited: 429, again and again.
 	KindRateLimited Kind = "rate_limited"
 	// KindUnavailable: 408, 409, 5xx, no answer, a cut one, or none in time.
@@ -48,6 +58,10 @@ var remedies = map[Kind]string{
 	KindUnauthorized:   "the key is wrong, revoked or no admin key: put a valid one (sk-admin-…) into OPENAI_ADMIN_KEY or its file, it is read again",
 	KindForbidden:      "the key may not read this: it needs the scope api.audit_logs.read (Admin Keys, Restricted, Audit Logs: Read), and for tenant events a right to them",
 	KindRefused:        "refused without a reason, several times in a row: if it stays, check that the key has the scope api.audit_logs.read",
+	KindAddressRefused: "the organization takes requests from some IP addresses only, and ours is not among them; the key is not at fault: add the address that leaves this network to the organization's IP allow list (it counts within a quarter of an hour), or go out another way with HTTPS_PROXY",
+	KindOtherHost:      "the organization's data is kept in another region; the key is not at fault: set OPENAI_BASE_URL=https://<host>/v1, with the host that the API names",
+	KindCountryRefused: "OpenAI does not serve the country from which the request comes; the key is not at fault: go out from another one with HTTPS_PROXY, or mend the way out",
+	KindBarred:         "neither the key nor a right is named: a proxy or firewall may answer in place of the API (check HTTPS_PROXY, NO_PROXY and OPENAI_BASE_URL); else do what the answer says; it is tried again",
 	KindRateLimited:    "the API's rate limit: it is tried again; if it stays, lower API_CONCURRENCY, set API_REQUESTS_PER_MINUTE, or look at the account's limits and billing",
 	KindUnavailable:    "it is tried again; if it stays, check the network, HTTPS_PROXY, OPENAI_BASE_URL and status.openai.com",
 	KindMalformed:      "the answer is not a page of audit logs and counts for nothing; it is tried again; if it stays, check OPENAI_BASE_URL and what lies between here and the API",
@@ -70,6 +84,10 @@ type Error struct {
 	// e-mail and IP addresses. Of a JSON answer it is error.message alone, since the
 	// rest may be events.
 	Body string
+	// Host is where the organization is, of KindOtherHost and if the API named it.
+	Host string
+	// FromAPI says that the answer has the form of the API's errors. A proxy's has not.
+	FromAPI bool
 	// RetryAfter is how long the server said to wait; 0: it did not.
 	RetryAfter time.Duration
 	// Tries is how often the page was asked for.
@@ -106,22 +124,37 @@ func (e *Error) Error() string {
 	if e.Tries > 1 {
 		fmt.Fprintf(&b, "after %d tries: ", e.Tries)
 	}
-	b.WriteString(remedies[e.Kind])
+	remedy := remedies[e.Kind]
+	if e.Host != "" {
+		remedy = strings.Replace(remedy, "<host>", e.Host, 1)
+	}
+	b.WriteString(remedy)
 	return b.String()
+}
+
+// Said returns status, code and message of the answer.
+func (e *Error) Said() string {
+	said := fmt.Sprintf("HTTP %d", e.Status)
+	if e.Code != "" {
+		said += ", " + e.Code
+	}
+	if e.Body != "" {
+		said += fmt.Sprintf(", %q", e.Body)
+	}
+	return said
 }
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
 // Denied reports whether the API does not let the key read the list: the key is
-// wrong, lacks the right, or was refused many times in a row.
-func (e *Error) Denied() bool {
-	switch e.Kind {
-	case KindUnauthorized, KindForbidden, KindRefused:
-		return true
-	}
-	return false
-}
+// wrong, or LacksRight.
+func (e *Error) Denied() bool { return e.Kind == KindUnauthorized || e.LacksRight() }
+
+// LacksRight reports whether the API says that the key may not read the list. A
+// request that comes from the wrong place, or that a proxy refuses, says nothing of
+// the key, nor of one list more than of another.
+func (e *Error) LacksRight() bool { return e.Kind == KindForbidden || e.Kind == KindRefused }
 
 // passing reports whether the same request may well succeed later. The server's
 // own word comes before the status.
@@ -130,7 +163,7 @@ func (e *Error) passing() bool {
 		return *e.shouldRetry
 	}
 	switch e.Kind {
-	case KindRefused, KindRateLimited, KindUnavailable, KindKeyUnreadable:
+	case KindRefused, KindBarred, KindRateLimited, KindUnavailable, KindKeyUnreadable:
 		return true
 	case KindMalformed:
 		return !errors.Is(e.Err, errTooLarge)

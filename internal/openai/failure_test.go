@@ -193,6 +193,49 @@ func TestTransientAuth(t *testing.T) {
 	}
 }
 
+// Not every 401 and 403 is about the key. What is not has its own words, which quote
+// the answer without what tells of a person, and says nothing of a right.
+func TestRefusalsThatAreNotTheKeys(t *testing.T) {
+	for _, test := range []struct {
+		status int
+		body   string
+		want   openai.Kind
+		lacks  bool // a right, so that a scope counts as refused
+		words  string
+	}{
+		{401, `{"error":{"code":"ip_not_authorized","message":"Your IP 203.0.113.7 is not authorized."}}`, openai.KindAddressRefused, false, `HTTP 401 [ip_not_authorized]: "Your IP *** is not authorized."`},
+		{401, `{"error":{"code":"incorrect_hostname","message":"Use eu.api.openai.com instead"}}`, openai.KindOtherHost, false, "OPENAI_BASE_URL=https://eu.api.openai.com/v1,"},
+		{401, `{"error":{"code":"incorrect_hostname","message":"Use https://evil.example/v1 instead"}}`, openai.KindOtherHost, false, "OPENAI_BASE_URL=https://<host>/v1,"},
+		{403, `{"error":{"code":"unsupported_country_region_territory","message":"Country, region, or territory not supported"}}`, openai.KindCountryRefused, false, "does not serve the country"},
+		{403, `<html>Blocked by policy</html>`, openai.KindBarred, false, `"<html>Blocked by policy</html>"`},
+		{401, ``, openai.KindBarred, false, "proxy or firewall"},
+		{403, `{"message":"Forbidden"}`, openai.KindBarred, false, "proxy or firewall"},
+		{403, `{"error":"Forbidden"}`, openai.KindBarred, false, "proxy or firewall"},
+		{401, `{"error":{"code":"account_deactivated","message":"The account was deactivated."}}`, openai.KindBarred, false, `[account_deactivated]: "The account was deactivated."`},
+		{403, `{"error":{"code":"insufficient_permissions","message":"x"}}`, openai.KindForbidden, true, "[insufficient_permissions]"},
+		{401, `{"error":{"code":null,"message":"You have insufficient permissions for this operation."}}`, openai.KindRefused, true, "insufficient permissions"},
+		{403, `{"error":{"message":"Missing scopes: api.audit_logs.read"}}`, openai.KindForbidden, true, "Missing scopes"},
+		{401, `{"error":{"message":"You didn't provide an API key."}}`, openai.KindUnauthorized, false, "the key is wrong"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c, err := openai.New(openai.Config{
+				BaseURL: "https://api.example.com/v1", Key: func() (string, error) { return simulator.Key, nil },
+				Transport: simulator.Transport(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					w.WriteHeader(test.status)
+					io.WriteString(w, test.body)
+				})),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _, _, err = read(t.Context(), c, all)
+			if e := checkKind(t, err, test.want); e.LacksRight() != test.lacks || !strings.Contains(e.Error(), test.words) {
+				t.Errorf("%d %s: lacks a right %v, %v", test.status, test.body, e.LacksRight(), e)
+			}
+		})
+	}
+}
+
 func TestReplacedKeyIsUsedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := simulator.New(simulator.Config{})

@@ -102,8 +102,7 @@ func (c *Client) newRequest(ctx context.Context, r request, key string) (*http.R
 // what looks like JSON, since it may be events, but for the message of an error.
 func quotable(body []byte, key string) string {
 	if start := bytes.TrimLeft(body, " \t\r\n"); len(start) > 0 && (start[0] == '{' || start[0] == '[') {
-		_, message := errorBody(body)
-		return excerpt([]byte(message), key)
+		return excerpt([]byte(errorBody(body).message), key)
 	}
 	return excerpt(body, key)
 }

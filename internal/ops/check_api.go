@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -51,10 +52,10 @@ func (k *checker) checkTenant(ctx context.Context, client *openai.Client) (opena
 		k.add("tenant events", fine("the key may read them"))
 	case answered && e.Denied() && k.API.Tenant == TenantAuto:
 		k.add("tenant events", warning("grant the key the right to tenant events, or set OPENAI_TENANT_EVENTS=off",
-			"the key may read organization events and not tenant events, which are left out"))
+			"the key may read organization events and not tenant events, which are left out (%s)", e.Said()))
 	case answered && e.Denied():
 		k.add("tenant events", failed("grant the key the right to tenant events, or set OPENAI_TENANT_EVENTS=auto",
-			"the key may read organization events and not tenant events, and OPENAI_TENANT_EVENTS=on"))
+			"the key may read organization events and not tenant events, and OPENAI_TENANT_EVENTS=on (%s)", e.Said()))
 	default:
 		k.add("tenant events", k.apiFinding(err))
 	}
@@ -116,16 +117,28 @@ func (k *checker) apiFinding(err error) Finding {
 		return failed("check OPENAI_ADMIN_KEY, or the file named by OPENAI_ADMIN_KEY_FILE: it must be readable and hold the key alone", "there is no key that could be sent: %v", e.Err)
 	case openai.KindUnauthorized:
 		if !k.isAdminKey() {
-			return failed(newKey, "it is no admin key (those begin with sk-admin-), but a project's or a person's")
+			return failed(newKey, "it is no admin key (those begin with sk-admin-), but a project's or a person's (%s)", e.Said())
 		}
-		return failed(newKey, "the API does not know the key: it is mistyped, or was revoked")
+		return failed(newKey, "the API does not know the key: it is mistyped, or was revoked (%s)", e.Said())
 	case openai.KindForbidden:
 		if !k.isAdminKey() {
-			return failed(newKey, "it is no admin key (those begin with sk-admin-), and may not read audit logs")
+			return failed(newKey, "it is no admin key (those begin with sk-admin-), and may not read audit logs (%s)", e.Said())
 		}
-		return failed("give the key the scope api.audit_logs.read (Admin Keys, Restricted, Audit Logs: Read)", "the key may not read audit logs")
+		return failed("give the key the scope api.audit_logs.read (Admin Keys, Restricted, Audit Logs: Read)", "the key may not read audit logs (%s)", e.Said())
 	case openai.KindRefused:
-		return failed("check that the key has the scope api.audit_logs.read", "the API refused (HTTP %d) and said no reason, %d times", e.Status, e.Tries)
+		return failed("check that the key has the scope api.audit_logs.read", "the API refused and named no right that is missing, %d times (%s)", e.Tries, e.Said())
+	case openai.KindAddressRefused:
+		return failed("add the address that leaves this network to the organization's IP allow list, which counts within a quarter of an hour, or go out another way with HTTPS_PROXY",
+			"the organization takes requests from some IP addresses only, and ours is not among them; the key is not at fault (%s)", e.Said())
+	case openai.KindOtherHost:
+		return failed("set OPENAI_BASE_URL=https://"+cmp.Or(e.Host, "<host>")+"/v1, with the host that the API names",
+			"the organization's data is kept in another region, at another host; the key is not at fault (%s)", e.Said())
+	case openai.KindCountryRefused:
+		return failed("go out from another country with HTTPS_PROXY, or mend the way out",
+			"OpenAI does not serve the country from which the request comes; the key is not at fault (%s)", e.Said())
+	case openai.KindBarred:
+		return failed("if a proxy or firewall answers in place of the API, mend that (HTTPS_PROXY, NO_PROXY, OPENAI_BASE_URL); else do what the answer says",
+			"it is refused, and neither the key nor a right is named (%s)", e.Said())
 	case openai.KindRateLimited:
 		k.untried = true
 		return warning("set API_REQUESTS_PER_MINUTE, or look at the account's limits and billing", "the API's rate limit is used up (HTTP 429), so nothing more could be tried")

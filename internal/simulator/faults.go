@@ -28,6 +28,10 @@ const (
 	MissingScope403     Fault = "403-missing-scope"
 	Refused401          Fault = "401-transient"
 	Refused403          Fault = "403-transient"
+	AddressRefused      Fault = "401-ip-not-authorized"
+	OtherHost           Fault = "401-incorrect-hostname"
+	CountryRefused      Fault = "403-unsupported-country"
+	ProxyRefuses        Fault = "403-html"
 	Redirect            Fault = "302-other-host"
 
 	// No answer, or not all of it.
@@ -72,6 +76,7 @@ func Faults() []Fault {
 		RateLimitSeconds, RateLimitDate, RateLimitMillis, RateLimitBare, RateLimitUserAction,
 		RequestTimeout, Conflict, ServerError, BadGateway, Unavailable,
 		WrongKey, MissingScope401, MissingScope403, Refused401, Refused403, Redirect,
+		AddressRefused, OtherHost, CountryRefused, ProxyRefuses,
 		Hang, HangInBody, Reset, ResetInBody, CutBody, CutGzip, TwoDocuments, NDJSON,
 		EmptyObject, HTML, EndlessBody, GzipBomb, DateOff, DateBehind, DateMissing,
 		SmallPage, HasMoreFalse, HasMoreTrue, EmptyWithMore, LastIDNull, LastIDMissing,

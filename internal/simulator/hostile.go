@@ -23,7 +23,13 @@ func coded(kind, code, message string) apiError {
 var (
 	missingScope = coded("invalid_request_error", "insufficient_scope",
 		"You have insufficient permissions for this operation. Missing scopes: api.audit_logs.read.")
-	refused     = apiError{Type: "invalid_request_error", Message: "You have insufficient permissions for this operation."}
+	refused        = apiError{Type: "invalid_request_error", Message: "You have insufficient permissions for this operation."}
+	addressRefused = coded("invalid_request_error", "ip_not_authorized",
+		"Your IP address 203.0.113.7 is not authorized to access this organization.")
+	otherHost = coded("invalid_request_error", "incorrect_hostname",
+		"You are trying to access the API with an incorrect hostname. Use https://eu.api.openai.com instead.")
+	countryRefused = coded("request_forbidden", "unsupported_country_region_territory",
+		"Country, region, or territory not supported")
 	rateLimited = coded("requests", "rate_limit_exceeded", "Rate limit reached.")
 	userAction  = coded("insufficient_quota", "insufficient_quota", "Action is required on the account.")
 	serverError = apiError{Type: "server_error", Message: "The server had an error while processing your request."}
@@ -83,6 +89,14 @@ func (a *API) fails(w http.ResponseWriter, r *http.Request, fault Fault) bool {
 		a.fail(w, http.StatusUnauthorized, refused)
 	case Refused403:
 		a.fail(w, http.StatusForbidden, refused)
+	case AddressRefused:
+		a.fail(w, http.StatusUnauthorized, addressRefused)
+	case OtherHost:
+		a.fail(w, http.StatusUnauthorized, otherHost)
+	case CountryRefused:
+		a.fail(w, http.StatusForbidden, countryRefused)
+	case ProxyRefuses:
+		a.html(w, http.StatusForbidden)
 	case Redirect:
 		w.Header().Set("Location", "https://elsewhere.example.com"+r.URL.RequestURI())
 		a.fail(w, http.StatusFound, serverError)
