@@ -278,6 +278,26 @@ func TestCheckThroughAProxyThatRefuses(t *testing.T) {
 	}
 }
 
+// The URL of a proxy, and of the API, may hold a password.
+func TestPasswordInURLsIsNotShown(t *testing.T) {
+	for _, tt := range []struct{ args, proxy, api, want string }{
+		{"check", "http://u:hunter2@127.0.0.1:1", "http://api.example.com/v1", "check HTTPS_PROXY"},
+		{"schema register", "u:hunter2@127.0.0.1:1", "http://api.example.com/v1", "127.0.0.1:1: connect"},
+		{"run", "", "u:hunter2@host/v1", "OPENAI_BASE_URL"},
+		{"config", "", "u:hunter2@host/v1", "OPENAI_BASE_URL"},
+	} {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], append([]string{asProgram}, strings.Fields(tt.args)...)...)
+		cmd.Env = []string{
+			"HTTP_PROXY=" + tt.proxy, "OPENAI_ADMIN_KEY=" + simulator.Key, "OPENAI_BASE_URL=" + tt.api,
+			"SCHEMA_REGISTRY_URL=http://registry.example.com", "KAFKA_BROKERS=127.0.0.1:1",
+		}
+		out, err := cmd.CombinedOutput()
+		if err == nil || strings.Contains(string(out), "hunter2") || !strings.Contains(string(out), tt.want) {
+			t.Errorf("%s: %v\n%s", tt.args, err, out)
+		}
+	}
+}
+
 func TestConfirmed(t *testing.T) {
 	for answer, want := range map[string]bool{"yes\n": true, "\tyes": true, "y\n": false, "no\n": false, "": false, "\nyes\n": false} {
 		var asked strings.Builder

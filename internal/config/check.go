@@ -3,8 +3,8 @@ package config
 import (
 	"math"
 	"net"
+	"net/netip"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,8 +30,7 @@ func (e *environment) checkReading(v values) {
 
 // upTo checks a number that is at least 1, if it is one.
 func (e *environment) upTo(variable string, n, most number) {
-	noNumber := slices.ContainsFunc(e.faults, func(f Fault) bool { return f.Variable == variable })
-	if !noNumber && (n < 1 || n > most) {
+	if !e.isAtFault(variable) && (n < 1 || n > most) {
 		e.fault(variable, "out of range", "give 1 to "+strconv.FormatInt(int64(most), 10))
 	}
 }
@@ -109,11 +108,12 @@ func (e *environment) checkOperation(v values, s *Settings) {
 	s.HTTP.ShowEvents, s.Log.Format = bool(v.HTTPShowEvents), v.LogFormat
 	if v.HTTPAddr != "off" {
 		s.HTTP.Addr = v.HTTPAddr
-		_, port, err := net.SplitHostPort(v.HTTPAddr)
+		host, port, err := net.SplitHostPort(v.HTTPAddr)
 		if err == nil {
 			_, err = strconv.ParseUint(port, 10, 16)
 		}
-		if err != nil {
+		// What is no host would be looked up as one, and the error would show it.
+		if _, noIP := netip.ParseAddr(host); err != nil || host != "" && noIP != nil && !hostSyntax.MatchString(host) {
 			e.fault("HTTP_ADDR", "not an address", "write host:port, :port, or off")
 		}
 	}

@@ -338,6 +338,49 @@ func TestSecretInLog(t *testing.T) {
 	}
 }
 
+// TestPasswordInOutput puts a password into every variable in turn, in each place in
+// which one is written by mistake: it is in no output.
+func TestPasswordInOutput(t *testing.T) {
+	const marker = "hunter2"
+	anywhere := []string{
+		"u:M@host/v1", "https://u:M@host/v1", "https:/u:M@host/v1", "https:u:M@host/v1", "//u:M@host", "M@host:9092", "u:M%40host/v1",
+		"https://u:p/M@host", "https://u:p,M@host", "https://u:p M@host", "https://u:p?M@host", "https://u:p#M@host",
+		"host/v1?token=M", "host?M", "https://host/v1?token=M", "https://host/#M", "https://[::1/u:M@", "https://%zz:M@host",
+		"host:9092,u:M@host:9093", "host:9092;password=M", "host;SharedAccessKey=M", "SASL_SSL://host:9092?password=M", "Endpoint=sb://host/;SharedAccessKey=M",
+		"a=M,M", "a=b,c=M", "authorization=Splunk M", "10s u:M@", "postgres://u:M@host:1/x", "u:M@", "@u:M@", "-----BEGIN KEY-----\nM\n", "M==",
+	}
+	noHost := []string{"https://u:M", "u:M", "https://host:M/v1", "10:M"} // taken for what they are in an id
+	noPath := []string{"M", "/M", "./M", "/none/M"}                       // what belongs into the file
+	var names []string
+	for _, s := range config.Table() {
+		names = append(names, s.Name, s.Name+config.FileSuffix)
+	}
+	for _, s := range config.OrganizationTable() {
+		names = append(names, "ORGANIZATIONS_0_"+s.Name, "ORGANIZATIONS_0_"+s.Name+config.FileSuffix)
+	}
+	for _, name := range names {
+		values := anywhere
+		if !strings.HasSuffix(name, "_ID") && !strings.HasSuffix(name, "_USERNAME") {
+			values = append(slices.Clip(values), noHost...)
+		}
+		if strings.HasSuffix(name, config.FileSuffix) {
+			values = append(slices.Clip(values), noPath...)
+		}
+		for _, value := range values {
+			value = strings.ReplaceAll(value, "M", marker)
+			s, err := load("OPENAI_ADMIN_KEY="+key, name+"="+value)
+			var out bytes.Buffer
+			fmt.Fprintf(&out, "%v %+v %#v %s %v", err, err, err, s.Warnings, s.Effective())
+			if err := s.Print(&out); err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(out.String(), marker) {
+				t.Errorf("%s=%s shows the password:\n%s", name, value, out.String())
+			}
+		}
+	}
+}
+
 func TestPrint(t *testing.T) {
 	file := write(t, "password", "pw")
 	s, err := load("OPENAI_ADMIN_KEY="+key, "BACKFILL_START_TIME=36h", "SCHEMA_REGISTRY_URL=http://user:pw@host", "KAFKA_OFFSETS_TOPIC=o",

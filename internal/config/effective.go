@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -46,17 +47,25 @@ func (e *environment) inForce(name string, setting Setting, s *Settings) Effecti
 	case setting.Secret && value != "":
 		return Effective{name, redacted, "environment"}
 	case setting.Secret && file != "":
-		return Effective{name, redacted, "file " + shown(file)}
+		return Effective{name, redacted, "file " + shownPath(file)}
+	case value != "" && strings.HasSuffix(name, FileSuffix):
+		return Effective{name, shownPath(value), "environment"}
+	case value != "" && e.isAtFault(name):
+		return Effective{name, shownAtFault(value), "environment"}
 	case value != "":
 		return Effective{name, shown(value) + e.resolved(name, s), "environment"}
 	case setting.Default != "":
 		return Effective{name, setting.Default, "default"}
 	case name == "KAFKA_TRANSACTIONAL_ID":
-		return Effective{name, shown(s.Connector.Kafka.OffsetsTopic), "default"}
+		return Effective{name, shownAtFault(s.Connector.Kafka.OffsetsTopic), "default"}
 	case name == "KAFKA_TLS":
 		return Effective{name, strconv.FormatBool(s.Connector.Kafka.TLS.Enabled), "default"}
 	}
 	return Effective{name, "", "unset (" + strings.ReplaceAll(setting.Absent, "`", "") + ")"}
+}
+
+func (e *environment) isAtFault(variable string) bool {
+	return slices.ContainsFunc(e.faults, func(f Fault) bool { return f.Variable == variable })
 }
 
 // resolved adds to an age the time it stands for.

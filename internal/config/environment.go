@@ -33,7 +33,11 @@ func (e *environment) isSet(name string) bool { return e.vars[name] != "" }
 
 // fault notes what is wrong with a variable whose value may be shown.
 func (e *environment) fault(variable, problem, remedy string) {
-	e.faults = append(e.faults, Fault{variable, shown(e.vars[variable]), problem, remedy})
+	value := shownAtFault(e.vars[variable])
+	if strings.HasSuffix(variable, FileSuffix) {
+		value = shownPath(e.vars[variable])
+	}
+	e.faults = append(e.faults, Fault{variable, value, problem, remedy})
 }
 
 // hiddenFault notes what is wrong with a secret.

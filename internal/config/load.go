@@ -56,7 +56,7 @@ func Load(environ []string, opts Options) (*Settings, error) {
 	}
 	e, v := newEnvironment(environ), defaultValues()
 	e.checkNames()
-	e.checkKeysElsewhere()
+	e.checkSecretsElsewhere()
 	e.parse(&v, "")
 
 	s := &Settings{Connector: connector.DefaultConfig()}

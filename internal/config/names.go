@@ -122,17 +122,32 @@ func organizationFields() (names []string) {
 	return names
 }
 
-// checkKeysElsewhere refuses an OpenAI key where none belongs: there it would be
-// shown, as a topic's name for example. The variable counts as unset from here
-// on, so nothing that is made of the settings can hold the key.
-func (e *environment) checkKeysElsewhere() {
+// credentials finds a user and a password before a host.
+var credentials = regexp.MustCompile(`(?is)^([a-z]+://)?[^/@:]*:.*(@|%40)`)
+
+// checkSecretsElsewhere refuses an OpenAI key, and a user with a password, where none
+// belongs: there it would be shown, as a topic's name for example. The variable counts
+// as unset from here on, so nothing that is made of the settings can hold the secret.
+func (e *environment) checkSecretsElsewhere() {
 	for name := range e.knownNames() {
-		if isSecretName(name) || !keyLike.MatchString(e.vars[name]) {
+		switch {
+		case isSecretName(name):
+			continue
+		case keyLike.MatchString(e.vars[name]):
+			e.hiddenFault(name, "holds what looks like an OpenAI key", "put a key into OPENAI_ADMIN_KEY, or its file's path into OPENAI_ADMIN_KEY_FILE")
+		case credentials.MatchString(e.vars[name]) && !mayHoldCredentials(name):
+			e.hiddenFault(name, "holds what looks like a user and a password", "leave them out; KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD are for those of the brokers")
+		default:
 			continue
 		}
-		e.hiddenFault(name, "holds what looks like an OpenAI key", "put a key into OPENAI_ADMIN_KEY, or its file's path into OPENAI_ADMIN_KEY_FILE")
 		delete(e.vars, name)
 	}
+}
+
+// mayHoldCredentials names the settings that are URLs, hosts or values of headers, and
+// the files, whose own checks say more.
+func mayHoldCredentials(name string) bool {
+	return name == "KAFKA_BROKERS" || name == "KAFKA_HEADERS" || strings.HasSuffix(name, "_URL") || strings.HasSuffix(name, FileSuffix)
 }
 
 // isSecretName reports whether the variable holds a secret itself.
