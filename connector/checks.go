@@ -78,10 +78,10 @@ func (s *session) checkOrganization(ctx context.Context, apiName string) error {
 		return nil // the API does not say
 	}
 	if err := s.checkCursors(ctx, apiName); err != nil {
-		return err
+		return refused(err)
 	}
 	if name := s.claims.claim(apiName, s.Name); name != s.Name {
-		return readAlready(apiName, name)
+		return refused(window.ReadAlready(apiName, name))
 	}
 	return nil
 }
@@ -89,58 +89,23 @@ func (s *session) checkOrganization(ctx context.Context, apiName string) error {
 // checkPage refuses a page of another organization than the one that is read: the
 // key was replaced by one of another's while we run. Nothing of it may be written.
 func (s *session) checkPage(page openai.Page) error {
-	if was := s.apiName; was != "" && page.Organization != "" && page.Organization != was {
-		return refuse("give the key of the organization it was; for another organization set another ORGANIZATION_NAME",
-			"%s is read as %s, and the key belongs to %s now", was, s.Name, page.Organization)
-	}
-	return nil
+	return refused(window.CheckOrganization(s.Name, s.apiName, page.Organization))
 }
 
-func readAlready(apiName, name string) error {
-	return refuse(fmt.Sprintf("set ORGANIZATION_NAME=%s; if it was renamed on purpose, run `cursor reset` for %s", name, name),
-		"%s is read already, under the name %s", apiName, name)
-}
-
-// checkCursors holds the API's name against the cursors that are there.
+// checkCursors compares the API's name with the cursors that are there.
 func (s *session) checkCursors(ctx context.Context, apiName string) error {
 	if s.known != nil && s.known.Cursor.APIOrganization != "" {
-		if was := s.known.Cursor.APIOrganization; was != apiName {
-			return refuse("give the key of the organization it was, or another ORGANIZATION_NAME; `cursor reset` starts anew with this one",
-				"the cursor of %s was written for %s, and the key belongs to %s", s.Name, was, apiName)
-		}
-		return nil
+		return window.CheckOrganization(s.Name, s.known.Cursor.APIOrganization, apiName)
 	}
 	cursors, err := s.cursors(ctx)
 	if err != nil {
 		return err
 	}
-	name, err := s.otherName(cursors, apiName)
+	name, err := window.OtherName(s.Name, apiName, cursors)
 	if err == nil && name != "" {
-		err = readAlready(apiName, name)
+		err = window.ReadAlready(apiName, name)
 	}
 	return err
-}
-
-// otherName returns under which other name the cursors have the API's organization;
-// empty if under none. One that nobody can read may be of the same organization, and
-// to begin beside it would write everything again.
-func (s *session) otherName(cursors []map[string][]byte, apiName string) (string, error) {
-	for _, partition := range cursors {
-		for key, value := range partition {
-			if key == auditlog.CursorKey(s.Name) {
-				continue
-			}
-			c, err := auditlog.DecodeCursor(value)
-			if err != nil {
-				return "", refuse("if a newer version wrote it, run that one; if nobody needs it, `cursor reset` with that ORGANIZATION_NAME removes it",
-					"key %.80q in the offsets topic may be the cursor of %s under another name: %w", key, apiName, err)
-			}
-			if c.APIOrganization == apiName && !c.StartAnew {
-				return c.Organization, nil
-			}
-		}
-	}
-	return "", nil
 }
 
 // confirmAlone looks at the other cursors once more, after ours was committed and
@@ -158,7 +123,7 @@ func (s *session) confirmAlone(ctx context.Context, apiName string) error {
 	if err != nil {
 		return err
 	}
-	name, unreadable := s.otherName(cursors, apiName)
+	name, unreadable := window.OtherName(s.Name, apiName, cursors)
 	if name == "" && unreadable == nil {
 		return nil
 	}
@@ -166,7 +131,7 @@ func (s *session) confirmAlone(ctx context.Context, apiName string) error {
 		return err
 	}
 	if unreadable != nil {
-		return unreadable
+		return refused(unreadable)
 	}
 	return fmt.Errorf("%s is being opened under the name %s at this moment", apiName, name)
 }

@@ -31,10 +31,15 @@ func keepKeys(organization string, log *slog.Logger) func(string) bool {
 // a first run. It refuses whatever it cannot read.
 func decodeState(organization string, records map[string][]byte) (*window.State, error) {
 	state, err := window.DecodeState(organization, records)
+	return state, refused(err)
+}
+
+// refused makes a refusal of a state from which nobody may go on.
+func refused(err error) error {
 	if e, ok := errors.AsType[*window.StateError](err); ok {
-		return nil, &refusal{what: e.Err, remedy: e.Remedy}
+		return &refusal{what: e.Err, remedy: e.Remedy}
 	}
-	return state, err
+	return err
 }
 
 // takenOver reports whether this host opened the log and another one did so after

@@ -22,11 +22,13 @@ func (a *app) verifyCommand() *cobra.Command {
   missing            listed by the API, and neither in the topic nor a dead letter
   doubled            more than once in the topic
   extra              in the topic, and not listed by the API, which lists older ones
-  different          there, but raw_event is another JSON value, or cannot be decoded
+  different          there, but raw_event is another JSON value
+  unreadable         there, with its partition and offset, but its value cannot be read
   left_to_connector  not there yet: later than the cursor's floor, or in history that
                      is still to be read
+  stalled            left to a connector that has not written its cursor for 11 minutes
   not_covered        from before the cursor's start
-  expired            perhaps deleted by the topic's retention
+  expired            perhaps deleted by the topic's retention, or by hand
 
 --repair writes what is missing, exactly once. It has a transactional id of its own
 and needs no pause of a running connector; it can be killed and given again.
@@ -35,8 +37,8 @@ It needs about 40 bytes of memory for each event of that time in the topic, and 
 for each that is missing.
 
 Exit codes: 0 the topic holds what it should, 1 failed, 2 wrong usage, 3 another
-repair was started, 4 something is missing, doubled or extra (with --strict also
-different), 78 wrong settings.`,
+repair was started, 4 something is missing, doubled, extra, unreadable or stalled
+(with --strict also different), 78 wrong settings.`,
 		Example: `  openai-audit-kafka verify --from 2026-05-01 --to 2026-06-01
   openai-audit-kafka verify --from 30d --to 1h --repair
   openai-audit-kafka verify --from 7d --to 0s --output json | jq -r '.missing[]'`,

@@ -29,6 +29,7 @@ const (
 	absentTaken                         // for a transaction of a repair
 	absentRepaired                      // it is there now
 	absentElsewhere                     // the topic holds it, at another time than the API says now
+	absentLetter                        // it may have been a dead letter
 )
 
 func (a *absent) is(s absence) bool { return a.state&s != 0 }
@@ -39,6 +40,9 @@ func (v *verification) seeAbsent(id auditlog.Identity, ev auditlog.Event) {
 	if ev.Scope == auditlog.ScopeTenant {
 		state = absentTenant
 	}
+	if v.gone.mayBeLetter(ev) {
+		state |= absentLetter
+	}
 	v.absent.add(absent{id: id, at: ev.Second(), name: v.names.add(ev.Name()), state: state})
 }
 
@@ -48,8 +52,8 @@ func (v *verification) findElsewhere(ctx context.Context) error {
 	if v.absent.len() == 0 {
 		return nil
 	}
-	return v.scan(ctx, func(e entry, _ string, _ []byte) {
-		if a := v.absent.find(e.id); a != nil {
+	return v.scan(ctx, func(f found) {
+		if a := v.absent.find(f.id); a != nil && f.name != "" {
 			a.state |= absentElsewhere
 		}
 	})
@@ -82,11 +86,6 @@ func (v *verification) oldestFirst() []*absent {
 		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(v.names.text(a.name), v.names.text(b.name)), bytes.Compare(a.id[:], b.id[:]))
 	})
 	return all
-}
-
-// expired reports whether the topic may have held the event, and have deleted it.
-func (v *verification) expired(a *absent) bool {
-	return a.at < v.expiry[partitionOf(v.names.text(a.name), len(v.expiry))]
 }
 
 // names keeps many short texts with little around each.

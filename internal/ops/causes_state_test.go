@@ -113,5 +113,8 @@ var stateCauses = []cause{
 		of: cursorOf, state: ops.Failed, words: "accept-topics", history: true},
 	{name: "another framing", wrong: withRegistry(func(*world, *srfake.Registry) {}), of: cursorOf, state: ops.Failed, words: "framed as single-object", history: true},
 	{name: "another organization's key", wrong: func(w *world) { anotherAPI(simulator.Config{Organization: "org-2"}, 3)(w) },
-		of: cursorOf, state: ops.Failed, words: "the key belongs to org-2", history: true},
+		of: named("organization"), state: ops.Failed, words: "the key belongs to org-2", history: true},
+	{name: "the organization of the cursor", wrong: func(*world) {}, of: named("organization"), state: ops.OK, words: "belongs to", history: true},
+	{name: "an organization with another name", wrong: func(w *world) { w.ops.Organization = "renamed" },
+		of: named("organization"), state: ops.Failed, words: "read already, under the name default", history: true},
 }

@@ -3,6 +3,8 @@ package ops
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
@@ -24,27 +26,66 @@ func (k *checker) checkState(ctx context.Context) {
 		k.add("cursor", failed(kafka.Explain(stateErr), "it cannot be looked for: %v", stateErr))
 		return
 	case len(found.records) == 0:
+		k.checkOrganization(ctx, "")
 		k.add("cursor", k.firstRun(ctx))
 		return
 	case err != nil:
 		k.add("cursor", unusableState(err))
 		return
 	case report.StartAnew:
+		k.checkOrganization(ctx, "")
 		k.add("cursor", fine("it was reset: the next run starts anew and emits again"))
 		return
 	}
+	k.checkOrganization(ctx, report.APIOrganization)
 	if f := k.sameAsWritten(report.Cursor); f.State != OK {
 		k.add("cursor", f)
 	} else {
-		k.add("cursor", fine("floor %v, %d ids remembered, written %s ago", report.Floor, report.SeenIDs, span(time.Duration(report.AgeSeconds)*time.Second)))
+		k.add("cursor", fine("floor %v, %d ids remembered, written %s ago", report.Floor, report.SeenIDs, span(report.age())))
 	}
 	k.add("instance", instanceFinding(report))
 }
 
+// checkOrganization looks for what a start refuses so as not to mix organizations. was
+// is the API's name in the cursor; empty without one.
+func (k *checker) checkOrganization(ctx context.Context, was string) {
+	if k.apiName == "" {
+		return // the API does not say
+	}
+	err := window.CheckOrganization(k.Organization, was, k.apiName)
+	if was == "" {
+		err = k.checkName(ctx)
+	}
+	if err != nil {
+		k.add("organization", unusableState(err))
+		return
+	}
+	k.add("organization", fine("the key belongs to %s, which has no other name here", k.apiName))
+}
+
+// checkName looks for the organization under another name.
+func (k *checker) checkName(ctx context.Context) error {
+	partitions := k.topics[k.Topics.Offsets].Partitions
+	cursors, err := txlog.PeekAll(ctx, k.Connection, k.Topics.Offsets, partitions, func(key string) bool {
+		return strings.HasPrefix(key, auditlog.CursorKey(""))
+	})
+	if err != nil {
+		return fmt.Errorf("looking at the cursors of other organizations: %w", err)
+	}
+	other, err := window.OtherName(k.Organization, k.apiName, cursors)
+	if err == nil && other != "" {
+		err = window.ReadAlready(k.apiName, other)
+	}
+	return err
+}
+
+// atWork is how old a cursor may be of an instance that is at work: a quiet one writes
+// its cursor every ten minutes.
+const atWork = 11 * time.Minute
+
 func instanceFinding(r CursorReport) Finding {
-	const atWork = 11 * 60 // a quiet instance writes its cursor every ten minutes
 	n := len(r.Openers)
-	if n == 0 || r.Openers[n-1].Closed || r.AgeSeconds > atWork {
+	if n == 0 || r.Openers[n-1].Closed || r.age() > atWork {
 		return fine("none is at work")
 	}
 	return fine("%s is at work since %v; another one would take over", r.Openers[n-1].Host, r.Openers[n-1].At)
@@ -52,10 +93,6 @@ func instanceFinding(r CursorReport) Finding {
 
 // sameAsWritten looks for what a start would refuse in a good cursor.
 func (k *checker) sameAsWritten(c auditlog.Cursor) Finding {
-	if k.apiName != "" && c.APIOrganization != "" && k.apiName != c.APIOrganization {
-		return failed("give the key of the organization it was, or another ORGANIZATION_NAME; `cursor reset` starts anew with this one",
-			"it was written for %s, and the key belongs to %s", c.APIOrganization, k.apiName)
-	}
 	now := k.Topics.refs(k.topics)
 	for _, role := range roles {
 		was, before := c.Topics[role]

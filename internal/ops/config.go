@@ -129,12 +129,37 @@ func (c Config) client(attempts int) (*openai.Client, error) {
 	})
 }
 
-// decoder returns a decoder of the events topic's values.
-func (c Config) decoder() (*codec.Decoder, error) {
+// decoder returns a decoder of the events topic's values. How it asks the registry can
+// be wrapped; nil: as it is.
+func (c Config) decoder(wrap func(codec.SchemaLookup) codec.SchemaLookup) (*codec.Decoder, error) {
 	if c.Registry.URL == "" {
 		return codec.NewDecoder(nil)
 	}
-	return codec.NewDecoder(codec.LookupSchemas(c.Registry))
+	lookup := codec.LookupSchemas(c.Registry)
+	if wrap != nil {
+		lookup = wrap(lookup)
+	}
+	return codec.NewDecoder(lookup)
+}
+
+// remembering asks for each schema once, also for one that is not known: a registry
+// that lost its ids would be asked again for each of a million records.
+func remembering(lookup codec.SchemaLookup) codec.SchemaLookup {
+	type answer struct {
+		text string
+		err  error
+	}
+	answers := map[int]answer{}
+	return func(ctx context.Context, id int) (string, error) {
+		a, asked := answers[id]
+		if !asked {
+			a.text, a.err = lookup(ctx, id)
+			if a.err == nil || errors.Is(a.err, codec.ErrUnknownSchema) {
+				answers[id] = a
+			}
+		}
+		return a.text, a.err
+	}
 }
 
 // describe returns the topics of these names as the brokers have them. All must be

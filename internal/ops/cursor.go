@@ -30,6 +30,8 @@ type CursorReport struct {
 	readAt time.Time
 }
 
+func (r CursorReport) age() time.Duration { return time.Duration(r.AgeSeconds) * time.Second }
+
 // Cursor reads the organization's cursor. It fences nobody.
 func Cursor(ctx context.Context, c Config) (CursorReport, error) {
 	found, err := c.peek(ctx)

@@ -87,7 +87,7 @@ func (x *table[T, P]) all() iter.Seq[P] {
 // entry is what is kept of one record of the topic, in 40 bytes.
 type entry struct {
 	id    auditlog.Identity
-	value uint64 // hash of raw_event's bytes; meaningless for a dead letter
+	value uint64 // hash of raw_event's bytes; meaningless for a dead letter, and what is unread
 	at    auditlog.Second
 	marks marks
 }
@@ -99,8 +99,8 @@ type marks uint8
 const (
 	markDead     marks = 1 << iota // a dead letter
 	markTenant                     // of the tenant scope
-	markUntimed                    // a dead letter whose time nobody knows
-	markUnread                     // a record of ours that cannot be decoded
+	markUntimed                    // of a time that nobody knows
+	markUnread                     // an event whose value cannot be read
 	markDoubled                    // there more than once
 	markListed                     // the API lists it
 	markCompared                   // with other bytes: the values are to be compared

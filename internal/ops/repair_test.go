@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -255,5 +257,59 @@ func TestRepairOfAnEventDatedAnew(t *testing.T) {
 	}
 	if all := w.report(start); len(all.Doubled) > 0 {
 		t.Error(all)
+	}
+}
+
+// The key, or the base URL, is another organization's: nothing of it is called
+// missing, or written. That it is replaced while a repair works is the same.
+func TestVerifyRefusesAnotherOrganization(t *testing.T) {
+	for _, tenant := range []ops.Tenant{ops.TenantAuto, ops.TenantOff} {
+		w := newWorld(t, kafkatest.InProcess(t), simulator.Config{Seed: 5, Organization: "org-A"})
+		w.api.Generate(50, auditlog.SecondOf(start.Add(time.Hour)), ago(time.Hour))
+		w.backfill(start)
+		w.runUntilEqual(start)
+		w.late(20)
+		other := simulator.New(simulator.Config{Seed: 6, Organization: "org-B"})
+		other.Generate(50, auditlog.SecondOf(start.Add(time.Hour)), ago(2*days))
+		w.ops.API.Tenant = tenant
+		ours, theirs := simulator.Transport(w.api), simulator.Transport(other)
+		for asked := range 4 { // the first request, and while windows are read, and written
+			var requests atomic.Int32
+			w.ops.API.Transport = transport(func(r *http.Request) (*http.Response, error) {
+				if int(requests.Add(1)) > asked {
+					return theirs.RoundTrip(r)
+				}
+				return ours.RoundTrip(r)
+			})
+			_, err := ops.Repair(t.Context(), w.ops, auditlog.SecondOf(start), ago(0))
+			if err == nil || !strings.Contains(err.Error(), "was written for org-A, and the key belongs to org-B") {
+				t.Errorf("tenant %s, after %d requests: %v", tenant, asked, err)
+			}
+			if _, err := ops.Verify(t.Context(), w.ops, auditlog.SecondOf(start), ago(0)); err == nil {
+				t.Errorf("tenant %s, after %d requests: verified", tenant, asked)
+			}
+		}
+		if events := w.cluster.Read(t, w.ops.Topics.Events, kgo.ReadCommitted()); len(events) != 50 {
+			t.Errorf("the topic has %d events, and had 50", len(events))
+		}
+	}
+}
+
+type transport func(*http.Request) (*http.Response, error)
+
+func (t transport) RoundTrip(r *http.Request) (*http.Response, error) { return t(r) }
+
+// Ids that are left to a connector that is dead are not left to it: nobody writes them.
+func TestVerifyTellsWhatIsStalled(t *testing.T) {
+	w := newRead(t, kafkatest.InProcess(t), 50, nil)
+	w.add("new", 5*time.Minute)
+	if r := w.verify(auditlog.SecondOf(start), ago(0)); !r.OK(true) || len(r.LeftToConnector) != 1 {
+		t.Errorf("a moment after its last cursor: %+v", r)
+	}
+	w.ops.Now = func() time.Time { return time.Now().Add(12 * time.Minute) }
+	r := w.verify(auditlog.SecondOf(start), ago(0))
+	wantLists(t, r, map[string][]string{"Stalled": {"new"}})
+	if r.OK(false) {
+		t.Error("it is called whole")
 	}
 }

@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -26,19 +27,32 @@ type Report struct {
 	Missing         []string `json:"missing"`           // listed, and in neither topic
 	Doubled         []string `json:"doubled"`           // there more than once
 	Extra           []string `json:"extra"`             // there, and not listed
-	Different       []string `json:"different"`         // there with another value, or unreadable
+	Different       []string `json:"different"`         // there with another value, or at another time
 	LeftToConnector []string `json:"left_to_connector"` // not there yet: the connector will read them
+	Stalled         []string `json:"stalled"`           // left to a connector that does not write its cursor
 	NotCovered      []string `json:"not_covered"`       // from before the start
 	Expired         []string `json:"expired"`           // there once, perhaps, and deleted by retention
+
+	// Unreadable are the records whose value nobody can read here. They count as
+	// there under their keys, and nobody can say whether they are what they should be.
+	Unreadable []Unreadable `json:"unreadable"`
 
 	// Repaired is how many were written; nil without a repair.
 	Repaired *int `json:"repaired,omitempty"`
 }
 
+// Unreadable is a record of the events topic whose value cannot be read.
+type Unreadable struct {
+	ID        string `json:"id"` // by its key; empty if it has none
+	Partition int32  `json:"partition"`
+	Offset    int64  `json:"offset"`
+	Cause     string `json:"cause"`
+}
+
 // OK reports whether the topic equals the API where it should. With strict it must
 // also hold the same values: the API may show an old event anew in another way.
 func (r *Report) OK(strict bool) bool {
-	found := len(r.Missing) + len(r.Doubled) + len(r.Extra)
+	found := len(r.Missing) + len(r.Doubled) + len(r.Extra) + len(r.Stalled) + len(r.Unreadable)
 	if strict {
 		found += len(r.Different)
 	}
@@ -49,7 +63,11 @@ func (r *Report) OK(strict bool) bool {
 func (v *verification) report(ctx context.Context) (*Report, error) {
 	r := &Report{
 		From: v.from, To: v.to, Organization: v.Organization, Scopes: v.scopes,
-		API: v.listed, Topic: v.records, DeadLettered: v.dead,
+		API: v.listed, Topic: v.records, DeadLettered: v.dead, Unreadable: v.unreadable,
+	}
+	later := &r.LeftToConnector
+	if v.state != nil && v.began.Sub(v.state.Cursor.WrittenAt.Time()) > atWork {
+		later = &r.Stalled
 	}
 	for _, a := range v.oldestFirst() {
 		switch reader := v.reader(a); {
@@ -59,7 +77,7 @@ func (v *verification) report(ctx context.Context) (*Report, error) {
 		case reader == window.ReaderNone:
 			r.NotCovered = append(r.NotCovered, v.names.text(a.name))
 		case reader == window.ReaderLater:
-			r.LeftToConnector = append(r.LeftToConnector, v.names.text(a.name))
+			*later = append(*later, v.names.text(a.name))
 		case v.expired(a):
 			r.Expired = append(r.Expired, v.names.text(a.name))
 		default:
@@ -73,6 +91,9 @@ func (v *verification) report(ctx context.Context) (*Report, error) {
 		if *list.ids == nil {
 			*list.ids = []string{} // in JSON a list, and not null
 		}
+	}
+	if r.Unreadable == nil {
+		r.Unreadable = []Unreadable{}
 	}
 	return r, nil
 }
@@ -93,25 +114,25 @@ func (v *verification) nameRest(ctx context.Context, r *Report) error {
 	if err != nil || doubled+extra+v.shown.len() == 0 {
 		return err
 	}
-	return v.scan(ctx, func(now entry, name string, raw []byte) {
-		e := v.written.find(now.id)
-		if e == nil {
+	return v.scan(ctx, func(f found) {
+		e := v.written.find(f.id)
+		if e == nil || f.name == "" {
 			return // outside of the time
 		}
 		// Each is named once, so its mark goes with that.
 		if e.is(markDoubled) {
 			e.marks &^= markDoubled
-			r.Doubled = append(r.Doubled, name)
+			r.Doubled = append(r.Doubled, f.name)
 		}
 		// What is older than all that the API still lists was listed once.
 		if v.mayBeExtra(e) && e.at >= oldest {
 			e.marks |= markListed
-			r.Extra = append(r.Extra, name)
+			r.Extra = append(r.Extra, f.name)
 		}
-		if e.is(markCompared) {
+		if e.is(markCompared) && f.unread == nil {
 			e.marks &^= markCompared
-			if now.is(markUnread) || v.shown.find(e.id).value != valueHash(raw) {
-				r.Different = append(r.Different, name)
+			if v.shown.find(e.id).value != valueHash(f.raw) {
+				r.Different = append(r.Different, f.name)
 			}
 		}
 	})
@@ -130,9 +151,10 @@ func (v *verification) oldestListed(ctx context.Context, matters bool) (auditlog
 	return v.oldest, err
 }
 
-// mayBeExtra reports whether the API should list the entry, and does not.
+// mayBeExtra reports whether the API should list the entry, and does not. Of what is
+// unread neither scope nor time are known.
 func (v *verification) mayBeExtra(e *entry) bool {
-	return !e.is(markListed|markUntimed) && slices.Contains(v.scopes, e.scope())
+	return !e.is(markListed|markUntimed|markUnread) && slices.Contains(v.scopes, e.scope())
 }
 
 type namedList struct {
@@ -145,12 +167,15 @@ func (r *Report) lists() []namedList {
 		{"missing", "the API lists them, and the topic does not hold them", &r.Missing},
 		{"doubled", "more than once in the topic", &r.Doubled},
 		{"extra", "in the topic, and the API does not list them", &r.Extra},
-		{"different", "the API shows another value than raw_event, or the record cannot be decoded", &r.Different},
+		{"different", "the API shows another value than raw_event, or another time", &r.Different},
 		{"left_to_connector", "not there yet; the connector reads them", &r.LeftToConnector},
+		{"stalled", "left to the connector, which has not written its cursor for longer than it should: start it, or look at why it is not ready", &r.Stalled},
 		{"not_covered", "from before the start; BACKFILL_START_TIME reads them", &r.NotCovered},
-		{"expired", "older than the oldest record that retention has left", &r.Expired},
+		{"expired", "perhaps deleted by retention, or by hand: older than the oldest record that is left", &r.Expired},
 	}
 }
+
+const aboutUnreadable = "records whose value cannot be read, so that nobody knows whether it is right: restore the registry's schemas, or use the release that wrote them"
 
 // shownIDs is how many ids of a list are printed as text.
 const shownIDs = 20
@@ -164,19 +189,28 @@ func (r *Report) Print(w io.Writer) error {
 	}
 	for _, list := range r.lists() {
 		ids := *list.ids
-		if len(ids) == 0 {
-			continue
-		}
-		fmt.Fprintf(w, "%d %s: %s\n", len(ids), list.name, list.about)
-		for _, id := range ids[:min(len(ids), shownIDs)] {
-			fmt.Fprintf(w, "  %s\n", id)
-		}
-		if more := len(ids) - shownIDs; more > 0 {
-			fmt.Fprintf(w, "  and %d more; --output json lists all\n", more)
-		}
+		printList(w, list.name, list.about, len(ids), func(i int) string { return ids[i] })
 	}
+	printList(w, "unreadable", aboutUnreadable, len(r.Unreadable), func(i int) string {
+		u := r.Unreadable[i]
+		return fmt.Sprintf("%s, partition %d, offset %d: %s", cmp.Or(u.ID, "without a key"), u.Partition, u.Offset, u.Cause)
+	})
 	if r.OK(false) {
 		fmt.Fprintln(w, "the topic holds what it should")
 	}
 	return err
+}
+
+// printList writes the beginning of a list.
+func printList(w io.Writer, name, about string, n int, line func(i int) string) {
+	if n == 0 {
+		return
+	}
+	fmt.Fprintf(w, "%d %s: %s\n", n, name, about)
+	for i := range min(n, shownIDs) {
+		fmt.Fprintf(w, "  %s\n", line(i))
+	}
+	if more := n - shownIDs; more > 0 {
+		fmt.Fprintf(w, "  and %d more; --output json lists all\n", more)
+	}
 }

@@ -15,7 +15,8 @@ func TestWriteJSON(t *testing.T) {
 	r := Report{
 		From: 1, To: 2, Organization: "a", Scopes: auditlog.Scopes(), API: 3, Repaired: new(1),
 		Missing: []string{"x", `"missing": null`, "line\nbreak"}, Doubled: []string{}, Extra: []string{"y"}, Different: []string{},
-		LeftToConnector: []string{}, NotCovered: []string{}, Expired: []string{"z"},
+		LeftToConnector: []string{}, Stalled: []string{"s"}, NotCovered: []string{}, Expired: []string{"z"},
+		Unreadable: []Unreadable{{"u", 1, 2, `it is "null"`}, {ID: "", Offset: 3}},
 	}
 	want, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {

@@ -16,41 +16,45 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	for _, list := range frame.lists() {
 		*list.ids = nil
 	}
+	frame.Unreadable = nil
 	rest, err := json.MarshalIndent(frame, "", "  ")
 	if err != nil {
 		return err
 	}
 	for _, list := range r.lists() {
-		before, after, found := bytes.Cut(rest, fmt.Appendf(nil, "%q: null", list.name))
-		if !found {
-			return fmt.Errorf("the report has no list %s", list.name)
-		}
-		fmt.Fprintf(out, "%s%q: ", before, list.name)
-		if err := writeList(out, *list.ids); err != nil {
+		if rest, err = writeList(out, rest, list.name, *list.ids); err != nil {
 			return err
 		}
-		rest = after
+	}
+	if rest, err = writeList(out, rest, "unreadable", r.Unreadable); err != nil {
+		return err
 	}
 	fmt.Fprintf(out, "%s\n", rest)
 	return out.Flush() // which has the first error of all
 }
 
-func writeList(out io.Writer, ids []string) error {
+// writeList writes the document up to the list of that name, with its values, and
+// returns the rest.
+func writeList[T any](out io.Writer, document []byte, name string, values []T) (rest []byte, err error) {
+	before, rest, found := bytes.Cut(document, fmt.Appendf(nil, "%q: null", name))
+	if !found {
+		return nil, fmt.Errorf("the report has no list %s", name)
+	}
 	open, end := "[\n    ", "\n  ]"
-	if len(ids) == 0 {
+	if len(values) == 0 {
 		open, end = "[", "]"
 	}
-	fmt.Fprint(out, open)
-	for i, id := range ids {
-		quoted, err := json.Marshal(id)
+	fmt.Fprintf(out, "%s%q: %s", before, name, open)
+	for i, value := range values {
+		text, err := json.MarshalIndent(value, "    ", "  ")
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if i > 0 {
 			fmt.Fprint(out, ",\n    ")
 		}
-		fmt.Fprintf(out, "%s", quoted)
+		fmt.Fprintf(out, "%s", text)
 	}
-	_, err := fmt.Fprint(out, end)
-	return err
+	_, err = fmt.Fprint(out, end)
+	return rest, err
 }

@@ -27,7 +27,7 @@ type TailOptions struct {
 // of JSON, and with Follow those that come until ctx ends, which is no error. What
 // cannot be decoded is logged, and is an error in the end.
 func Tail(ctx context.Context, c Config, opts TailOptions, out io.Writer) error {
-	decoder, err := c.decoder()
+	decoder, err := c.decoder(nil)
 	if err != nil {
 		return err
 	}

@@ -4,9 +4,10 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
@@ -17,6 +18,9 @@ import (
 // The order is cursor, topic, API: an event that is written while this runs is
 // then at worst one that the API shows and the topic did not yet hold, and it lies
 // above the floor of the cursor read before, where the connector will come.
+//
+// A key or base URL of another organization than the cursor's is refused, at the
+// first page that it answers.
 func Verify(ctx context.Context, c Config, from, to auditlog.Second) (*Report, error) {
 	found, err := c.peek(ctx)
 	if err != nil {
@@ -41,14 +45,17 @@ func Verify(ctx context.Context, c Config, from, to auditlog.Second) (*Report, e
 type verification struct {
 	Config
 	from, to auditlog.Second // [from, to)
+	began    time.Time
 	api      *openai.Client
+	decoder  *codec.Decoder
 	state    *window.State    // nil: there is none
 	scopes   []auditlog.Scope // that the API lets us list
 
 	events, letters extent
 	written         index
-	records, dead   int               // in [from, to)
-	expiry          []auditlog.Second // by partition: what took effect before may have been deleted
+	unreadable      []Unreadable
+	records, dead   int // in [from, to)
+	gone            gone
 
 	mu     sync.Mutex // guards what follows, and the marks of written
 	listed int
@@ -66,15 +73,25 @@ func (c Config) verification(from, to auditlog.Second) (*verification, error) {
 	if err != nil {
 		return nil, err
 	}
+	decoder, err := c.decoder(remembering)
+	if err != nil {
+		return nil, err
+	}
 	return &verification{
-		Config: c, from: from, to: to, api: client,
+		Config: c, from: from, to: to, began: c.now(), api: client, decoder: decoder,
 		oldest: auditlog.MaxSecond,
 	}, nil
 }
 
 // run reads the topic, then the API, and so finds what they do not have in common.
 func (v *verification) run(ctx context.Context) error {
+	if err := v.findScopes(ctx); err != nil {
+		return err
+	}
 	if err := v.readTopic(ctx); err != nil {
+		return err
+	}
+	if err := v.readGone(ctx); err != nil {
 		return err
 	}
 	if err := v.readAPI(ctx); err != nil {
@@ -107,44 +124,16 @@ func (v *verification) see(ev auditlog.Event) {
 	if !e.is(markListed) {
 		e.marks |= markListed
 		v.listed++
-		if e.is(markUntimed) {
+		if e.is(markUntimed) && e.is(markDead) {
 			v.dead++
 		}
 	}
 	// The scopes may show an event each in its own way: it is held against the one
 	// that it was taken from. A dead letter may be cut. Most are there byte for byte;
 	// only for the others the values are looked at, in another read of the topic.
-	differs := e.is(markUnread) || bytes != e.value && ev.Scope == e.scope()
-	if differs && !e.is(markDead|markCompared) {
+	differs := bytes != e.value && ev.Scope == e.scope()
+	if differs && !e.is(markDead|markUnread|markCompared) {
 		e.marks |= markCompared
 		v.shown.add(shown{id: e.id, value: valueHash(ev.Raw)})
-	}
-}
-
-// readExpiry finds out, for each partition that lost its beginning, when the
-// oldest record that is left was written: whatever took effect since cannot have
-// been in what is gone.
-func (v *verification) readExpiry(ctx context.Context) error {
-	topics, err := v.describe(ctx, v.Topics.Events)
-	if err != nil {
-		return err
-	}
-	topic := topics[v.Topics.Events]
-	deletes := !topic.Known || topic.RetentionMs >= 0 || topic.RetentionBytes > 0
-	v.expiry = make([]auditlog.Second, len(v.events.offsets))
-	for partition, o := range v.events.offsets {
-		v.expiry[partition] = auditlog.MinSecond
-		if deletes && o.Start > 0 {
-			// Until a record shows otherwise, all of it may be gone.
-			v.expiry[partition] = auditlog.SecondOf(v.now())
-		}
-	}
-	return nil
-}
-
-// noteOldest takes the time of writing of a partition's oldest record.
-func (v *verification) noteOldest(r *kafka.Record, written auditlog.Second) {
-	if v.expiry[r.Partition] != auditlog.MinSecond {
-		v.expiry[r.Partition] = min(v.expiry[r.Partition], written)
 	}
 }

@@ -26,9 +26,6 @@ const (
 // readAPI passes every event that the API lists for the time, of all scopes that
 // it lets us list.
 func (v *verification) readAPI(ctx context.Context) error {
-	if err := v.findScopes(ctx); err != nil {
-		return err
-	}
 	var (
 		mu   sync.Mutex // guards plan and done
 		plan = window.NewPlan(v.from, v.to, windowEvents)
@@ -85,6 +82,9 @@ func (v *verification) readWindow(ctx context.Context, w window.Window, see func
 func (v *verification) walk(ctx context.Context, scope auditlog.Scope, w window.Window, see func(auditlog.Event)) (events int, err error) {
 	query := openai.Query{Scope: scope, From: w.From, To: w.To, Bounded: true, Class: openai.History}
 	for page, err := range v.api.Pages(ctx, query) {
+		if err == nil {
+			err = v.checkPage(page)
+		}
 		if err != nil {
 			return events, err
 		}
@@ -100,10 +100,16 @@ func (v *verification) walk(ctx context.Context, scope auditlog.Scope, w window.
 // connector: tenant events that the key may not read are left out with auto.
 func (v *verification) findScopes(ctx context.Context) error {
 	v.scopes = []auditlog.Scope{auditlog.ScopeOrganization}
-	if v.API.Tenant == TenantOff {
-		return nil
+	// Asked for its name alone: before a large topic is read, and before anything
+	// is said or written.
+	page, err := v.api.Newest(ctx, auditlog.ScopeOrganization, 1)
+	if err == nil {
+		err = v.checkPage(page)
 	}
-	_, err := v.api.Newest(ctx, auditlog.ScopeTenant, 1)
+	if err != nil || v.API.Tenant == TenantOff {
+		return err
+	}
+	_, err = v.api.Newest(ctx, auditlog.ScopeTenant, 1)
 	e, answered := errors.AsType[*openai.Error](err)
 	if answered && e.Denied() && v.API.Tenant != TenantOn {
 		v.Logger.Warn("the key may not read tenant events: they are left out", "error", err)
@@ -111,6 +117,15 @@ func (v *verification) findScopes(ctx context.Context) error {
 	}
 	v.scopes = auditlog.Scopes()
 	return err
+}
+
+// checkPage refuses a page of another organization than the cursor's: a repair would
+// write what is in it as ours.
+func (v *verification) checkPage(page openai.Page) error {
+	if v.state == nil {
+		return nil // then nothing is written
+	}
+	return window.CheckOrganization(v.Organization, v.state.Cursor.APIOrganization, page.Organization)
 }
 
 // listsBefore reports whether the API lists anything older than a time.
@@ -121,6 +136,9 @@ func (v *verification) listsBefore(ctx context.Context, at auditlog.Second) (boo
 		}
 		query := openai.Query{Scope: scope, From: 0, To: at - 1, Bounded: true, Class: openai.Live}
 		for page, err := range v.api.Pages(ctx, query) {
+			if err == nil {
+				err = v.checkPage(page)
+			}
 			if err != nil {
 				return false, err
 			}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
@@ -69,7 +68,7 @@ func wantLists(t *testing.T, r *ops.Report, want map[string][]string) {
 	got := map[string][]string{}
 	for name, ids := range map[string][]string{
 		"Missing": r.Missing, "Doubled": r.Doubled, "Extra": r.Extra, "Different": r.Different,
-		"LeftToConnector": r.LeftToConnector, "NotCovered": r.NotCovered, "Expired": r.Expired,
+		"LeftToConnector": r.LeftToConnector, "NotCovered": r.NotCovered, "Expired": r.Expired, "Stalled": r.Stalled,
 	} {
 		if ids == nil {
 			t.Errorf("%s is nil, and would be null in JSON", name)
@@ -167,7 +166,7 @@ func scopeOf(t *testing.T, r *kgo.Record) string {
 // produce writes a record once more, as somebody else would.
 func (w *world) produce(r *kgo.Record) {
 	w.t.Helper()
-	again := &kgo.Record{Topic: r.Topic, Key: r.Key, Value: r.Value, Headers: r.Headers}
+	again := &kgo.Record{Topic: r.Topic, Key: r.Key, Value: r.Value, Headers: r.Headers, Timestamp: r.Timestamp}
 	if err := w.cluster.Client().ProduceSync(w.t.Context(), again).FirstErr(); err != nil {
 		w.t.Fatal(err)
 	}
@@ -197,38 +196,6 @@ func TestVerifyWhenTheAPIForgets(t *testing.T) {
 	if r := w.verify(ago(40*days), ago(0)); len(r.Extra) == 0 || r.OK(false) {
 		t.Errorf("the older one lies before the time asked for: %+v", r)
 	}
-}
-
-// What retention has deleted is expired, and never written again.
-func TestVerifyAfterRetention(t *testing.T) {
-	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
-		w := newRead(t, c, 200, nil)
-		lost := []string{w.add("late", 20*days)}
-		for _, r := range c.Read(t, w.ops.Topics.Events, kgo.ReadCommitted()) {
-			if r.Offset < 50 {
-				lost = append(lost, string(r.Key))
-			}
-		}
-		slices.Sort(lost)
-		upTo := kadm.Offsets{}
-		upTo.Add(kadm.Offset{Topic: w.ops.Topics.Events, Partition: 0, At: 50})
-		if _, err := c.Admin().DeleteRecords(t.Context(), upTo); err != nil {
-			t.Fatal(err)
-		}
-		r := w.verify(auditlog.SecondOf(start), ago(0))
-		slices.Sort(r.Missing) // as it is not, since time decides
-		wantLists(t, r, map[string][]string{"Missing": lost})
-		retention := []kadm.AlterConfig{{Name: "retention.ms", Value: kadm.StringPtr("86400000")}}
-		if _, err := c.Admin().AlterTopicConfigs(t.Context(), retention, w.ops.Topics.Events); err != nil {
-			t.Fatal(err)
-		}
-		r = w.repair(auditlog.SecondOf(start), ago(0))
-		slices.Sort(r.Expired)
-		wantLists(t, r, map[string][]string{"Expired": lost})
-		if *r.Repaired != 0 {
-			t.Errorf("%d were written again", *r.Repaired)
-		}
-	})
 }
 
 // A connector at work, with history left, late events and new ones, never makes

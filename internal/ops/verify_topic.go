@@ -10,12 +10,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 )
-
-func partitionOf(name string, partitions int) int {
-	return int(txlog.Partition(name, int32(partitions)))
-}
 
 // readTopic reads what was written, up to the high watermarks of this moment: what
 // is committed by then, and no more, is what the API is held against.
@@ -27,37 +22,40 @@ func (v *verification) readTopic(ctx context.Context) error {
 	if v.letters, err = v.extent(ctx, v.Topics.DLQ); err != nil {
 		return err
 	}
-	if err := v.readExpiry(ctx); err != nil {
-		return err
-	}
-	err = v.scan(ctx, func(e entry, _ string, _ []byte) {
+	err = v.scan(ctx, func(f found) {
 		switch {
-		case e.is(markUntimed):
-		case e.at < v.from || e.at >= v.to:
+		case !f.is(markUntimed) && (f.at < v.from || f.at >= v.to):
 			return
-		case e.is(markDead):
-			v.dead++
-		default:
+		case !f.is(markDead):
 			v.records++
+		case !f.is(markUntimed):
+			v.dead++
 		}
-		v.written.add(e)
+		if f.unread != nil {
+			v.unreadable = append(v.unreadable, *f.unread)
+		}
+		if f.name != "" {
+			v.written.add(f.entry)
+		}
 	})
 	v.written.settle(func(first, _ *entry) { first.marks |= markDoubled })
 	return err
 }
 
-// scan passes what is known of each record of the organization, events and dead
-// letters, with its name and raw_event.
-func (v *verification) scan(ctx context.Context, fn func(e entry, name string, raw []byte)) error {
-	decoder, err := v.decoder()
-	if err != nil {
-		return err
-	}
-	s := &scanner{verification: v, decoder: decoder, first: make([]bool, len(v.events.offsets))}
-	err = v.read(ctx, v.events, func(r *kafka.Record) error {
-		e, name, raw, ok, err := s.event(ctx, r)
+// found is what is known of a record, with its name and raw_event.
+type found struct {
+	entry
+	name   string // empty: nobody knows
+	raw    []byte // of an event that can be read
+	unread *Unreadable
+}
+
+// scan passes each record of the organization, events and dead letters.
+func (v *verification) scan(ctx context.Context, fn func(found)) error {
+	err := v.read(ctx, v.events, func(r *kafka.Record) error {
+		f, ok, err := v.event(ctx, r)
 		if ok {
-			fn(e, name, raw)
+			fn(f)
 		}
 		return err
 	})
@@ -66,72 +64,68 @@ func (v *verification) scan(ctx context.Context, fn func(e entry, name string, r
 	}
 	return v.read(ctx, v.letters, func(r *kafka.Record) error {
 		if source, _ := kafka.HeaderOf(r, "ce_source"); source == v.source() {
-			e, name := letter(r)
-			fn(e, name, nil)
+			fn(letter(r))
 		}
 		return nil
 	})
 }
 
-type scanner struct {
-	*verification
-	decoder *codec.Decoder
-	first   []bool // by partition: its first record was seen
-}
-
-// event returns what is known of a record of the events topic. ok is false for
-// one that is another organization's, or nobody's.
-func (s *scanner) event(ctx context.Context, r *kafka.Record) (e entry, name string, raw []byte, ok bool, err error) {
+// event returns what is known of a record of the events topic. ok is false for one
+// that is another organization's.
+func (v *verification) event(ctx context.Context, r *kafka.Record) (f found, ok bool, err error) {
 	source, hasSource := kafka.HeaderOf(r, "ce_source")
-	isFirst := !s.first[r.Partition]
-	s.first[r.Partition] = true
-	if hasSource && source != s.source() && !isFirst {
-		return e, "", nil, false, nil // not worth decoding
+	if hasSource && source != v.source() {
+		return f, false, nil // not worth decoding
 	}
-	record, err := s.decoder.Decode(ctx, r.Value)
+	record, err := v.decoder.Decode(ctx, r.Value)
 	if _, registry := errors.AsType[*codec.RegistryError](err); registry || ctx.Err() != nil {
-		return e, "", nil, false, err
+		return f, false, err
 	}
-	if isFirst {
-		written := record.IngestedAt
-		if err != nil {
-			written = r.Timestamp
+	if err == nil && record.Organization != v.Organization {
+		if !hasSource {
+			return f, false, nil
 		}
-		s.noteOldest(r, auditlog.SecondOf(written))
+		// A registry that was made anew may have given its id to another schema.
+		err = errors.New("its value is not of the organization that its header names")
 	}
-	switch {
-	case err != nil && source == s.source():
-		// Ours by its headers, of a newer release perhaps. It is there, under its key.
-		s.Logger.Warn("a record cannot be decoded", "partition", r.Partition, "offset", r.Offset, "error", err)
-		e, name = unread(r)
-		return e, name, nil, true, nil
-	case err != nil || record.Organization != s.Organization:
-		return e, "", nil, false, nil
+	if err != nil {
+		return unread(r, err), true, nil
 	}
 	ev := auditlog.Event{ID: record.ID}
-	raw = []byte(record.RawEvent)
-	e = entry{id: ev.Identity(), value: bytesHash(raw), at: auditlog.SecondOf(record.EffectiveAt)}
+	f = found{name: ev.Name(), raw: []byte(record.RawEvent)}
+	f.entry = entry{id: ev.Identity(), value: bytesHash(f.raw), at: auditlog.SecondOf(record.EffectiveAt)}
 	if record.EventScope == string(auditlog.ScopeTenant) {
-		e.marks |= markTenant
+		f.marks |= markTenant
 	}
-	return e, ev.Name(), raw, true, nil
+	return f, true, nil
 }
 
-// unread is a record of ours whose value cannot be read.
-func unread(r *kafka.Record) (entry, string) {
-	ev := auditlog.Event{ID: string(r.Key)}
-	e := entry{id: ev.Identity(), marks: markUnread}
-	text, _ := kafka.HeaderOf(r, "ce_time")
-	if at, err := time.Parse(time.RFC3339, text); err == nil {
-		e.at = auditlog.SecondOf(at)
-	} else {
-		e.at = auditlog.SecondOf(r.Timestamp)
+// unread is a record whose value cannot be read: ours by its headers, or nobody's. It
+// is there, under its key, so that a repair does not write its event a second time.
+func unread(r *kafka.Record, err error) found {
+	id := string(r.Key)
+	if id == "" {
+		id, _ = kafka.HeaderOf(r, "ce_id")
 	}
-	return e, ev.Name()
+	f := found{
+		entry:  entry{marks: markUnread},
+		unread: &Unreadable{ID: id, Partition: r.Partition, Offset: r.Offset, Cause: err.Error()},
+	}
+	if id != "" {
+		ev := auditlog.Event{ID: id}
+		f.id, f.name = ev.Identity(), ev.Name()
+	}
+	text, _ := kafka.HeaderOf(r, "ce_time")
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		f.marks |= markUntimed
+	}
+	f.at = auditlog.SecondOf(at)
+	return f
 }
 
 // letter is a dead letter. One without an id is known by the hash of its bytes.
-func letter(r *kafka.Record) (entry, string) {
+func letter(r *kafka.Record) found {
 	ev := auditlog.Event{ID: string(r.Key), Raw: r.Value}
 	name := ev.Name()
 	if sum, cut := kafka.HeaderOf(r, "sha256"); cut && ev.ID == "" {
@@ -144,7 +138,7 @@ func letter(r *kafka.Record) (entry, string) {
 		e.marks |= markUntimed
 	}
 	e.at = auditlog.SecondOf(at)
-	return e, name
+	return found{entry: e, name: name}
 }
 
 // hashOf names an event by its bytes, as a letter that lost its key does.

@@ -1,0 +1,149 @@
+package ops
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/records"
+	"github.com/openai-audit-kafka/openai-audit-kafka/schemas"
+)
+
+// gone says up to which time the topics may have held what they do not hold any more,
+// and what consumers have had; MinSecond where nothing was deleted.
+//
+// There is one time for a whole topic, the latest of its partitions: an event's key
+// says in which partition it is now, and not where it was before partitions were
+// added. What is deleted is always the beginning of a partition, so all of it was
+// written before the oldest record that is left. By whom it was deleted does not
+// matter, so retention is not looked at: it may have been another one then.
+type gone struct {
+	events, letters auditlog.Second
+	letter          *records.Encoder // tells which events are dead letters; nil if it does not matter
+}
+
+// writtenLate is by how much the time of a record, or of its event, may lie on the
+// wrong side of the time of its writing: pages wait for their turn after they were
+// fetched, clocks differ, and the API dates some events forward.
+const writtenLate = time.Hour
+
+// readGone finds out what may be gone. It comes after the read of the topics: what was
+// deleted while they were read is gone too.
+func (v *verification) readGone(ctx context.Context) error {
+	var err error
+	v.gone.events, err = v.goneFrom(ctx, v.Topics.Events, func(r *kafka.Record) (time.Time, error) {
+		record, err := v.decoder.Decode(ctx, r.Value)
+		if err != nil {
+			return time.Time{}, err
+		}
+		// The record's own time may be its event's, and so be earlier.
+		if record.IngestedAt.After(r.Timestamp) {
+			return record.IngestedAt, nil
+		}
+		return r.Timestamp, nil
+	})
+	if err != nil {
+		return err
+	}
+	v.gone.letters, err = v.goneFrom(ctx, v.Topics.DLQ, func(r *kafka.Record) (time.Time, error) { return r.Timestamp, nil })
+	if err != nil || v.gone.letters == auditlog.MinSecond {
+		return err
+	}
+	v.gone.letter, err = v.letterEncoder(ctx)
+	return err
+}
+
+// goneFrom returns up to which time the topic may have held what it does not hold any
+// more. written returns when a record was written; an error: it does not say.
+func (v *verification) goneFrom(ctx context.Context, topic string, written func(*kafka.Record) (time.Time, error)) (auditlog.Second, error) {
+	now, err := v.extent(ctx, topic)
+	if err != nil {
+		return 0, err
+	}
+	latest := auditlog.MinSecond
+	for partition, offsets := range now.offsets {
+		if offsets.Start == 0 {
+			continue
+		}
+		at, err := v.oldestLeft(ctx, topic, int32(partition), offsets, written)
+		if err != nil {
+			return 0, err
+		}
+		if at.IsZero() {
+			v.Logger.Warn("a partition has lost its beginning and holds nothing that tells since when: all that the topic lacks may have been deleted",
+				"topic", topic, "partition", partition)
+			at = v.now()
+		}
+		latest = max(latest, auditlog.SecondOf(at.Add(writtenLate)))
+	}
+	return latest, nil
+}
+
+// oldestLeft returns when the oldest record of a partition was written that tells it;
+// zero if none does.
+func (v *verification) oldestLeft(ctx context.Context, topic string, partition int32, o kafka.Offsets, written func(*kafka.Record) (time.Time, error)) (at time.Time, err error) {
+	errTold := errors.New("told")
+	err = v.readPartition(ctx, topic, partition, o, func(r *kafka.Record) error {
+		told, err := written(r)
+		if _, registry := errors.AsType[*codec.RegistryError](err); registry || ctx.Err() != nil {
+			return err
+		}
+		if err != nil {
+			return nil // the next one is no earlier
+		}
+		at = told
+		return errTold
+	}, func(int64) {})
+	if errors.Is(err, errTold) {
+		err = nil
+	}
+	return at, err
+}
+
+// surelyTaken is what every topic of events takes, and took before its limit was
+// raised: an event that is larger may have been a dead letter.
+const surelyTaken = 64 << 10
+
+// letterEncoder returns an encoder that is asked only what it takes for a dead letter.
+func (v *verification) letterEncoder(ctx context.Context) (*records.Encoder, error) {
+	topics, err := v.describe(ctx, v.Topics.Events, v.Topics.DLQ)
+	if err != nil {
+		return nil, err
+	}
+	events := topics[v.Topics.Events]
+	events.MaxMessageBytes = min(events.MaxMessageBytes, surelyTaken)
+	copied := kafka.Topic{Name: v.Topics.OCSF, MaxMessageBytes: events.MaxMessageBytes}
+	encoder, err := records.NewEncoder(records.Config{
+		Organization: v.Organization, Events: events, DLQ: topics[v.Topics.DLQ], OCSF: copied,
+		Framing: codec.SingleObject(), Schema: schemas.Latest(), Now: v.now,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("telling dead letters from events: %w", err)
+	}
+	return encoder, nil
+}
+
+// mayBeLetter reports whether the event was a dead letter, as far as that matters.
+func (g *gone) mayBeLetter(ev auditlog.Event) bool {
+	if g.letter == nil {
+		return false
+	}
+	encoded, err := g.letter.Encode(ev, time.Time{})
+	return err != nil || encoded.Reason != ""
+}
+
+// expired reports whether the topics may have held the event, and have deleted it: by
+// its time, or because the connector remembers to have written it, whatever its time
+// says.
+func (v *verification) expired(a *absent) bool {
+	until := v.gone.events
+	if a.is(absentLetter) {
+		until = max(until, v.gone.letters)
+	}
+	remembered := v.state != nil && v.state.Memory.Has(a.id)
+	return a.at < until || remembered && until > auditlog.MinSecond
+}
