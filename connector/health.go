@@ -3,6 +3,7 @@ package connector
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
@@ -171,8 +172,9 @@ func (s *session) tellPositions() {
 	c := s.state.Cursor
 	p := Positions{
 		Live: map[string]time.Time{}, Deep: map[string]time.Time{}, ScopeStates: map[string]string{},
-		SeenIDs: s.state.Memory.Len(), ClockSkew: s.skew,
+		SeenIDs: s.state.Memory.Len(), ClockSkew: s.skew, OffsetsRead: s.offsetsRead,
 	}
+	var succeeded []time.Time
 	for scope, h := range s.health {
 		pos := c.Scopes[scope]
 		p.ScopeStates[string(scope)] = string(pos.State)
@@ -182,10 +184,13 @@ func (s *session) tellPositions() {
 		if pos.Deep != 0 && s.policy.DeepLookback > 0 {
 			p.Deep[string(scope)] = pos.Deep.Time()
 		}
-		if pos.State == auditlog.StateOn && (p.LastSuccess.IsZero() || h.succeeded.Before(p.LastSuccess)) {
-			p.LastSuccess = h.succeeded
+		if pos.State == auditlog.StateOn {
+			succeeded = append(succeeded, h.succeeded)
 		}
 		p.Behind = p.Behind || h.behind && pos.State == auditlog.StateOn
+	}
+	if len(succeeded) > 0 { // all of them: one that was never read is no success
+		p.LastSuccess = slices.MinFunc(succeeded, time.Time.Compare)
 	}
 	s.mu.Unlock()
 	if from, to := window.HistoryLeft(c); to != 0 {

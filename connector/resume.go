@@ -37,12 +37,13 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	partition := txlog.Partition(o.Name, topics[roleOffsets].Partitions)
+	read := 0
 	log, records, err := txlog.Open(ctx, txlog.Config{
 		Connection:      o.conn,
 		TransactionalID: txlog.TransactionalID(o.cfg.Kafka.TransactionalID, o.cfg.Kafka.OffsetsTopic, o.Name),
 		Topic:           o.cfg.Kafka.OffsetsTopic,
 		Partition:       partition,
-		Keep:            o.keep,
+		Keep:            func(key string) bool { read++; return o.keep(key) },
 		BeforeFence:     func(records map[string][]byte) error { return o.beforeFence(records, topics, values) },
 		Compression:     o.cfg.Kafka.Compression,
 		MaxMessageBytes: topics.maxMessageBytes(),
@@ -56,7 +57,7 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 	// commit, nothing has changed: the next start finds the same state.
 	s := &session{
 		organization: o, kafkaLog: log, topics: topics, values: values, partition: partition,
-		writing: make(chan struct{}, 1),
+		writing: make(chan struct{}, 1), offsetsRead: read,
 	}
 	if err := s.begin(ctx, records); err != nil {
 		log.Close()

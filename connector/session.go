@@ -16,23 +16,24 @@ import (
 // topic says, and is thrown away with it.
 type session struct {
 	*organization
-	kafkaLog  *txlog.Log // owned by whoever holds writing
-	topics    topics
-	values    *values
-	partition int32
-	known     *window.State       // as it was read; nil on a first run
-	apiName   string              // of the organization, as the API has it; empty if it does not say
-	peeked    []map[string][]byte // cursors by partition; first runs only
-	watching  bool                // the head was read once: what shows up since is live; owned by pollHead
-	writing   chan struct{}       // has one while somebody commits, from staging to advancing
-	mu        sync.Mutex          // guards what follows; held for no I/O
-	state     *window.State       // changed only by who holds writing as well
-	skew      time.Duration       // the API's clock less ours
-	committed time.Time           // when the last transaction was committed
-	sent      time.Time           // when the transaction that is not answered yet was begun; zero if none is
-	newest    auditlog.Second     // effective_at of the newest event written
-	health    map[auditlog.Scope]*scopeHealth
-	wakes     []chan struct{} // of the readers of the past
+	kafkaLog    *txlog.Log // owned by whoever holds writing
+	topics      topics
+	values      *values
+	partition   int32
+	known       *window.State       // as it was read; nil on a first run
+	apiName     string              // of the organization, as the API has it; empty if it does not say
+	peeked      []map[string][]byte // cursors by partition; first runs only
+	offsetsRead int                 // records that the start read of the partition
+	watching    bool                // the head was read once: what shows up since is live; owned by pollHead
+	writing     chan struct{}       // has one while somebody commits, from staging to advancing
+	mu          sync.Mutex          // guards what follows; held for no I/O
+	state       *window.State       // changed only by who holds writing as well
+	skew        time.Duration       // the API's clock less ours
+	committed   time.Time           // when the last transaction was committed
+	sent        time.Time           // when the transaction that is not answered yet was begun; zero if none is
+	newest      auditlog.Second     // effective_at of the newest event written
+	health      map[auditlog.Scope]*scopeHealth
+	wakes       []chan struct{} // of the readers of the past
 }
 
 // cursorEvery is how often a quiet log writes its cursor. That keeps the

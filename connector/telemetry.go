@@ -64,13 +64,14 @@ type LatestEvent struct {
 type Positions struct {
 	Live           map[string]time.Time // by scope: last complete walk of the head
 	Deep           map[string]time.Time // by scope: last complete walk of the deep past; empty if that is off
-	LastSuccess    time.Time            // last successful sweep of the head
+	LastSuccess    time.Time            // last successful sweep of the head, of each scope that is read; zero until there was one
 	BackfillTo     time.Time            // history is read up to here
 	BackfillTarget time.Time            // and wanted up to here
 	CatchingUp     bool                 // that history is what was missed while nobody read, and not older
 	Behind         bool                 // the head has more new events than a poll reads
 	ClockSkew      time.Duration        // the API's clock less ours
 	SeenIDs        int
+	OffsetsRead    int               // records that the start read of the partition in the offsets topic
 	ScopeStates    map[string]string // on, off, refused
 }
 

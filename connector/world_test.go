@@ -34,6 +34,8 @@ type world struct {
 	handler http.Handler // serves the API; nil: api itself
 	host    string
 	serial  int // of events added
+	// telemetry is told instead of the recorder, if set.
+	telemetry connector.Telemetry
 	// through, if set, is between the connector and the API.
 	through func(http.RoundTripper) http.RoundTripper
 }
@@ -78,6 +80,9 @@ func (w *world) start() *instance {
 	rec := newRecorder()
 	cfg := w.cfg
 	cfg.Telemetry = rec
+	if w.telemetry != nil {
+		cfg.Telemetry = w.telemetry
+	}
 	c, err := connector.New(cfg)
 	if err != nil {
 		w.t.Fatal(err)

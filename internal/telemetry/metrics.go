@@ -46,7 +46,7 @@ type metrics struct {
 	commits, requests, rateLimited                 *prometheus.CounterVec
 	commitTook, requestTook, delay                 *prometheus.HistogramVec
 	newest, success, live, backfill, target, leads *prometheus.GaugeVec
-	skew, deep                                     *prometheus.GaugeVec
+	skew, deep, offsetsRead                        *prometheus.GaugeVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -83,6 +83,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		deep:        gauge("deep_position_timestamp_seconds", "Time at which the last complete walk of the deep past began.", "organization", "scope"),
 		backfill:    gauge("backfill_position_timestamp_seconds", "History is read up to this time.", "organization"),
 		target:      gauge("backfill_target_timestamp_seconds", "History is wanted up to this time.", "organization"),
+		offsetsRead: gauge("offsets_records_read", "Records that the last start read of the organization's partition of the offsets topic, those overwritten since too.", "organization"),
 		skew:        gauge("api_clock_skew_seconds", "The API's clock less this host's.", "organization"),
 		leads:       gauge("leader", "1 if this instance writes for the organization.", "organization"),
 	}
@@ -113,6 +114,14 @@ func (m *metrics) begin(organization string, reasons []string) {
 	m.requestTook.WithLabelValues(organization)
 	m.delay.WithLabelValues(organization)
 	m.leads.WithLabelValues(organization)
+}
+
+// forget removes what only the instance that writes for the organization knows. One
+// that lost the lead would tell for ever how far it was.
+func (m *metrics) forget(organization string) {
+	for _, g := range []*prometheus.GaugeVec{m.newest, m.success, m.live, m.deep, m.backfill, m.target, m.skew, m.offsetsRead} {
+		g.DeletePartialMatch(prometheus.Labels{"organization": organization})
+	}
 }
 
 // setTime sets a gauge to a time, unless that is not known.

@@ -205,6 +205,7 @@ func (t *Telemetry) Positions(name string, p connector.Positions) {
 		}
 		o.positions = p
 		t.metrics.skew.WithLabelValues(name).Set(p.ClockSkew.Seconds())
+		t.metrics.offsetsRead.WithLabelValues(name).Set(float64(p.OffsetsRead))
 		setTime(t.metrics.success, p.LastSuccess, name)
 		setTime(t.metrics.backfill, p.BackfillTo, name)
 		setTime(t.metrics.target, p.BackfillTarget, name)
@@ -245,8 +246,9 @@ func (t *Telemetry) Leading(name string, leads bool) {
 		value := 0.0
 		if leads {
 			value = 1
+			setTime(t.metrics.newest, o.newest, name)
 		} else {
-			t.metrics.deep.DeletePartialMatch(prometheus.Labels{"organization": name}) // it is for the one that leads
+			t.metrics.forget(name)
 			clear(o.progress)
 		}
 		t.metrics.leads.WithLabelValues(name).Set(value)

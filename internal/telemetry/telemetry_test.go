@@ -90,7 +90,7 @@ func tellAll(tel *telemetry.Telemetry, c *clock) {
 	tel.Leading("acme", true)
 	tel.Positions("acme", connector.Positions{
 		Live: map[string]time.Time{"organization": c.at.Add(-time.Second)}, Deep: map[string]time.Time{"organization": c.at.Add(-time.Hour)},
-		LastSuccess: c.at, BackfillTo: c.at.Add(-48 * time.Hour), BackfillTarget: c.at.Add(-24 * time.Hour), SeenIDs: 12,
+		LastSuccess: c.at, BackfillTo: c.at.Add(-48 * time.Hour), BackfillTarget: c.at.Add(-24 * time.Hour), SeenIDs: 12, OffsetsRead: 90,
 		ClockSkew: -2 * time.Second, ScopeStates: map[string]string{"organization": "on", "tenant": "refused"},
 	})
 	tel.Progressed("acme", connector.Progress{
@@ -268,6 +268,30 @@ func TestHistoryThatIsDone(t *testing.T) {
 		if want := `openai_audit_backfill_` + name + `_timestamp_seconds{organization="acme"} 1.7723664e+09`; !strings.Contains(text, want) {
 			t.Errorf("%s is not in\n%s", want, text)
 		}
+	}
+}
+
+// An instance that lost the lead does not tell for ever how far it was, and one that
+// has it again knows its newest event.
+func TestGaugesOfTheLeader(t *testing.T) {
+	tel, c := newTelemetry(false, "acme", "globex")
+	tellAll(tel, c)
+	tel.Leading("acme", false)
+	standby := own(t, tel)
+	for _, name := range []string{
+		"newest_event_timestamp_seconds", "last_success_timestamp_seconds", "live_position_timestamp_seconds", "deep_position_timestamp_seconds",
+		"backfill_position_timestamp_seconds", "backfill_target_timestamp_seconds", "api_clock_skew_seconds", "offsets_records_read",
+	} {
+		if strings.Contains(standby, "openai_audit_"+name+"{") {
+			t.Errorf("a standby tells %s", name)
+		}
+	}
+	if !strings.Contains(standby, `openai_audit_leader{organization="acme"} 0`) || !strings.Contains(standby, `openai_audit_events_total{organization="acme",scope="tenant"} 5`) {
+		t.Errorf("it lacks what it should tell:\n%s", standby)
+	}
+	tel.Leading("acme", true)
+	if want := `openai_audit_newest_event_timestamp_seconds{organization="acme"} 1.772366397e+09`; !strings.Contains(own(t, tel), want) {
+		t.Errorf("%s is not in\n%s", want, own(t, tel))
 	}
 }
 
