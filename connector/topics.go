@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
@@ -66,6 +67,11 @@ func (o *organization) prepareTopics(ctx context.Context) (topics, error) {
 	out := topics{}
 	for role, name := range names {
 		out[role] = found[name]
+		if left := found[name].LeftOut; len(left) > 0 {
+			o.cfg.Logger.Warn("a topic was made without settings that a policy of the cluster refuses",
+				"topic", name, "left_out", strings.Join(left, ","), "cost", kafka.CostOf(left),
+				"remedy", "set them in the cluster's own console where it offers them; see docs/brokers.md")
+		}
 	}
 	return out, nil
 }

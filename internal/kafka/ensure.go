@@ -93,8 +93,9 @@ func Ensure(ctx context.Context, client *kgo.Client, specs []TopicSpec, create b
 		return nil, err
 	}
 	missing := without(specs, topics)
+	leftOut := map[string][]string{}
 	for _, spec := range missing {
-		if err := makeTopic(ctx, kadm.NewClient(client), spec); err != nil {
+		if leftOut[spec.Name], err = makeTopic(ctx, kadm.NewClient(client), spec); err != nil {
 			return nil, err
 		}
 	}
@@ -102,6 +103,11 @@ func Ensure(ctx context.Context, client *kgo.Client, specs []TopicSpec, create b
 		if topics, err = await(ctx, client, specs, names); err != nil {
 			return nil, err
 		}
+	}
+	for name, settings := range leftOut {
+		topic := topics[name]
+		topic.LeftOut = settings
+		topics[name] = topic
 	}
 	for _, spec := range specs {
 		if err := CheckSettings(spec, topics[spec.Name]); err != nil {
@@ -140,30 +146,44 @@ func lookAgain(ctx context.Context, client *kgo.Client, specs []TopicSpec, names
 			return topics, nil
 		}
 		if time.Since(began) > unheardOf {
-			return nil, &MissingTopicsError{Specs: missing}
+			return nil, &MissingTopicsError{Specs: fitAll(ctx, kadm.NewClient(client), missing)}
 		}
 	}
 }
 
 // makeTopic makes a topic. If somebody else does so first it is nil: what they
-// made is looked at like any topic that was there.
-func makeTopic(ctx context.Context, admin *kadm.Client, spec TopicSpec) error {
-	config := maps.Clone(spec.Config)
-	if spec.Replication < 0 {
-		// Only the broker knows its default. It names it when asked to make the
-		// topic without doing so, unless it is too old or we may not see it.
-		responses, err := admin.ValidateCreateTopics(ctx, spec.Partitions, spec.Replication, config, spec.Name)
-		if err == nil && responses[spec.Name].ReplicationFactor >= 3 {
-			maps.Copy(config, durable)
+// made is looked at like any topic that was there. The names of the settings that a
+// policy of the cluster does not take are returned.
+func makeTopic(ctx context.Context, admin *kadm.Client, spec TopicSpec) (leftOut []string, err error) {
+	spec.Config = maps.Clone(spec.Config)
+	if spec.Replication >= 3 || spec.Replication < 0 && brokersDefault(ctx, admin, spec) >= 3 {
+		maps.Copy(spec.Config, durable)
+	}
+	response, err := admin.CreateTopic(ctx, spec.Partitions, spec.Replication, spec.Config, spec.Name)
+	if refusesSettings(err) {
+		if spec, leftOut, err = fit(ctx, admin, spec); err != nil {
+			return nil, err
 		}
-	} else if spec.Replication >= 3 {
-		maps.Copy(config, durable)
+		response, err = admin.CreateTopic(ctx, spec.Partitions, spec.Replication, spec.Config, spec.Name)
 	}
-	response, err := admin.CreateTopic(ctx, spec.Partitions, spec.Replication, config, spec.Name)
-	if err == nil || errors.Is(err, kerr.TopicAlreadyExists) {
-		return nil
+	if err == nil {
+		return leftOut, nil
 	}
-	return newCreateError(spec, response, err)
+	if errors.Is(err, kerr.TopicAlreadyExists) {
+		return nil, nil
+	}
+	return nil, newCreateError(spec, response, err)
+}
+
+// brokersDefault returns how many replicas the broker gives a topic by default. Only
+// it knows, and names it when asked to make the topic without doing so; 0 if it is too
+// old for that, or we may not see it. No setting is sent that a policy might refuse.
+func brokersDefault(ctx context.Context, admin *kadm.Client, spec TopicSpec) int16 {
+	responses, err := admin.ValidateCreateTopics(ctx, spec.Partitions, spec.Replication, spec.essential(), spec.Name)
+	if err != nil {
+		return 0
+	}
+	return responses[spec.Name].ReplicationFactor
 }
 
 // await waits until the brokers know the new topics, with a leader for each
@@ -225,7 +245,7 @@ func (e *MissingTopicsError) Error() string {
 	for i, spec := range e.Specs {
 		names[i], commands[i] = spec.Name, spec.Command()
 	}
-	return fmt.Sprintf("topics are missing (or may not be seen): %s; make them with: %s",
+	return fmt.Sprintf("topics are missing (or may not be seen): %s; make them with: %s (where a policy of the cluster refuses a setting, leave out all but cleanup.policy)",
 		strings.Join(names, ", "), strings.Join(commands, " && "))
 }
 

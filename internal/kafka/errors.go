@@ -110,8 +110,11 @@ var meanings = map[*kerr.Error]meaning{
 	kerr.InvalidReplicationFactor:  {class: ClassSettings, remedy: "there are fewer brokers than replicas wanted; check KAFKA_REPLICATION_FACTOR"},
 	kerr.InvalidPartitions:         {class: ClassSettings, remedy: "check KAFKA_PARTITIONS"},
 	kerr.InvalidTopicException:     {class: ClassSettings, remedy: "Kafka does not take this topic name, or one that differs only in . and _ exists"},
-	kerr.InvalidConfig:             {class: ClassSettings, remedy: "the broker does not take one of the topic's settings; make the topic with the command and leave it out"},
+	kerr.InvalidConfig:             {class: ClassSettings, remedy: "the broker does not take one of the topic's settings, which its message names; make the topic without it"},
 	kerr.PolicyViolation:           {class: ClassSettings, remedy: "a policy of the cluster forbids it; make the topic as the policy wants it and set KAFKA_CREATE_TOPICS=false"},
+
+	kerr.UnsupportedCompressionType: {class: ClassSettings, remedy: "the broker does not take this compression; set KAFKA_COMPRESSION=gzip, or none"},
+	kerr.InvalidSessionTimeout:      {class: ClassSettings, remedy: "the session of our consumer group is outside the broker's group.min.session.timeout.ms and group.max.session.timeout.ms"},
 
 	kerr.MessageTooLarge:    {class: ClassEvent, remedy: "a record is larger than the topic takes; raise its max.message.bytes"},
 	kerr.RecordListTooLarge: {class: ClassEvent, remedy: "a batch is larger than a segment of the topic; raise its segment.bytes"},

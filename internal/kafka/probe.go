@@ -73,18 +73,15 @@ func Look(ctx context.Context, client *kgo.Client, names ...string) (map[string]
 	return topics, nil
 }
 
-// MayMake reports whether the topic could be made as the spec says: nil, or the
-// *CreateError that making it would end with. It is made by nobody.
-func MayMake(ctx context.Context, client *kgo.Client, spec TopicSpec) error {
-	responses, err := kadm.NewClient(client).ValidateCreateTopics(ctx, spec.Partitions, spec.Replication, spec.Config, spec.Name)
-	if err != nil {
-		return fmt.Errorf("asking whether the topic %s could be made: %w", spec.Name, err)
+// MayMake reports whether the topic could be made: nil, or the *CreateError that making
+// it would end with. It is made by nobody. The spec is returned as the cluster takes it,
+// with the names of the settings that it does not take.
+func MayMake(ctx context.Context, client *kgo.Client, spec TopicSpec) (fitted TopicSpec, leftOut []string, err error) {
+	admin := kadm.NewClient(client)
+	if err := validate(ctx, admin, spec); !refusesSettings(err) {
+		return spec, nil, err
 	}
-	response := responses[spec.Name]
-	if response.Err == nil || errors.Is(response.Err, kerr.TopicAlreadyExists) {
-		return nil
-	}
-	return newCreateError(spec, response, response.Err)
+	return fit(ctx, admin, spec)
 }
 
 // MayJoin reports whether we may be a member of the consumer group: nil, or

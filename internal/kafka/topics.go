@@ -39,6 +39,10 @@ type Topic struct {
 	TimestampType        string // "CreateTime" or "LogAppendTime"
 	TimestampBeforeMaxMs int64  // how far behind the broker's clock a timestamp may lie
 	TimestampAfterMaxMs  int64  // and how far ahead
+
+	// LeftOut names the settings that a policy of the cluster did not take, if Ensure
+	// has just made the topic.
+	LeftOut []string
 }
 
 // Describe returns the topics of the given names that exist, by name.

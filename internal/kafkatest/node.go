@@ -24,6 +24,7 @@ type Node struct {
 
 	dir        string // server.properties, server.log, data
 	jars       string
+	classes    string // more of them, that a test brings
 	controller string // the controller listener
 	secure     [len(secureListeners)]string
 	reserved   []net.Listener // on all of its ports, until it starts
@@ -106,7 +107,11 @@ func (n *Node) Start() error {
 }
 
 func (n *Node) java(class string, args ...string) *exec.Cmd {
-	args = append([]string{"-cp", filepath.Join(n.jars, "*"), class}, args...)
+	path := filepath.Join(n.jars, "*")
+	if n.classes != "" {
+		path += string(os.PathListSeparator) + n.classes
+	}
+	args = append([]string{"-cp", path, class}, args...)
 	return exec.Command("java", append(javaFlags[:len(javaFlags):len(javaFlags)], args...)...)
 }
 

@@ -15,6 +15,7 @@ type options struct {
 	version    string
 	properties map[string]string
 	secured    bool
+	policy     bool // see TopicPolicy
 	network    *kfake.VirtualNetwork
 	fake       []kfake.Opt
 }

@@ -44,6 +44,11 @@ func startServer(ctx context.Context, dir string, o options) (*server, error) {
 			return nil, err
 		}
 	}
+	if o.policy {
+		if err := s.compilePolicy(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if err := s.format(o); err != nil {
 		return nil, err
 	}

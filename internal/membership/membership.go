@@ -17,13 +17,14 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 )
 
-// The times of the group. Brokers allow no session below six seconds, and it is
-// most of the time that a takeover after a kill takes. The classic protocol with
+// The times of the group. Brokers allow no session below six seconds unless they are
+// told to, and it is most of the time that a takeover after a kill takes. The classic protocol with
 // them took 7 s; KIP-848 with the brokers' defaults took 46 s.
 const (
 	sessionTimeout    = 6 * time.Second
@@ -32,6 +33,8 @@ const (
 	// leaveTimeout bounds the goodbye to brokers that do not answer. Without it the
 	// next owner waits for the session to end, as it does after a crash.
 	leaveTimeout = time.Second
+	// longestSession is above what any broker asks for.
+	longestSession = 10 * time.Minute
 )
 
 // Config says which group.
@@ -55,6 +58,18 @@ type Work func(ctx context.Context, partition int32)
 // the next owner need not wait for a session to time out. An error is of the group
 // itself, such as a missing right; what can pass is tried again inside.
 func Run(ctx context.Context, cfg Config, work Work) error {
+	for session := sessionTimeout; ; session *= 2 {
+		err := runWith(ctx, cfg, work, session)
+		if !errors.Is(err, kerr.InvalidSessionTimeout) || session > longestSession {
+			return err
+		}
+		cfg.Logger.Warn("the brokers take no session as short as that; a longer one is tried, and a takeover after a crash takes as long",
+			"group", cfg.Group, "refused", session, "next", 2*session, "remedy", "lower group.min.session.timeout.ms of the brokers for quicker takeovers")
+	}
+}
+
+// runWith is Run with one length of the session.
+func runWith(ctx context.Context, cfg Config, work Work, session time.Duration) error {
 	m := &member{work: work, ctx: ctx, running: map[int32]*running{}}
 	// Not ctx itself: the group is left after it has ended.
 	life, cut := context.WithCancel(context.WithoutCancel(ctx))
@@ -63,7 +78,7 @@ func Run(ctx context.Context, cfg Config, work Work) error {
 		kgo.ConsumerGroup(cfg.Group),
 		kgo.ConsumeTopics(cfg.Topic),
 		kgo.DisableAutoCommit(),
-		kgo.SessionTimeout(sessionTimeout),
+		kgo.SessionTimeout(session),
 		kgo.HeartbeatInterval(heartbeatInterval),
 		kgo.RebalanceTimeout(rebalanceTimeout),
 		// Called after every joining, also with nothing new.
@@ -93,6 +108,9 @@ func Run(ctx context.Context, cfg Config, work Work) error {
 		}
 		var failed error
 		fetches.EachError(func(_ string, _ int32, err error) { failed = errors.Join(failed, err) })
+		if errors.Is(failed, kerr.InvalidSessionTimeout) {
+			return fmt.Errorf("taking part in consumer group %s: %w: %s", cfg.Group, failed, kafka.Explain(failed))
+		}
 		if failed != nil {
 			cfg.Logger.Warn("the consumer group has trouble", "group", cfg.Group, "error", failed, "remedy", kafka.Explain(failed))
 			if kafka.Classify(failed) == kafka.ClassAuthorization {

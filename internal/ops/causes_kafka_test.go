@@ -168,6 +168,8 @@ var topicCauses = []cause{
 		of: topicOf(eventsTopic), state: ops.Failed, words: "kafka-topics.sh"},
 	{name: "more replicas wanted than brokers", wrong: func(w *world) { w.settings.Replication = 9 },
 		of: topicOf(eventsTopic), state: ops.Failed, words: "KAFKA_REPLICATION_FACTOR"},
+	{name: "a codec that they take", wrong: func(w *world) { w.topic(w.ops.Topics.Events, 2, nil) },
+		of: named("compression"), state: ops.OK, words: "zstd is not refused"},
 	{name: "replication 1", wrong: made(eventsTopic, 1, nil), of: settingsOf(eventsTopic), state: ops.Warning, words: "a lost broker loses data"},
 	{name: "min ISR 1", wrong: made(eventsTopic, 2, map[string]string{"min.insync.replicas": "1"}), of: settingsOf(eventsTopic), state: ops.Warning, words: "can be lost with it"},
 	{name: "min ISR of all replicas", wrong: made(eventsTopic, 2, map[string]string{"min.insync.replicas": "2"}), of: settingsOf(eventsTopic), state: ops.Warning, words: "as many as there are replicas"},

@@ -46,13 +46,26 @@ func (k *checker) checkKafka(ctx context.Context) {
 		k.add("topics", failed(kafka.Explain(err), "%v", err))
 		return
 	}
-	k.checkTopics(func(spec kafka.TopicSpec) error { return kafka.MayMake(ctx, client, spec) })
+	k.checkTopics(func(spec kafka.TopicSpec) (kafka.TopicSpec, []string, error) { return kafka.MayMake(ctx, client, spec) })
 	names = slices.DeleteFunc(names, func(name string) bool { return !k.sights[name].Exists })
 	if k.topics, err = kafka.Describe(ctx, client, names...); err != nil {
 		k.add("topics", failed(kafka.Explain(err), "%v", err))
 		return
 	}
 	k.checkSettings()
+	if events, there := k.topics[k.Topics.Events]; there && k.sights[events.Name].May.Write && k.Compression != "none" {
+		k.add("compression", compressionFinding(k.Compression, kafka.TakesCodec(ctx, client, events, k.Compression)))
+	}
+}
+
+func compressionFinding(codec string, err error) Finding {
+	switch {
+	case err != nil && kafka.Classify(err) == kafka.ClassSettings:
+		return failed(kafka.Explain(err), "the brokers do not take KAFKA_COMPRESSION=%s", codec)
+	case err != nil:
+		return warning(kafka.Explain(err), "%v", err)
+	}
+	return fine("%s is not refused", codec)
 }
 
 func versionFinding(seesZombies bool, err error) Finding {
@@ -99,7 +112,7 @@ func groupFinding(group string, err error) Finding {
 }
 
 // checkTopics looks whether the topics are there, and at what we may do to them.
-func (k *checker) checkTopics(mayMake func(kafka.TopicSpec) error) {
+func (k *checker) checkTopics(mayMake func(kafka.TopicSpec) (fitted kafka.TopicSpec, leftOut []string, err error)) {
 	for _, role := range roles {
 		name, used := k.Topics.names()[role]
 		if !used {
@@ -110,9 +123,11 @@ func (k *checker) checkTopics(mayMake func(kafka.TopicSpec) error) {
 			k.add("topic "+name, failed("grant WRITE on Topic:"+name+also(role)+"; CREATE too if it is to be made",
 				"it may not be seen, or does not exist and may not be made"))
 		case !sight.Exists && !k.run.CreateTopics:
-			k.add("topic "+name, failed("make it with: "+k.spec(role, name).Command(), "it does not exist, and KAFKA_CREATE_TOPICS=false"))
+			spec, _, _ := mayMake(k.spec(role, name)) // one that no policy refuses, if it can be known
+			k.add("topic "+name, failed("make it with: "+spec.Command(), "it does not exist, and KAFKA_CREATE_TOPICS=false"))
 		case !sight.Exists:
-			k.add("topic "+name, makeFinding(k.spec(role, name), mayMake(k.spec(role, name))))
+			spec, leftOut, err := mayMake(k.spec(role, name))
+			k.add("topic "+name, makeFinding(spec, leftOut, err))
 		default:
 			k.add("topic "+name, rights(role, name, sight.May))
 		}
@@ -120,9 +135,12 @@ func (k *checker) checkTopics(mayMake func(kafka.TopicSpec) error) {
 }
 
 // makeFinding says whether the first start can make a topic that is missing.
-func makeFinding(spec kafka.TopicSpec, err error) Finding {
+func makeFinding(spec kafka.TopicSpec, leftOut []string, err error) Finding {
 	created, asked := errors.AsType[*kafka.CreateError](err)
 	switch {
+	case err == nil && len(leftOut) > 0:
+		return warning("set them in the cluster's own console where it offers them; see docs/brokers.md",
+			"it does not exist, and is made at the first start without %s, which a policy of the cluster refuses (%s)", strings.Join(leftOut, ", "), kafka.CostOf(leftOut))
 	case err == nil:
 		return fine("it does not exist, and is made at the first start")
 	case kafka.Classify(err) == kafka.ClassAuthorization:
