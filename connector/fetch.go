@@ -116,9 +116,11 @@ func (f *fetch) tenantAlone() bool {
 func (f *fetch) peek(ctx context.Context) error {
 	f.only = map[auditlog.Identity]struct{}{}
 	err := f.walk(ctx, auditlog.ScopeTenant, func(page openai.Page) error {
-		for _, ev := range f.unknownOnly(page.Events) {
+		fresh, later := f.sift(page)
+		for _, ev := range fresh {
 			f.only[ev.Identity()] = struct{}{}
 		}
+		f.part.Later = append(f.part.Later, later...)
 		return f.leaveOut(page) // counts how dense the window is, no more
 	})
 	clear(f.known)
@@ -195,7 +197,7 @@ func (f *fetch) leaveOut(page openai.Page) error {
 
 // take encodes a page's events that are new, and gives a part away when it is full.
 func (f *fetch) take(ctx context.Context, page openai.Page) error {
-	var fresh []auditlog.Event
+	var listed []auditlog.Event
 	for _, ev := range page.Events {
 		id := ev.Identity()
 		if _, wanted := f.only[id]; f.only != nil && ev.Scope == auditlog.ScopeTenant && !wanted {
@@ -206,11 +208,13 @@ func (f *fetch) take(ctx context.Context, page openai.Page) error {
 			continue
 		}
 		f.known[id] = struct{}{}
-		fresh = append(fresh, ev)
+		listed = append(listed, ev)
 	}
-	f.events += len(fresh)
-	f.count(0, len(fresh))
-	events := f.unknownOnly(fresh)
+	f.events += len(listed)
+	f.count(0, len(listed))
+	page.Events = listed
+	events, later := f.sift(page)
+	f.part.Later = append(f.part.Later, later...)
 	encoded, err := f.encodeAll(events)
 	if err != nil {
 		return err

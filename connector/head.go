@@ -88,8 +88,9 @@ type headWalk struct {
 	from    auditlog.Second
 	began   auditlog.Second
 	events  []auditlog.Event
-	reached bool // the end of the list: the walk is complete
-	behind  bool // not even what is known: the rest is for windows
+	later   []auditlog.Event // written before, and to be remembered for longer
+	reached bool             // the end of the list: the walk is complete
+	behind  bool             // not even what is known: the rest is for windows
 }
 
 // walkHead walks the head of a scope from its live position less the lookback, up
@@ -111,7 +112,8 @@ func (s *session) walkHead(ctx context.Context, scope auditlog.Scope) (headWalk,
 		pages++
 		bytes += page.Bytes
 		known := s.knownPage(scope, page.Events) // before what is known is left out
-		w.events = append(w.events, s.unknownOnly(page.Events)...)
+		fresh, later := s.sift(page)
+		w.events, w.later = append(w.events, fresh...), append(w.later, later...)
 		switch {
 		case page.Last:
 			w.reached = true
@@ -133,6 +135,7 @@ func (s *session) merge(walks []headWalk) (read, error) {
 	var effects []window.Effect
 	for _, w := range walks {
 		listed[w.scope] = w.events
+		r.Later = append(r.Later, w.later...)
 		if len(effects) == 0 || w.from < r.From {
 			r.From = w.from
 		}

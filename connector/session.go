@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
@@ -97,18 +98,18 @@ func (s *session) cursor() auditlog.Cursor {
 	return s.state.Cursor
 }
 
-// unknownOnly returns the events that are not remembered. What it lets through is
-// looked at again inside the commit.
-func (s *session) unknownOnly(events []auditlog.Event) []auditlog.Event {
+// sift returns the events of a page that are not written, and those that are, and
+// must be remembered for longer. Both are looked at again inside the commit.
+func (s *session) sift(page openai.Page) (fresh, later []auditlog.Event) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	var out []auditlog.Event
-	for _, ev := range events {
-		if !s.state.Memory.Has(ev.Identity()) {
-			out = append(out, ev)
+	fresh, later = s.state.Memory.Sift(page.Events, page.Began, s.policy)
+	s.mu.Unlock()
+	for i, ev := range later {
+		if ev.ID != "" {
+			later[i].Raw = nil // without an id, the bytes are the identity
 		}
 	}
-	return out
+	return fresh, later
 }
 
 // knownPage reports whether a page of the scope's head needs no older one.

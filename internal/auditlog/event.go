@@ -18,7 +18,8 @@ type Event struct {
 	Type string
 	// EffectiveAt is the record's effective_at. Meaningless unless Timed.
 	EffectiveAt Second
-	// Timed says that effective_at was an integer that is a usable Second.
+	// Timed says that effective_at was an integer that is a usable Second, and, once
+	// a walk has listed it, not before 1970.
 	Timed bool
 	// Neighbour is the second under which an event without a time is
 	// remembered: that of the next newer event of its walk, so that it is

@@ -127,7 +127,7 @@ func (e *Encoder) undeliverable(ev auditlog.Event) *Undeliverable {
 	case ev.ID == "":
 		return &Undeliverable{ReasonMissingID, "the event has no id that is a string and not empty"}
 	case !ev.Timed:
-		return &Undeliverable{ReasonInvalidEffectiveAt, "effective_at is no integer in the years 1 to 9999"}
+		return &Undeliverable{ReasonInvalidEffectiveAt, "effective_at is no integer that is a time in the years 1970 to 9999"}
 	case !utf8.ValidString(ev.ID), !utf8.ValidString(ev.Type):
 		return &Undeliverable{ReasonInvalidUTF8, "the event's id or type is not valid UTF-8"}
 	}

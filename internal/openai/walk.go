@@ -169,7 +169,8 @@ func (w *walk) check(a answer) (Page, error) {
 			continue
 		}
 		w.seen[id] = struct{}{}
-		if e.Timed {
+		// No window would ever hold a time before 1970: the event counts as one without a time.
+		if e.Timed = e.Timed && e.EffectiveAt >= 0; e.Timed {
 			if err := w.checkTime(e.EffectiveAt); err != nil {
 				return page, err
 			}

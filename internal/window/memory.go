@@ -9,15 +9,22 @@ import (
 )
 
 // Memory is the set of ids written, by minute, as the offsets topic holds it. An
-// id costs 16 bytes in its minute and about 30 in the index.
+// id costs 16 bytes in its minute and about 50 in the index.
 //
 // A minute is written in parts that are never written again: each transaction
 // adds one, so that it writes what is new and no more. A whole minute is
-// forgotten at once.
+// forgotten at once. An id that is met again with a later time is remembered in
+// the later minute too, and so for as long as that one.
 type Memory struct {
-	index   map[auditlog.Identity]struct{}
+	index   map[auditlog.Identity]place
 	minutes map[auditlog.Second]*minute
 	records int // stored parts of all minutes
+}
+
+// place is where an id is remembered.
+type place struct {
+	latest auditlog.Second // the latest of its minutes
+	times  int             // in how many of them it is
 }
 
 type minute struct {
@@ -36,7 +43,7 @@ const (
 // NewMemory returns an empty memory.
 func NewMemory() *Memory {
 	return &Memory{
-		index:   map[auditlog.Identity]struct{}{},
+		index:   map[auditlog.Identity]place{},
 		minutes: map[auditlog.Second]*minute{},
 	}
 }
@@ -51,6 +58,25 @@ func (m *Memory) Records() int { return m.records }
 func (m *Memory) Has(id auditlog.Identity) bool {
 	_, ok := m.index[id]
 	return ok
+}
+
+// Sift splits the events of a page that was read at a time: fresh ones were not
+// written yet; later ones were written, and must be remembered for longer than they
+// are, since the API lists them at a later time than before.
+func (m *Memory) Sift(events []auditlog.Event, at auditlog.Second, p Policy) (fresh, later []auditlog.Event) {
+	for _, ev := range events {
+		switch in, known := m.index[ev.Identity()]; {
+		case !known:
+			fresh = append(fresh, ev)
+		case ev.Timed && ev.Second().Minute() > in.latest:
+			later = append(later, ev)
+		// One without a time may be listed for ever. What was read at this time
+		// raises the floor no higher than this.
+		case !ev.Timed && in.latest+60 <= at.Add(-p.memory()):
+			later = append(later, ev)
+		}
+	}
+	return fresh, later
 }
 
 // Newest returns the newest minute in which anything is remembered; ok is false
@@ -76,10 +102,13 @@ func (m *Memory) Load(b auditlog.Bucket, names []string) {
 	m.records++
 	for _, name := range names {
 		id := auditlog.IdentityOf(name)
-		if !m.Has(id) {
-			m.index[id] = struct{}{}
-			at.ids = append(at.ids, id)
+		in, known := m.index[id]
+		if !known || b.Minute > in.latest {
+			in.latest = b.Minute
 		}
+		in.times++
+		m.index[id] = in
+		at.ids = append(at.ids, id)
 	}
 }
 
@@ -96,7 +125,12 @@ func (m *Memory) Forget(b auditlog.Bucket) {
 		return
 	}
 	for _, id := range at.ids {
-		delete(m.index, id)
+		in := m.index[id]
+		if in.times--; in.times == 0 {
+			delete(m.index, id)
+			continue
+		}
+		m.index[id] = in
 	}
 	delete(m.minutes, b.Minute)
 }
@@ -123,11 +157,8 @@ type SeenPart struct {
 func (m *Memory) parts(events []auditlog.Event, untimed auditlog.Second) []SeenPart {
 	byMinute := map[auditlog.Second][]string{}
 	for _, ev := range events {
-		at := ev.Second()
-		if !ev.Timed {
-			at = max(at, untimed)
-		}
-		byMinute[at.Minute()] = append(byMinute[at.Minute()], ev.Name())
+		of := remembered(ev, untimed)
+		byMinute[of] = append(byMinute[of], ev.Name())
 	}
 	var out []SeenPart
 	for of, names := range byMinute {
@@ -139,6 +170,32 @@ func (m *Memory) parts(events []auditlog.Event, untimed auditlog.Second) []SeenP
 	}
 	slices.SortFunc(out, func(a, b SeenPart) int { return compareBuckets(a.Bucket, b.Bucket) })
 	return out
+}
+
+// remembered is the minute under which an event is.
+func remembered(ev auditlog.Event, untimed auditlog.Second) auditlog.Second {
+	if !ev.Timed {
+		return max(ev.Second(), untimed).Minute()
+	}
+	return ev.Second().Minute()
+}
+
+// outlived returns the events, each once, whose minute in the memory passes before
+// the one under which they would be remembered now. Of those that are known some
+// may stand in this memory not yet, since they are repeats; of those met again some
+// may not any more.
+func (m *Memory) outlived(known, again []auditlog.Event, untimed auditlog.Second) []auditlog.Event {
+	known = slices.DeleteFunc(known, func(ev auditlog.Event) bool { return !m.Has(ev.Identity()) })
+	here := map[auditlog.Identity]bool{}
+	return slices.DeleteFunc(append(known, again...), func(ev auditlog.Event) bool {
+		id := ev.Identity()
+		in, stands := m.index[id]
+		if here[id] || stands && remembered(ev, untimed) <= in.latest {
+			return true
+		}
+		here[id] = true
+		return false
+	})
 }
 
 // fitting returns how many of the names go into one record, at least one.
@@ -186,11 +243,15 @@ func (m *Memory) forgettable(c auditlog.Cursor) []auditlog.Bucket {
 // stands in it (a second too dense for one transaction is written in parts), or a
 // range will come to what the head wrote. A frozen scope's range may lie below the
 // floor though it once held it.
+//
+// While a range holds the floor, none of the minutes before its end is forgotten, also
+// those that it has passed: the API may have moved an event of one to a time that
+// the range reaches later.
 func needed(c auditlog.Cursor, of auditlog.Second) bool {
 	for _, pos := range c.Scopes {
 		for _, r := range pos.History {
 			standsIn := of <= r.From && r.From < of+60
-			willRead := (r.Remembered || r.HoldsFloor) && r.From < of+60 && of < r.To
+			willRead := of < r.To && (r.HoldsFloor || r.Remembered && r.From < of+60)
 			if standsIn || willRead {
 				return true
 			}

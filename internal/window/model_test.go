@@ -14,14 +14,15 @@ import (
 )
 
 var (
-	modelSeeds = flag.Int("model.seeds", 60, "how many seeds TestModel runs")
+	modelSeeds = flag.Int("model.seeds", 45, "how many seeds TestModel runs")
 	modelSeed  = flag.Uint64("model.seed", 0, "run TestModel with this seed only")
 )
 
 // TestModel runs the rules of this package, as production does, in a world of
 // late events, crashes and unknown outcomes at every commit, downtime of weeks,
 // starts moved earlier, scopes refused and allowed again, ids listed in both
-// scopes and clocks that are wrong. The topic must hold each event once, and all
+// scopes, clocks that are wrong, events that move to a later time, and events without a
+// time that are listed for ever. The topic must hold each event once, and all
 // that was promised.
 func TestModel(t *testing.T) {
 	if *modelSeed != 0 {
@@ -43,6 +44,7 @@ func TestModel(t *testing.T) {
 	// A model that never met what it is about proves nothing.
 	for name, n := range map[string]int{
 		"crashes": total.crashes, "unknown outcomes": total.unknown, "late events": total.late,
+		"redated events": total.redated, "events without a time": total.untimed, "longer memories": total.longer,
 		"caught up": total.caughtUp, "discarded": total.discarded, "thaws": total.thaws,
 		"moved starts": total.movedStarts, "dense seconds": total.dense, "repeats": total.known,
 	} {
@@ -54,6 +56,7 @@ func TestModel(t *testing.T) {
 
 type modelStats struct {
 	events, commits, crashes, unknown, late, caughtUp, discarded, thaws, movedStarts, dense, known int
+	redated, untimed, longer                                                                       int
 }
 
 func (s *modelStats) add(o modelStats) {
@@ -68,6 +71,9 @@ func (s *modelStats) add(o modelStats) {
 	s.movedStarts += o.movedStarts
 	s.dense += o.dense
 	s.known += o.known
+	s.redated += o.redated
+	s.untimed += o.untimed
+	s.longer += o.longer
 }
 
 // happening is one event of the world, the truth.
@@ -76,6 +82,7 @@ type happening struct {
 	at        auditlog.Second // effective_at
 	visible   auditlog.Second // when the API begins to list it
 	scopes    []auditlog.Scope
+	untimed   bool // its time is none: the API lists it at its top for ever
 	unpromise bool // nothing is promised about it; it must still not be doubled
 }
 
@@ -92,6 +99,7 @@ type model struct {
 	stats  modelStats
 	// promised is how late an event may show up and still be found.
 	promised time.Duration
+	quiet    bool // the tenant's scope is not switched off
 	restless bool // the lookbacks change from start to start
 
 	// The world.
@@ -173,6 +181,8 @@ func runModel(t *testing.T, seed uint64) modelStats {
 		}
 	}
 	m.settle()
+	m.quietHours()
+	m.settle()
 	m.judge(began)
 	return m.stats
 }
@@ -228,6 +238,7 @@ func (m *model) worldStep() {
 		m.happen(at, late)
 	}
 	m.now += auditlog.Second(step)
+	m.oddTimes()
 	if m.refusals && m.rng.IntN(40) == 0 {
 		m.refusedOrg = !m.refusedOrg
 		for i := range m.events {
@@ -241,6 +252,37 @@ func (m *model) worldStep() {
 		m.refused = !m.refused
 		if m.refused || m.tenantOff {
 			m.excuseLateTenantEvents()
+		}
+	}
+}
+
+// oddTimes moves events that are still remembered to later times, and adds one without a
+// time, in the organization's list. Nothing is promised about them while a scope is
+// refused, or while the lookbacks change.
+func (m *model) oddTimes() {
+	if m.restless || m.refusals {
+		return
+	}
+	if m.rng.IntN(100) == 0 {
+		m.happen(m.now, 0)
+		ev := &m.events[len(m.events)-1]
+		ev.untimed, ev.scopes = true, []auditlog.Scope{auditlog.ScopeOrganization}
+		m.stats.untimed++
+	}
+	// Most just before a walk of the deep past, which forgets what is older.
+	deep := m.state != nil && window.DeepDue(m.state.Cursor, auditlog.ScopeOrganization, m.clock(), m.policy)
+	if m.rng.IntN(20) > 0 && !deep {
+		return
+	}
+	for i := range m.events {
+		ev := &m.events[i]
+		organizations := len(ev.scopes) == 1 && ev.scopes[0] == auditlog.ScopeOrganization
+		age := int(m.now - ev.at)
+		young := age > 0 && age <= int(m.promised.Seconds())
+		if organizations && young && !ev.untimed && ev.visible <= m.now && m.rng.IntN(8) == 0 {
+			ev.at += auditlog.Second(1 + m.rng.IntN(age))
+			ev.visible = m.now
+			m.stats.redated++
 		}
 	}
 }
@@ -301,7 +343,7 @@ func (m *model) open() {
 		m.start -= auditlog.Second(m.rng.IntN(5_000))
 		m.stats.movedStarts++
 	}
-	if m.rng.IntN(12) == 0 {
+	if m.rng.IntN(12) == 0 && !m.quiet {
 		m.tenantOff = !m.tenantOff
 		if m.tenantOff {
 			m.excuseLateTenantEvents()
@@ -369,6 +411,10 @@ func (m *model) effect(e window.Effect) { m.state.Cursor = e(m.state.Cursor) }
 func (m *model) list(s auditlog.Scope, from, to auditlog.Second) []auditlog.Event {
 	var out []auditlog.Event
 	for _, ev := range m.events {
+		if ev.untimed && ev.visible <= m.now && to == auditlog.MaxSecond && slices.Contains(ev.scopes, s) {
+			out = append(out, auditlog.Event{ID: ev.id, EffectiveAt: auditlog.MaxSecond, Neighbour: m.clock(), Scope: s, Raw: []byte(ev.id)})
+			continue
+		}
 		if ev.visible <= m.now && ev.at >= from && ev.at <= to && slices.Contains(ev.scopes, s) {
 			out = append(out, auditlog.Event{ID: ev.id, EffectiveAt: ev.at, Timed: true, Scope: s, Raw: []byte(ev.id)})
 		}
@@ -377,6 +423,14 @@ func (m *model) list(s auditlog.Scope, from, to auditlog.Second) []auditlog.Even
 		return cmp.Or(cmp.Compare(b.EffectiveAt, a.EffectiveAt), cmp.Compare(a.ID, b.ID))
 	})
 	return out
+}
+
+// batch makes one of what a read found.
+func (m *model) batch(found []auditlog.Event, from auditlog.Second) window.Batch {
+	b := window.Batch{From: from}
+	b.Events, b.Later = m.state.Memory.Sift(found, m.clock(), m.policy)
+	m.stats.longer += len(b.Later)
+	return b
 }
 
 // may reports whether the scope answers, and tells the cursor.
@@ -431,7 +485,7 @@ func (m *model) poll(s auditlog.Scope) {
 			break
 		}
 	}
-	b := window.Batch{Events: found, From: from}
+	b := m.batch(found, from)
 	switch {
 	case reached:
 		b.Effect = window.Walked(s, from, began, m.policy)
@@ -481,7 +535,7 @@ func (m *model) sweepStep(s auditlog.Scope) {
 	if to >= m.clock() || m.rng.IntN(5) == 0 {
 		to = auditlog.MaxSecond
 	}
-	b := window.Batch{Events: m.list(s, from, to), From: from}
+	b := m.batch(m.list(s, from, to), from)
 	sw.next = to + 1
 	if to == auditlog.MaxSecond {
 		sw.next = to
@@ -523,7 +577,9 @@ func (m *model) readAhead() {
 		m.stats.dense++
 		auditlog.SortEvents(events)
 		for part := range slices.Chunk(events[:len(events)-1], modelTxn) {
-			m.ahead = append(m.ahead, window.Batch{Events: part, From: w.From, History: &seg, Partial: true})
+			b := m.batch(part, w.From)
+			b.History, b.Partial = &seg, true
+			m.ahead = append(m.ahead, b)
 		}
 		events = events[len(events)-1:]
 	} else if len(events) > 4*modelTxn && w.Seconds() > 1 {
@@ -544,10 +600,9 @@ func (m *model) readAhead() {
 		seg.To = one
 	}
 	m.aheadFrom = w.To + 1
-	m.ahead = append(m.ahead, window.Batch{
-		Events: events, From: w.From, History: &seg,
-		Effect: window.HistoryRead(g.Scopes, w.To+1, m.policy),
-	})
+	b := m.batch(events, w.From)
+	b.History, b.Effect = &seg, window.HistoryRead(g.Scopes, w.To+1, m.policy)
+	m.ahead = append(m.ahead, b)
 }
 
 func (m *model) readSecond(g window.Segment, at auditlog.Second) {
@@ -565,7 +620,9 @@ func (m *model) readSecond(g window.Segment, at auditlog.Second) {
 	seg.From, seg.To = at, at+1
 	for part := range slices.Chunk(events, modelTxn) {
 		m.stats.dense++
-		m.ahead = append(m.ahead, window.Batch{Events: part, From: at, History: &seg, Partial: true})
+		b := m.batch(part, at)
+		b.History, b.Partial = &seg, true
+		m.ahead = append(m.ahead, b)
 	}
 	m.aheadFrom = at + 1
 	m.ahead = append(m.ahead, window.Batch{From: at, History: &seg, Effect: window.HistoryRead(g.Scopes, at+1, m.policy)})
@@ -665,7 +722,7 @@ func (m *model) apply(step window.Step) {
 // it from ending, and time enough for the deep walks.
 func (m *model) settle() {
 	m.refused, m.tenantOff, m.restless = false, false, false
-	m.refusedOrg = false
+	m.refusedOrg, m.refusals = false, false
 	for range 20_000 {
 		if m.state == nil {
 			m.open()
@@ -697,6 +754,21 @@ func (m *model) settle() {
 		}
 	}
 	m.t.Errorf("nothing settles: %+v", m.state)
+}
+
+// quietHours are some in which nothing fails, so that the floor rises again and again,
+// and events move to later times meanwhile.
+func (m *model) quietHours() {
+	m.quiet = true
+	defer func() { m.quiet = false }()
+	for range 200 {
+		m.now += 60
+		m.happen(m.now-auditlog.Second(m.rng.IntN(60)), 0)
+		m.oddTimes()
+		for range 10 {
+			m.processStep()
+		}
+	}
 }
 
 func (m *model) settled() bool {

@@ -17,6 +17,9 @@ type State struct {
 type Batch struct {
 	// Events in any order; a repeat is written once.
 	Events []auditlog.Event
+	// Later are events that the read met and that were written before: they are to
+	// be remembered for longer (Memory.Sift).
+	Later []auditlog.Event
 	// From is where the read began. Above the floor the memory tells what was
 	// written; a read from below the floor must be one of history, which nothing
 	// else reads there.
@@ -55,11 +58,17 @@ func (s *State) Stage(b Batch) Step {
 		step.Discard = true
 		return step
 	}
-	step.Write, step.Known = s.unwritten(b.Events)
+	var known []auditlog.Event
+	step.Write, known = s.unwritten(b.Events)
+	step.Known = len(known)
 	if b.Effect != nil {
 		step.Cursor = b.Effect(s.Cursor)
 	}
-	step.Seen = s.Memory.parts(toRemember(step, b), untimedUnder(step.Cursor))
+	// In the very transaction that raises the floor, if it does: a crash must not
+	// come between an id's old minute and its new one.
+	untimed := untimedUnder(step.Cursor)
+	again := s.Memory.outlived(known, b.Later, untimed)
+	step.Seen = s.Memory.parts(toRemember(slices.Concat(step.Write, again), step, b), untimed)
 	step.Forget = s.Memory.forgettable(step.Cursor)
 	step.count(s.Memory)
 	return step
@@ -86,12 +95,12 @@ func (s *State) Advance(step Step) {
 	}
 }
 
-func (s *State) unwritten(events []auditlog.Event) (fresh []auditlog.Event, known int) {
+func (s *State) unwritten(events []auditlog.Event) (fresh, known []auditlog.Event) {
 	here := make(map[auditlog.Identity]struct{}, len(events))
 	for _, ev := range events {
 		id := ev.Identity()
 		if _, repeated := here[id]; repeated || s.Memory.Has(id) {
-			known++
+			known = append(known, ev)
 			continue
 		}
 		here[id] = struct{}{}
@@ -126,13 +135,13 @@ func untimedUnder(c auditlog.Cursor) auditlog.Second {
 	return at.Add(clockSlack)
 }
 
-// toRemember returns the written events that a later read may meet again: those
+// toRemember returns those of the events that a later read may meet again: those
 // at or above the floor, whose own minute is forgotten as a whole only; those
 // that will be looked for because their read is not done; and those whose time
 // nobody knows.
-func toRemember(step Step, b Batch) []auditlog.Event {
+func toRemember(events []auditlog.Event, step Step, b Batch) []auditlog.Event {
 	lowest := step.Cursor.Floor.Minute()
-	return slices.DeleteFunc(slices.Clone(step.Write), func(ev auditlog.Event) bool {
+	return slices.DeleteFunc(events, func(ev auditlog.Event) bool {
 		return !b.Partial && ev.Timed && ev.Second() < lowest
 	})
 }
