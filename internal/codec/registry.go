@@ -24,12 +24,11 @@ func Register(ctx context.Context, c RegistryConfig, logger *slog.Logger) (Frami
 
 // register is Register for the versions, oldest first.
 func register(ctx context.Context, c RegistryConfig, versions []schemas.Version, logger *slog.Logger) (Framing, schemas.Version, error) {
-	client, done, err := c.client()
+	r, done, err := c.open(logger)
 	if err != nil {
 		return Framing{}, schemas.Version{}, err
 	}
 	defer done()
-	r := registry{client, c.Subject}
 
 	// Looking up comes first. It needs no right to write, and the text that a
 	// registry returns is not the text it was given, so nothing can be compared.
@@ -44,13 +43,15 @@ func register(ctx context.Context, c RegistryConfig, versions []schemas.Version,
 		id, err := r.register(ctx, newest)
 		return Confluent(id), newest, err
 	}
-	return r.findOlder(ctx, versions, logger)
+	return r.findOlder(ctx, versions)
 }
 
 // registry is one subject of a schema registry.
 type registry struct {
 	client  *sr.Client
 	subject string
+	proxy   string // the host of the proxy between; empty: none
+	logger  *slog.Logger
 }
 
 func avroSchema(v schemas.Version) sr.Schema { return sr.Schema{Schema: v.Text, Type: sr.TypeAvro} }
@@ -68,7 +69,7 @@ func (r registry) find(ctx context.Context, v schemas.Version) (id int, found bo
 	if err == nil && schema.ID <= 0 {
 		err = errNoID
 	}
-	return schema.ID, err == nil, registryError(ctx, "looking up the schema", err)
+	return schema.ID, err == nil, r.failed(ctx, "looking up the schema", err)
 }
 
 // register puts the version under the subject. The compatibility is set before
@@ -90,12 +91,20 @@ func (r registry) register(ctx context.Context, v schemas.Version) (id int, err 
 	if err == nil && id <= 0 {
 		err = errNoID
 	}
-	return id, r.withDifference(ctx, registryError(ctx, "registering the schema", err), v)
+	return id, r.withDifference(ctx, r.failed(ctx, "registering the schema", err), v)
 }
 
+// setCompatibility sets the subject's level. A user may have the right to register a
+// schema and not this one; then the level stays as it is, with a warning.
 func (r registry) setCompatibility(ctx context.Context) error {
 	results := r.client.SetCompatibility(ctx, sr.SetCompatibility{Level: sr.CompatFullTransitive}, r.subject)
-	return registryError(ctx, "setting the subject's compatibility to FULL_TRANSITIVE", results[0].Err)
+	err := r.failed(ctx, "setting the subject's compatibility to FULL_TRANSITIVE", results[0].Err)
+	if !errors.Is(err, ErrRegistryUnauthorized) {
+		return err
+	}
+	r.logger.Warn("the subject's compatibility may not be set by this user, so a schema that breaks consumers may be registered by others: "+
+		"have somebody who may set it to FULL_TRANSITIVE", "subject", r.subject, "error", err)
+	return nil
 }
 
 // numbers returns the registered versions of the subject, none if there is no
@@ -106,12 +115,12 @@ func (r registry) numbers(ctx context.Context) ([]int, error) {
 		return nil, nil
 	}
 	slices.Sort(numbers)
-	return numbers, registryError(ctx, "listing the subject's versions", err)
+	return numbers, r.failed(ctx, "listing the subject's versions", err)
 }
 
 // findOlder looks for the newest version of ours that is registered, the last of
 // versions not being so.
-func (r registry) findOlder(ctx context.Context, versions []schemas.Version, logger *slog.Logger) (Framing, schemas.Version, error) {
+func (r registry) findOlder(ctx context.Context, versions []schemas.Version) (Framing, schemas.Version, error) {
 	newest := versions[len(versions)-1]
 	for _, v := range slices.Backward(versions[:len(versions)-1]) {
 		id, found, err := r.find(ctx, v)
@@ -119,7 +128,7 @@ func (r registry) findOlder(ctx context.Context, versions []schemas.Version, log
 			return Framing{}, v, err
 		}
 		if found {
-			logger.Warn("the schema registry has an older version of the schema: writing that, without the newest columns; register the new one with: schema register",
+			r.logger.Warn("the schema registry has an older version of the schema: writing that, without the newest columns; register the new one with: schema register",
 				"subject", r.subject, "version", v.Number, "newest", newest.Number)
 			return Confluent(id), v, nil
 		}
@@ -160,7 +169,7 @@ func (r registry) difference(ctx context.Context, v schemas.Version) (difference
 	for _, number := range slices.Backward(numbers) {
 		schema, err := r.client.SchemaByVersion(ctx, r.subject, number)
 		if err != nil {
-			return "", 0, registryError(ctx, "reading a registered schema", err)
+			return "", 0, r.failed(ctx, "reading a registered schema", err)
 		}
 		if err := compatible(v.Text, schema.Schema.Schema); err != nil {
 			return fmt.Sprintf("version %d of subject %s: %v", number, r.subject, err), len(numbers), nil

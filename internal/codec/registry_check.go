@@ -3,6 +3,7 @@ package codec
 import (
 	"cmp"
 	"context"
+	"log/slog"
 	"net/http"
 	"strings"
 
@@ -44,12 +45,11 @@ func (s SchemaCheck) Compatible() bool { return s.Difference == "" }
 // registry only applies the level that it was told.
 func Check(ctx context.Context, c RegistryConfig) (SchemaCheck, error) {
 	result := SchemaCheck{Subject: c.Subject}
-	client, done, err := c.client()
+	r, done, err := c.open(slog.New(slog.DiscardHandler))
 	if err != nil {
 		return result, err
 	}
 	defer done()
-	r := registry{client, c.Subject}
 	if result.Difference, result.Registered, err = r.difference(ctx, schemas.Latest()); err != nil {
 		return result, err
 	}
@@ -90,15 +90,15 @@ func (r registry) refused(ctx context.Context, v schemas.Version) (why string, e
 	var answer sr.CheckCompatibilityResult
 	for _, version := range []int{-2, -1} {
 		answer, err = r.client.CheckCompatibility(ctx, r.subject, version, avroSchema(v))
-		if status := statusOf(err); status != http.StatusNotFound && status != http.StatusMethodNotAllowed {
+		if status, _ := answerOf(err); status != http.StatusNotFound && status != http.StatusMethodNotAllowed {
 			break
 		}
 	}
-	switch status := statusOf(err); {
+	switch status, _ := answerOf(err); {
 	case status == http.StatusNotFound || status == http.StatusMethodNotAllowed:
 		return "", nil // it cannot be asked
 	case err != nil:
-		return "", registryError(ctx, "asking the registry whether the schema fits", err)
+		return "", r.failed(ctx, "asking the registry whether the schema fits", err)
 	case answer.Is:
 		return "", nil
 	}
@@ -112,7 +112,7 @@ func (r registry) level(ctx context.Context) (string, error) {
 			return answer.Level.String(), nil
 		}
 		if !isNotFound(answer.Err) {
-			return "", registryError(ctx, "reading the compatibility", answer.Err)
+			return "", r.failed(ctx, "reading the compatibility", answer.Err)
 		}
 	}
 	return "", nil

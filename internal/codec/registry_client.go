@@ -1,14 +1,14 @@
 package codec
 
 import (
+	"cmp"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
-	"os"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/sr"
@@ -16,8 +16,9 @@ import (
 
 // RegistryConfig says where the schema registry is and what may be done there.
 type RegistryConfig struct {
-	// URL of the registry. A user part counts as Username and Password where
-	// those are not given, and is never shown.
+	// URL of the registry, or several of the same one, comma separated, which are
+	// asked in turn. A user part counts as Username and Password where those are not
+	// given, and is never shown.
 	URL string
 	// Username for basic authentication; empty: none.
 	Username string
@@ -40,49 +41,46 @@ const (
 	maxRegistryBody = 8 << 20
 )
 
-// client returns a client of the registry, to be used for one call.
-func (c RegistryConfig) client() (*sr.Client, func(), error) {
-	address, err := url.Parse(c.URL)
-	if err != nil || address.Host == "" {
-		return nil, nil, errors.New("the schema registry's URL cannot be read") // err quotes it, with its user part
+// open returns the registry, to be used for one call.
+func (c RegistryConfig) open(logger *slog.Logger) (r registry, done func(), err error) {
+	addresses, user, err := c.addresses()
+	if err != nil {
+		return registry{}, nil, err
 	}
 	username, password := c.Username, c.Password
-	if user := address.User; user != nil && username == "" {
+	if user != nil && username == "" {
 		username = user.Username()
 		password = func() (string, error) { p, _ := user.Password(); return p, nil }
 	}
-	address.User = nil // or errors and logs would show it
 	transport, err := c.transport()
 	if err != nil {
-		return nil, nil, &RegistryError{Kind: ErrRegistryUnavailable, Doing: "reading the CA file", Cause: err}
+		return registry{}, nil, &RegistryError{Kind: ErrRegistryUnavailable, Doing: "reading the CA file", Cause: err}
 	}
 	opts := []sr.ClientOpt{
-		sr.URLs(address.String()),
+		sr.URLs(addresses[0].String()),
 		sr.UserAgent("openai-audit-kafka"),
-		sr.HTTPClient(&http.Client{Timeout: registryTimeout, Transport: limitedTransport{transport}}),
+		sr.HTTPClient(&http.Client{Timeout: registryTimeout, Transport: eachOf{limitedTransport{transport}, addresses}}),
 	}
 	if username != "" {
 		opts = append(opts, sr.PreReq(basicAuth(username, password)))
 	}
 	client, err := sr.NewClient(opts...)
-	return client, transport.CloseIdleConnections, err
+	return registry{client, c.Subject, proxyOf(transport, addresses[0]), logger}, transport.CloseIdleConnections, err
 }
 
-func (c RegistryConfig) transport() (*http.Transport, error) {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	if c.CAFile == "" {
-		return transport, nil
+// addresses returns the registry's URLs without their user part, or errors and logs
+// would show it, and the first user that is named.
+func (c RegistryConfig) addresses() (addresses []*url.URL, user *url.Userinfo, err error) {
+	for text := range strings.SplitSeq(c.URL, ",") {
+		u, err := url.Parse(text)
+		if err != nil || u.Host == "" {
+			return nil, nil, errors.New("the schema registry's URL cannot be read") // err quotes it, with its user part
+		}
+		user = cmp.Or(user, u.User)
+		u.User = nil
+		addresses = append(addresses, u)
 	}
-	pem, err := os.ReadFile(c.CAFile)
-	if err != nil {
-		return nil, err
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s holds no certificate", c.CAFile)
-	}
-	transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
-	return transport, nil
+	return addresses, user, nil
 }
 
 func basicAuth(username string, password func() (string, error)) func(*http.Request) error {
@@ -99,30 +97,18 @@ func basicAuth(username string, password func() (string, error)) func(*http.Requ
 	}
 }
 
-// limitedTransport bounds what an answer may be: the client reads it whole.
-type limitedTransport struct{ http.RoundTripper }
-
-// RoundTrip sends the request.
-func (t limitedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := t.RoundTripper.RoundTrip(req)
-	if err == nil {
-		resp.Body = http.MaxBytesReader(nil, resp.Body, maxRegistryBody)
-	}
-	return resp, err
-}
-
 // LookupSchemas returns how a Decoder finds the schemas of the registry.
 func LookupSchemas(c RegistryConfig) SchemaLookup {
 	return func(ctx context.Context, id int) (string, error) {
-		client, done, err := c.client()
+		r, done, err := c.open(slog.New(slog.DiscardHandler))
 		if err != nil {
 			return "", err
 		}
 		defer done()
-		schema, err := client.SchemaByID(ctx, id)
+		schema, err := r.client.SchemaByID(ctx, id)
 		if isNotFound(err) {
 			return "", ErrUnknownSchema
 		}
-		return schema.Schema, registryError(ctx, "reading a schema", err)
+		return schema.Schema, r.failed(ctx, "reading a schema", err)
 	}
 }

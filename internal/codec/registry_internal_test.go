@@ -3,6 +3,8 @@ package codec
 import (
 	"bytes"
 	"log/slog"
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -72,4 +74,15 @@ func withColumn(text, name string) string {
 	text = text[:strings.LastIndexByte(text, ']')] + `, {"name": "` + name + `", "type": ["null", "string"], "default": null}]}`
 	avro.MustParse(text)
 	return text
+}
+
+// TestProxyIsNamed: HTTPS_PROXY takes the registry too, which people do not expect.
+// Its password stays out of it.
+func TestProxyIsNamed(t *testing.T) {
+	transport := &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", User: url.UserPassword("anna", "hidden"), Host: "proxy.example:3128"})}
+	r := registry{proxy: proxyOf(transport, &url.URL{Scheme: "https", Host: "registry.example"})}
+	err := r.failed(t.Context(), "looking", &sr.ResponseError{StatusCode: 403, Message: "blocked"})
+	if err == nil || !strings.Contains(err.Error(), "through the proxy proxy.example:3128") || !strings.Contains(err.Error(), "NO_PROXY") || strings.Contains(err.Error(), "hidden") {
+		t.Error(err)
+	}
 }

@@ -138,7 +138,6 @@ func TestRegisterErrors(t *testing.T) {
 		"wrong password":    {"POST", lookup, 401, ``, codec.ErrRegistryUnauthorized, "401"},
 		"may not look":      {"POST", lookup, 403, `{"error_code":0,"message":"no"}`, codec.ErrRegistryUnauthorized, "no"},
 		"may not list":      {"GET", versions, 403, ``, codec.ErrRegistryUnauthorized, "listing"},
-		"may not set":       {"PUT", config, 403, ``, codec.ErrRegistryUnauthorized, "FULL_TRANSITIVE"},
 		"may not register":  {"POST", versions, 403, ``, codec.ErrRegistryUnauthorized, "registering"},
 		"no leader yet":     {"POST", versions, 500, `{"error_code":50003,"message":"forwarding"}`, codec.ErrRegistryUnavailable, "forwarding"},
 		"starting":          {"POST", lookup, 503, `<html>` + strings.Repeat("x", 10_000), codec.ErrRegistryUnavailable, "503"},
@@ -147,6 +146,11 @@ func TestRegisterErrors(t *testing.T) {
 		"not a registry":    {"POST", lookup, 200, `<html>`, codec.ErrRegistryUnavailable, ""},
 		"no id":             {"POST", lookup, 200, `{}`, codec.ErrRegistryUnavailable, "schema id"},
 		"registered, no id": {"POST", versions, 200, `{}`, codec.ErrRegistryUnavailable, "schema id"},
+		"read-only":         {"POST", versions, 422, `{"error_code":42205,"message":"Subject x is in read-only mode"}`, codec.ErrRegistryReadOnly, "READWRITE"},
+		"read-only level":   {"PUT", config, 422, `{"error_code":42205,"message":"Subject x is in read-only mode"}`, codec.ErrRegistryReadOnly, "READWRITE"},
+		"a proxy's 409":     {"POST", versions, 409, `<html>`, codec.ErrRegistryUnavailable, "in place of the registry"},
+		"a proxy's 422":     {"POST", versions, 422, ``, codec.ErrRegistryUnavailable, "in place of the registry"},
+		"no such path":      {"POST", lookup, 404, `{"error_code":404,"message":"HTTP 404 Not Found"}`, codec.ErrRegistryUnavailable, "404"},
 		"wrong path":        {"PUT", config, 404, `not found`, codec.ErrRegistryUnavailable, "404"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -159,12 +163,99 @@ func TestRegisterErrors(t *testing.T) {
 			if !strings.Contains(err.Error(), test.wantText) || len(err.Error()) > 1000 {
 				t.Errorf("error %.2000q, want %q in it", err, test.wantText)
 			}
-			for _, kind := range []error{codec.ErrRegistryUnavailable, codec.ErrRegistryUnauthorized, codec.ErrSchemaIncompatible, codec.ErrSchemaMissing} {
+			for _, kind := range []error{codec.ErrRegistryUnavailable, codec.ErrRegistryUnauthorized, codec.ErrRegistryReadOnly, codec.ErrSchemaIncompatible, codec.ErrSchemaMissing} {
 				if errors.Is(err, kind) != errors.Is(test.want, kind) {
 					t.Errorf("error %v is also %v", err, kind)
 				}
 			}
 		})
+	}
+}
+
+// An ingress without a backend answers 404 to everything. That is no word of the
+// registry's: nothing is taken for missing, and nothing is written.
+func TestIngressInPlaceOfTheRegistry(t *testing.T) {
+	var writes []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.Method == "PUT" || strings.HasSuffix(req.URL.Path, "/versions") && req.Method == "POST" {
+			writes = append(writes, req.Method+" "+req.URL.Path)
+		}
+		http.Error(w, "default backend - 404", http.StatusNotFound)
+	}))
+	t.Cleanup(server.Close)
+	for _, auto := range []bool{true, false} {
+		c := codec.RegistryConfig{URL: server.URL, Subject: subject, AutoRegister: auto}
+		if _, _, err := register(t, c); !errors.Is(err, codec.ErrRegistryUnavailable) || len(writes) > 0 {
+			t.Errorf("auto register %v: %v, wrote %v", auto, err, writes)
+		}
+		if found, err := codec.Check(t.Context(), c); !errors.Is(err, codec.ErrRegistryUnavailable) {
+			t.Errorf("check: %+v, %v", found, err)
+		}
+		if _, err := codec.LookupSchemas(c)(t.Context(), 5); !errors.Is(err, codec.ErrRegistryUnavailable) || errors.Is(err, codec.ErrUnknownSchema) {
+			t.Errorf("lookup: %v", err)
+		}
+	}
+}
+
+// A user that may register and not set the level registers, and is warned.
+func TestLevelThatMayNotBeSet(t *testing.T) {
+	r := newRegistry(t)
+	r.answer("PUT", "/config/"+subject, 403, `{"error_code":40301,"message":"no"}`)
+	var log strings.Builder
+	framing, _, err := codec.Register(t.Context(), r.config(), slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil || framing.Name() != codec.FramingConfluent {
+		t.Errorf("%v, %v", framing, err)
+	}
+	if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "FULL_TRANSITIVE") {
+		t.Errorf("log %s", log.String())
+	}
+}
+
+// Several addresses of one registry: whichever answers as a registry does is taken.
+func TestSeveralAddresses(t *testing.T) {
+	r := newRegistry(t)
+	down := httptest.NewServer(http.NotFoundHandler())
+	down.Close()
+	ingress := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no backend", 404) }))
+	t.Cleanup(ingress.Close)
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(404)
+		io.WriteString(w, `{"status":404,"title":"Could not find resource"}`) // of Apicurio, one path too high
+	}))
+	t.Cleanup(elsewhere.Close)
+	starting := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(503)
+	}))
+	t.Cleanup(starting.Close)
+	c := r.config()
+	c.URL = strings.Join([]string{down.URL + "/path", ingress.URL, elsewhere.URL, starting.URL, r.URL()}, ",")
+	framing, _, err := register(t, c)
+	if err != nil || framing.Name() != codec.FramingConfluent {
+		t.Fatalf("%v, %v", framing, err)
+	}
+	want := []string{
+		"POST /subjects/" + subject, "GET /subjects/" + subject + "/versions",
+		"PUT /config/" + subject, "POST /subjects/" + subject + "/versions",
+	}
+	if !slices.Equal(r.requests, want) {
+		t.Errorf("requests\n got %v\nwant %v", r.requests, want)
+	}
+	c.URL = strings.Join([]string{down.URL, ingress.URL}, ",")
+	if _, _, err := register(t, c); !errors.Is(err, codec.ErrRegistryUnavailable) || !strings.Contains(err.Error(), "404") {
+		t.Errorf("none is a registry: %v", err)
+	}
+}
+
+// A context of the registry is a path of its URL.
+func TestContextIsAPath(t *testing.T) {
+	r := srfake.NewRegistry()
+	server := httptest.NewServer(http.StripPrefix("/contexts/.prod", r.Handler()))
+	t.Cleanup(server.Close)
+	c := codec.RegistryConfig{URL: server.URL + "/contexts/.prod", AutoRegister: true, Subject: subject}
+	if framing, _, err := register(t, c); err != nil || framing.Name() != codec.FramingConfluent {
+		t.Errorf("%v, %v", framing, err)
 	}
 }
 

@@ -311,6 +311,17 @@ func TestTheUserOfTheRegistryMayBeInItsURL(t *testing.T) {
 	}
 }
 
+func TestSeveralRegistryURLs(t *testing.T) {
+	s, err := load("OPENAI_ADMIN_KEY="+key, "SCHEMA_REGISTRY_URL=https://user:p,w@a:8081/, https://user:p,w@b/contexts/.prod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := connector.Registry{URL: "https://a:8081,https://b/contexts/.prod", Username: "user", Password: connector.SecretValue("p,w"), AutoRegister: true}
+	if diff := cmp.Diff(want, s.Connector.Registry, compare); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // TestSecretInLog puts a key into every variable in turn: it is in no output.
 func TestSecretInLog(t *testing.T) {
 	var names []string

@@ -124,7 +124,12 @@ func (e *environment) checkTwice(others []connector.Organization, o connector.Or
 
 // checkURL returns nil if the variable's value is no URL of a server.
 func (e *environment) checkURL(variable string) *url.URL {
-	u, err := url.Parse(e.vars[variable])
+	return e.checkServer(variable, e.vars[variable])
+}
+
+// checkServer is checkURL for one of several URLs.
+func (e *environment) checkServer(variable, text string) *url.URL {
+	u, err := url.Parse(text)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" {
 		e.fault(variable, "not the URL of a server", "write it like https://host/path")
 		return nil

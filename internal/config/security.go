@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net"
+	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -89,6 +91,9 @@ func isRemote(broker string) bool {
 	return host != "localhost" && (ip == nil || !ip.IsLoopback())
 }
 
+// betweenURLs is a comma in front of a URL; a password may hold one too.
+var betweenURLs = regexp.MustCompile(`\s*,\s*(https?://)`)
+
 func (e *environment) checkRegistry(v values, r *connector.Registry) {
 	r.Password = e.secret("SCHEMA_REGISTRY_PASSWORD")
 	var ca []byte
@@ -100,21 +105,32 @@ func (e *environment) checkRegistry(v values, r *connector.Registry) {
 		}
 		return
 	}
-	u := e.checkURL("SCHEMA_REGISTRY_URL")
-	if u == nil {
-		return
-	}
-	if u.User != nil {
-		// Taken out of the URL here, so that no error can show it later.
-		if r.Username != "" || r.Password.IsSet() {
-			e.fault("SCHEMA_REGISTRY_URL", "names a user, as other settings do", "keep SCHEMA_REGISTRY_USERNAME and SCHEMA_REGISTRY_PASSWORD")
+	var urls []string
+	for text := range strings.SplitSeq(betweenURLs.ReplaceAllString(v.RegistryURL, "\n$1"), "\n") {
+		u := e.checkServer("SCHEMA_REGISTRY_URL", text)
+		if u == nil {
+			return
 		}
-		password, _ := u.User.Password()
-		r.Username, r.Password = u.User.Username(), connector.SecretValue(password)
-		u.User = nil
+		e.takeUser(u, r)
+		urls = append(urls, strings.TrimRight(u.String(), "/"))
 	}
-	r.URL = strings.TrimRight(u.String(), "/")
+	r.URL = strings.Join(urls, ",")
 	if r.Username == "" && r.Password.IsSet() {
 		e.hiddenFault("SCHEMA_REGISTRY_USERNAME", "not set, while SCHEMA_REGISTRY_PASSWORD is", "give both")
 	}
+}
+
+// takeUser takes the user part out of a URL of the registry, so that no error can show
+// it later.
+func (e *environment) takeUser(u *url.URL, r *connector.Registry) {
+	if u.User == nil {
+		return
+	}
+	password, _ := u.User.Password()
+	name, secret := u.User.Username(), connector.SecretValue(password)
+	if (r.Username != "" || r.Password.IsSet()) && (r.Username != name || r.Password != secret) {
+		e.fault("SCHEMA_REGISTRY_URL", "names a user, as other settings do", "keep SCHEMA_REGISTRY_USERNAME and SCHEMA_REGISTRY_PASSWORD")
+	}
+	r.Username, r.Password = name, secret
+	u.User = nil
 }

@@ -98,7 +98,7 @@ var table = []Setting{
 	{Name: "AWS_SECRET_ACCESS_KEY", Secret: true, Absent: "none", Meaning: "For `AWS_MSK_IAM`."},
 	{Name: "AWS_SESSION_TOKEN", Secret: true, Absent: "none", Meaning: "For `AWS_MSK_IAM`; optional."},
 	{Name: "SCHEMA_REGISTRY_URL", Absent: "none",
-		Meaning: "Set: Confluent framing, subject `<topic>-value`. Unset: Avro single-object encoding."},
+		Meaning: "Set: Confluent framing, subject `<topic>-value`. Unset: Avro single-object encoding. Several addresses of one registry, comma separated, are asked in turn; a context is a path, `https://host/contexts/.prod`."},
 	{Name: "SCHEMA_REGISTRY_USERNAME", Absent: "none", Meaning: "For basic authentication."},
 	{Name: "SCHEMA_REGISTRY_PASSWORD", Secret: true, Absent: "none", Meaning: "For basic authentication."},
 	{Name: "SCHEMA_REGISTRY_TLS_CA_FILE", Absent: "the system's CAs", Meaning: "CA of the registry, PEM."},

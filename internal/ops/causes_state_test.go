@@ -68,6 +68,12 @@ var registryCauses = []cause{
 			w.t.Fatal(err)
 		}
 	}, srfake.WithGlobalCompat(sr.CompatFullTransitive)), of: registryOf, state: ops.OK, words: "is registered"},
+	{name: "an ingress without a registry behind it", wrong: withRegistry(func(w *world, r *srfake.Registry) {
+		r.Intercept(func(rw http.ResponseWriter, _ *http.Request) bool {
+			http.Error(rw, "default backend - 404", http.StatusNotFound)
+			return true
+		})
+	}), of: registryOf, state: ops.Failed, words: "what answers in place of the registry"},
 	{name: "a schema that may not be registered", wrong: withRegistry(func(w *world, _ *srfake.Registry) { w.ops.Registry.AutoRegister = false }),
 		of: registryOf, state: ops.Failed, words: "may not be"},
 	{name: "another schema under the subject", wrong: withRegistry(seed(foreignSchema)),

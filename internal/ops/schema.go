@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -85,6 +86,9 @@ func (c Config) schemaFinding(s codec.SchemaCheck) Finding {
 	case s.Registered > 0 && s.Level != "FULL_TRANSITIVE":
 		return warning("set the subject's compatibility to FULL_TRANSITIVE, or a schema that breaks consumers may be registered",
 			"the compatibility of %s is %s", s.Subject, s.Level)
+	case !s.Found && s.Registered == 0 && s.Level != "FULL_TRANSITIVE":
+		return fine("version %d is registered under %s at the first start, after the subject's compatibility is set to FULL_TRANSITIVE, if the user may; the registry's is %s",
+			newest, s.Subject, cmp.Or(s.Level, "not told"))
 	case !s.Found:
 		return fine("version %d fits, and is registered under %s at the first start", newest, s.Subject)
 	}
