@@ -51,6 +51,15 @@ release: ## make the files of a release in dist/
 release-check: ## make the release twice, in two places with two caches, and compare
 	go test -count=1 -v -timeout 30m ./internal/release -full
 
+# What the FIPS variant of a release is built with, and the tests of TLS, of sign-in and
+# of signatures that are run with it.
+FIPS_TESTS ?= SignIn|Password|TLS|SASL|SCRAM|AWS|MSK|OAuth|Sign|Seal|Certificate
+
+.PHONY: fips-check
+fips-check: ## TLS, sign-in and signatures with the certified module of Go (Java, Maven)
+	GOFIPS140=$$(sed -n 's/^fips=//p' .ci/ship/release) REQUIRE_KAFKA=1 go test -count=1 -timeout 20m $(TESTFLAGS) -run '$(FIPS_TESTS)' \
+		./cmd/openai-audit-kafka ./internal/kafka ./internal/openai ./internal/codec/...
+
 # The versions of Kafka that are tortured, and the tests that do it: each adds lines
 # to the table of faults. TORTURE_RUNS and TORTURE_SEED make another number of runs,
 # and begin at a seed that a failure printed.
@@ -109,7 +118,7 @@ check-lint: $(TOOLS)
 	$(TOOLS)/staticcheck $(PKG)
 	$(TOOLS)/golangci-lint run $(PKG)
 	cd .ci/tools && go vet ./vulns && go test ./vulns
-	cd .ci/ship && go vet ./compose
+	cd .ci/ship && go vet ./compose ./provenance
 
 .PHONY: check-vuln
 check-vuln: $(TOOLS)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -127,6 +128,22 @@ func TestWaysToSignIn(t *testing.T) {
 	w.rewrite(s.CAFile, string(ca))
 	if err := w.connects(loaded["SCRAM-SHA-512"], patience); err != nil {
 		t.Errorf("a CA that was replaced on disk was not read: %v", err)
+	}
+	for _, way := range []string{"mutual TLS", "SCRAM-SHA-256", "SCRAM-SHA-512"} {
+		w.connectsInFIPSMode(way)
+	}
+}
+
+// connectsInFIPSMode fails unless the program signs in with what FIPS 140-3 allows. The
+// module that was certified is in a binary of its own: see "make fips-check".
+func (w *signedIn) connectsInFIPSMode(way string) {
+	w.t.Helper()
+	for args, want := range map[string]string{"version": "FIPS 140-3 mode", "check": "ok       brokers"} {
+		cmd := exec.CommandContext(w.t.Context(), os.Args[0], asProgram, args)
+		cmd.Env = append([]string{"GODEBUG=fips140=on", "OPENAI_ADMIN_KEY=" + simulator.Key, "OPENAI_BASE_URL=http://127.0.0.1:1/v1"}, w.ways[way]...)
+		if out, _ := cmd.CombinedOutput(); !strings.Contains(string(out), want) { // no API answers, which is no matter here
+			w.t.Errorf("%s, in FIPS mode: %s does not say %q:\n%s", way, args, want, out)
+		}
 	}
 }
 

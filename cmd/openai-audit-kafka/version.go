@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/fips140"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -38,12 +39,16 @@ func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
 		Short:   "Print version, commit and Go version",
-		Long:    "Prints the version, the commit it was built from, and the version of Go.",
+		Long:    "Prints the version, the commit it was built from, and the version of Go; in the FIPS variant also its module.",
 		Example: "  openai-audit-kafka version",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			b := thisBuild()
-			_, err := fmt.Fprintf(a.stdout, "openai-audit-kafka %s (commit %s, %s)\n", b.version, b.commit, runtime.Version())
+			mode := ""
+			if fips140.Enabled() {
+				mode = ", FIPS 140-3 mode with module " + fips140.Version()
+			}
+			_, err := fmt.Fprintf(a.stdout, "openai-audit-kafka %s (commit %s, %s%s)\n", b.version, b.commit, runtime.Version(), mode)
 			return err
 		},
 	}

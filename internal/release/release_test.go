@@ -48,8 +48,9 @@ func TestReleaseTwice(t *testing.T) {
 	}
 	targets := []string{"linux/amd64"}
 	if *full {
-		targets = nil // the default: all
+		targets = nil // the default: all, the FIPS variant too
 	}
+	t.Setenv("RELEASE_SIGNING_KEY", throwAwayKey(t))
 	first, second := filepath.Join(t.TempDir(), "dist"), filepath.Join(t.TempDir(), "elsewhere", "dist")
 	release(t, root, first, targets)
 	release(t, copyOfSources(t), second, targets, anew(t)...)
@@ -64,6 +65,8 @@ func TestReleaseTwice(t *testing.T) {
 		}
 		t.Logf("%9d  %s  %s", info.Size(), name, one[name])
 	}
+	t.Run("provenance", func(t *testing.T) { provenance(t, first) })
+	t.Run("signature", func(t *testing.T) { signature(t, first) })
 	t.Run("contents", func(t *testing.T) { contents(t, first) })
 	t.Run("bill of materials", func(t *testing.T) { billOfMaterials(t, first) })
 	t.Run("advisories", func(t *testing.T) { advisories(t, first) })
@@ -136,7 +139,8 @@ func sums(t *testing.T, dir string) map[string]string {
 		all[name] = sum
 	}
 	files, err := os.ReadDir(dir)
-	if err != nil || len(files) != len(all)+1 || len(all) == 0 {
+	const beside = 2 // SHA256SUMS itself, and its signature
+	if err != nil || len(files) != len(all)+beside || len(all) == 0 {
 		t.Errorf("%d files, %d in SHA256SUMS, %v", len(files), len(all), err)
 	}
 	return all
@@ -179,13 +183,28 @@ func contents(t *testing.T, dir string) {
 	if runtime.GOOS+"/"+runtime.GOARCH != "linux/amd64" {
 		return // it was made for another machine, and all that can be seen here was
 	}
-	out, err := exec.CommandContext(t.Context(), program, "version").CombinedOutput()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := "openai-audit-kafka " + version + " (commit " + commit + ", "; !strings.HasPrefix(string(out), want) {
+	want := "openai-audit-kafka " + version + " (commit " + commit + ", "
+	if out := run(t, program, "version"); !strings.HasPrefix(out, want) || strings.Contains(out, "FIPS") {
 		t.Errorf("version says %s", out)
 	}
+	if *full {
+		variant := unpack(t, filepath.Join(dir, "openai-audit-kafka_"+version+"_linux_amd64_fips.tar.gz"))
+		if err := os.WriteFile(program, variant["openai-audit-kafka"], 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if out := run(t, program, "version"); !strings.HasPrefix(out, want) || !strings.Contains(out, "FIPS 140-3 mode with module v1.0.0") {
+			t.Errorf("version of the FIPS variant says %s", out)
+		}
+	}
+}
+
+func run(t *testing.T, program string, args ...string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), program, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", args, err, out)
+	}
+	return string(out)
 }
 
 func unpack(t *testing.T, archive string) map[string][]byte {
