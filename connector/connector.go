@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
 
 // Connector keeps topics equal to audit logs. Make one with New.
@@ -26,6 +27,7 @@ type Connector struct {
 	host      string
 	metrics   *kafka.Metrics
 	claims    claims
+	tenants   window.Tenants
 }
 
 // claims says which organization of the API is read under which name, so that two

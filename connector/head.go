@@ -3,6 +3,7 @@ package connector
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
@@ -109,7 +110,9 @@ func (s *session) walkHead(ctx context.Context, scope auditlog.Scope) (headWalk,
 		}
 		s.notePage(page)
 		w.began = page.Began
-		pages++
+		if pages++; pages == 1 && scope == auditlog.ScopeTenant {
+			s.noteTenant(page)
+		}
 		bytes += page.Bytes
 		known := s.knownPage(scope, page.Events) // before what is known is left out
 		fresh, later := s.sift(page)
@@ -125,6 +128,22 @@ func (s *session) walkHead(ctx context.Context, scope auditlog.Scope) (headWalk,
 		}
 	}
 	return w, nil
+}
+
+// noteTenant says once when another organization of this process lists the same tenant
+// events: they are written for both.
+func (s *session) noteTenant(page openai.Page) {
+	other := s.tenants.Note(s.Name, page.Events)
+	if other == "" || other == s.tenantOf {
+		return
+	}
+	s.tenantOf = other
+	w := Warning{
+		Text:   fmt.Sprintf("It lists the same tenant events as %s: each of them is written once for each of the two.", other),
+		Remedy: "To have each once, set ORGANIZATIONS_<n>_TENANT_EVENTS=off for all organizations of the tenant but one.",
+	}
+	s.telemetry.Warned(s.Name, "tenant", w)
+	s.log.Warn("two organizations list the same tenant events, and each event is written once for each of them", "other", other, "remedy", w.Remedy)
 }
 
 // merge makes one read of the walks of a poll. An event that both scopes list is

@@ -33,6 +33,8 @@ type organization struct {
 	limiter   *openai.Limiter
 	keep      func(key string) bool // which keys of the offsets topic are ours
 	claims    *claims               // shared by all of the process
+	tenants   *window.Tenants       // likewise
+	tenantOf  string                // the other organization that lists the same tenant events; owned by pollHead
 	requests  atomic.Int64          // sent to the API
 	failed    error                 // how the session before this one ended; owned by run
 	openings  []auditlog.Opener     // of this process: the last in the topic, and one tried since; owned by run
@@ -58,6 +60,7 @@ func (c *Connector) organization(org Organization) (*organization, error) {
 		policy:       window.Policy{Lookback: c.cfg.Lookback, DeepLookback: c.cfg.DeepLookback},
 		keep:         keepKeys(org.Name, log),
 		claims:       &c.claims,
+		tenants:      &c.tenants,
 		limiter: openai.NewLimiter(openai.LimiterConfig{
 			Concurrency:       c.cfg.APIConcurrency,
 			RequestsPerMinute: c.cfg.APIRequestsPerMinute,

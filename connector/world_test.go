@@ -213,6 +213,7 @@ type recorder struct {
 	commits   map[string]int
 	unknown   int
 	skipped   int
+	warnings  []string // each that was told, with its organization
 }
 
 // told is a progress and when it was told.
@@ -225,10 +226,22 @@ func newRecorder() *recorder {
 	return &recorder{reasons: map[string]string{}, letters: map[string]int{}, commits: map[string]int{}}
 }
 
-func (*recorder) Requested(string, int, time.Duration)     {}
-func (*recorder) RateLimited(string, time.Duration)        {}
-func (*recorder) Leading(string, bool)                     {}
-func (*recorder) Warned(string, string, connector.Warning) {}
+func (*recorder) Requested(string, int, time.Duration) {}
+func (*recorder) RateLimited(string, time.Duration)    {}
+func (*recorder) Leading(string, bool)                 {}
+
+func (r *recorder) Warned(organization, _ string, w connector.Warning) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.warnings = append(r.warnings, organization+": "+w.Text+" "+w.Remedy)
+}
+
+// warned are the warnings that were told so far.
+func (r *recorder) warned() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.warnings)
+}
 
 func (r *recorder) Progressed(_ string, p connector.Progress) {
 	r.mu.Lock()

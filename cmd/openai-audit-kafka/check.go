@@ -50,9 +50,11 @@ Exit codes: 0 nothing failed, 2 wrong usage, 4 something failed, 78 wrong settin
 		for _, warning := range settings.Warnings {
 			fmt.Fprintf(a.stderr, "warning: %s\n", warning)
 		}
-		ok := true
+		ok, tenants := true, &ops.Tenants{}
 		for _, org := range organizations {
-			report := ops.Check(cmd.Context(), operate(settings, org, log), runSettings(settings.Connector, org))
+			run := runSettings(settings.Connector, org)
+			run.Tenants = tenants
+			report := ops.Check(cmd.Context(), operate(settings, org, log), run)
 			if err := context.Cause(cmd.Context()); err != nil {
 				return err
 			}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
 
 // RunSettings is what Check must know beside Config of what the connector is to do.
@@ -17,7 +18,13 @@ type RunSettings struct {
 	GroupID      string // empty: none
 	// Backfill is from when history is wanted; nil: none is.
 	Backfill *auditlog.Second
+	// Tenants compares the tenant events of the organizations that are checked one
+	// after the other; nil: this one is checked alone.
+	Tenants *Tenants
 }
+
+// Tenants notices when two organizations list the same tenant events.
+type Tenants = window.Tenants
 
 // checkLimit bounds each part of a check, so that nothing that hangs hides the
 // rest.

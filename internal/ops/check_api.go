@@ -49,7 +49,7 @@ func (k *checker) checkTenant(ctx context.Context, client *openai.Client) (opena
 	e, answered := errors.AsType[*openai.Error](err)
 	switch {
 	case err == nil:
-		k.add("tenant events", fine("the key may read them"))
+		k.add("tenant events", k.tenantFinding(page.Events))
 	case answered && e.Denied() && k.API.Tenant == TenantAuto:
 		k.add("tenant events", warning("grant the key the right to tenant events, or set OPENAI_TENANT_EVENTS=off",
 			"the key may read organization events and not tenant events, which are left out (%s)", e.Said()))
@@ -60,6 +60,18 @@ func (k *checker) checkTenant(ctx context.Context, client *openai.Client) (opena
 		k.add("tenant events", k.apiFinding(err))
 	}
 	return page, err
+}
+
+// tenantFinding compares the newest tenant events with those of the organizations that
+// were checked before.
+func (k *checker) tenantFinding(newest []auditlog.Event) Finding {
+	if k.run.Tenants != nil {
+		if other := k.run.Tenants.Note(k.Organization, newest); other != "" {
+			return warning("to have each once, set ORGANIZATIONS_<n>_TENANT_EVENTS=off for all organizations of the tenant but one",
+				"the key may read them, and %s lists the same ones: each is written once for each of the two", other)
+		}
+	}
+	return fine("the key may read them")
 }
 
 func loggingFinding(organization, tenant int, tenantAsked bool) Finding {

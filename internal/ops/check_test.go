@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafkatest"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ops"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
@@ -146,4 +147,19 @@ func TestCheckOfOldBrokers(t *testing.T) {
 	w := newWorld(t, kafkatest.InProcess(t, kafkatest.Fake(kfake.MaxVersions(kversion.V3_9_0()))), simulator.Config{Seed: 1})
 	w.api.Generate(3, ago(time.Hour), ago(time.Minute))
 	w.wantFinding(cause{of: named("broker version"), state: ops.Warning, words: "older than 4.0"})
+}
+
+// Two organizations of one tenant would each write its events: check says so, and what
+// to do about it. It is no reason to fail.
+func TestCheckTellsOfOneTenant(t *testing.T) {
+	w := newWorld(t, kafkatest.InProcess(t), simulator.Config{Seed: 1})
+	w.api.Generate(3, ago(time.Hour), ago(time.Minute))
+	w.add("of-the-tenant", time.Minute, auditlog.ScopeTenant)
+	w.settings.Tenants = &ops.Tenants{}
+	w.wantFinding(cause{of: named("tenant events"), state: ops.OK, words: "may read them"})
+	w.ops.Organization = "second"
+	w.wantFinding(cause{of: named("tenant events"), state: ops.Warning, words: "default lists the same ones"})
+	w.wantFinding(cause{of: named("tenant events"), state: ops.Warning, words: "ORGANIZATIONS_<n>_TENANT_EVENTS=off"})
+	w.ops.API.Tenant = ops.TenantOff
+	w.wantFinding(cause{of: named("tenant events"), state: ops.OK, words: "turned off"})
 }
