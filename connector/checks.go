@@ -6,34 +6,15 @@ import (
 	"strings"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
 
 // checkFirstRun makes sure that there is nothing to go on from. To take a lost
-// state for a first run would emit everything again, in silence. meant says that
-// a cursor reset asked for it.
-func (s *session) checkFirstRun(ctx context.Context, meant bool) error {
-	cursors, err := s.cursors(ctx)
-	if err != nil {
-		return err
-	}
-	if _, is := s.astray(cursors); is {
-		// What a `cursor reset` of a moment ago has removed may not be stable yet: the
-		// markers of a transaction come after the answer to it.
-		if cursors, err = s.settledCursors(ctx); err != nil {
-			return err
-		}
-		s.peeked = cursors
-	}
-	if partition, is := s.astray(cursors); is {
-		return refuse("somebody added partitions: restore their number from before (make the topic anew and copy it), or `cursor reset` starts anew and emits again",
-			"the cursor of %s is in partition %d of %s, and belongs into %d now", s.Name, partition, s.cfg.Kafka.OffsetsTopic, s.partition)
-	}
-	if meant {
-		return nil
-	}
+// state for a first run would emit everything again, in silence.
+func (s *session) checkFirstRun(ctx context.Context) error {
 	topic := s.topics[roleEvents]
 	found, err := txlog.Holds(ctx, s.conn, topic.Name, topic.Partitions, txlog.Header{
 		Key: "ce_source", Value: []byte("/openai/organizations/" + s.Name),
@@ -48,14 +29,31 @@ func (s *session) checkFirstRun(ctx context.Context, meant bool) error {
 	return nil
 }
 
-// astray returns in which other partition than its own the cursor is.
-func (s *session) astray(cursors []map[string][]byte) (partition int, is bool) {
-	for partition, c := range cursors {
-		if _, there := c[auditlog.CursorKey(s.Name)]; there && partition != int(s.partition) {
-			return partition, true
+// checkPartition refuses a first run of an organization whose cursor is in another
+// partition than its own. It is looked at before the fence: an instance that began
+// with fewer partitions may be at work.
+func (o *organization) checkPartition(ctx context.Context, offsets kafka.Topic) error {
+	own, key := txlog.Partition(o.Name, offsets.Partitions), auditlog.CursorKey(o.Name)
+	isOurs := func(k string) bool { return k == key }
+	astray := func(cursors []map[string][]byte) int {
+		for p, c := range cursors {
+			if len(c) > 0 && p != int(own) {
+				return p
+			}
 		}
+		return -1
 	}
-	return 0, false
+	cursors, err := txlog.PeekAll(ctx, o.conn, offsets.Name, offsets.Partitions, isOurs)
+	if err == nil && astray(cursors) >= 0 {
+		// What a `cursor reset` of a moment ago has removed may not be stable yet: the
+		// markers of a transaction come after the answer to it.
+		cursors, err = txlog.SettledAll(ctx, o.conn, offsets.Name, offsets.Partitions, isOurs)
+	}
+	if err != nil || astray(cursors) < 0 {
+		return err
+	}
+	return refuse("somebody added partitions: restore their number from before (make the topic anew and copy it), or `cursor reset` starts anew and emits again",
+		"the cursor of %s is in partition %d of %s, and belongs into %d now", o.Name, astray(cursors), offsets.Name, own)
 }
 
 // checkSame refuses a cursor that speaks of other topics, or of values framed in

@@ -23,7 +23,7 @@ type organization struct {
 	Organization
 	cfg       Config
 	conn      kafka.Connection
-	host      string
+	me        opener
 	now       func() time.Time
 	log       *slog.Logger
 	telemetry Telemetry
@@ -53,7 +53,7 @@ func (c *Connector) organization(org Organization) (*organization, error) {
 		Organization: org,
 		cfg:          c.cfg,
 		conn:         c.connection(log),
-		host:         c.host,
+		me:           opener{host: c.host, process: thisProcess(), running: isRunning},
 		now:          c.now,
 		log:          log,
 		telemetry:    c.cfg.Telemetry,

@@ -44,7 +44,9 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 		Topic:           o.cfg.Kafka.OffsetsTopic,
 		Partition:       partition,
 		Keep:            func(key string) bool { read++; return o.keep(key) },
-		BeforeFence:     func(records map[string][]byte) error { return o.beforeFence(records, topics, values) },
+		BeforeFence: func(records map[string][]byte, whole bool) error {
+			return o.beforeFence(ctx, records, whole, topics, values)
+		},
 		Compression:     o.cfg.Kafka.Compression,
 		MaxMessageBytes: topics.maxMessageBytes(),
 		StopGrace:       stopGrace,
@@ -67,28 +69,41 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 }
 
 // beforeFence stops an instance that another one has replaced, before it harms it,
-// and one whose settings will be refused: the one at work has better ones.
-func (o *organization) beforeFence(records map[string][]byte, topics topics, values *values) error {
-	found, err := decodeState(o.Name, records)
-	if err != nil || found == nil {
-		return err
+// and one whose settings will be refused: the one at work has better ones. Records
+// that are not whole say only who opened the log: what is wrong in them may be right
+// in what lies beyond, and is judged after the fence.
+func (o *organization) beforeFence(ctx context.Context, records map[string][]byte, whole bool, topics topics, values *values) error {
+	decode := decodeState
+	if !whole {
+		decode = window.DecodeIncomplete
 	}
-	if !found.Cursor.StartAnew {
+	found, err := decode(o.Name, records)
+	switch {
+	case err != nil && !whole:
+		return nil
+	case err != nil:
+		return err
+	case found == nil || found.Cursor.StartAnew:
+		err = o.checkPartition(ctx, topics[roleOffsets])
+	case whole:
 		err = o.checkSame(found.Cursor, topics, values)
+	}
+	if found == nil {
+		return err
 	}
 	if err != nil || o.shared {
 		return err
 	}
-	if by, is := takenOver(found.Cursor, o.host, auditlog.SecondOf(o.now())); is {
+	if by, is := takenOver(found.Cursor, o.me, auditlog.SecondOf(o.now())); is {
 		return fmt.Errorf("%w: %s opened it at %v, after this host (%s), and is at work: "+
 			"run one instance for each organization; after a crash of the other one, wait eleven minutes",
-			ErrFenced, by.Host, by.At, o.host)
+			ErrFenced, o.me.nameOf(by), by.At, o.me.host)
 	}
 	// A process that slept for longer than its timers does not learn from its failed
 	// transaction that somebody took over. Its own host may be the other one's too.
 	if by, is := openedAfter(found.Cursor.Openers, o.openings, o.opened); is {
 		return fmt.Errorf("%w: %s opened it at %v, after this process: run one instance for each organization",
-			ErrFenced, by.Host, by.At)
+			ErrFenced, o.me.nameOf(by), by.At)
 	}
 	return nil
 }
@@ -102,9 +117,10 @@ func (s *session) begin(ctx context.Context, records map[string][]byte) error {
 	}
 	first := state == nil || state.Cursor.StartAnew
 	known := auditlog.MaxSecond
-	if first {
-		err = s.checkFirstRun(ctx, state != nil)
-	} else {
+	switch {
+	case state == nil:
+		err = s.checkFirstRun(ctx)
+	case !first: // else a `cursor reset` has asked for it
 		known, err = state.Cursor.Start, s.checkSame(state.Cursor, s.topics, s.values)
 	}
 	if err != nil {
@@ -208,7 +224,7 @@ func (s *session) openingCommit(ctx context.Context, apiName string) error {
 		c.APIOrganization = apiName
 	}
 	ours := ourLast(c.Openers, s.openings)
-	c.Openers = opened(c.Openers, s.host, auditlog.SecondOf(s.now()))
+	c.Openers = opened(c.Openers, s.me, auditlog.SecondOf(s.now()))
 	s.openings = slices.Concat(ours, c.Openers[len(c.Openers)-1:])
 	s.state.Cursor = c
 	err := s.commitCursor(ctx)

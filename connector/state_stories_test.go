@@ -19,6 +19,7 @@ import (
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafkatest"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
@@ -246,10 +247,71 @@ func TestRefusedStartFencesNobody(t *testing.T) {
 		w.cfg.Kafka.Topic = good
 		w.burst(3, 3)
 		w.awaitEqual(20 * time.Second)
+		// With more partitions, where the cursor is in another than its own.
+		w.addPartitions()
+		if err := w.start().end(20 * time.Second); !errors.Is(err, connector.ErrRefused) {
+			t.Fatalf("with more partitions it ended with %v", err)
+		}
+		w.burst(3, 3)
+		w.awaitEqual(20 * time.Second)
 		if err := running.stop(); err != nil {
 			t.Errorf("the one who ran ended with %v", err)
 		}
 	})
+}
+
+// TestTornState lets a neighbour's open transaction hold the last stable offset inside
+// a committed transaction of ours: its tombstones can be seen, and its cursor, which
+// counts what they leave, cannot. The state is good, and nobody refuses it, whether the
+// neighbour ends soon or only after the fence.
+func TestTornState(t *testing.T) {
+	for name, open := range map[string]time.Duration{"soon": 3 * time.Second, "after the fence": 40 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
+				w.since = auditlog.SecondOf(time.Now())
+				i := w.start()
+				i.awaitReady()
+				w.burst(20, 50)
+				w.awaitEqual(time.Minute)
+				w.must(i.stop())
+				cursor, topic := w.cursor(), w.cfg.Kafka.OffsetsTopic
+				partition := txlog.Partition("default", kafka.OffsetsPartitions)
+				writer := func(id string) *kgo.Client {
+					return w.cluster.Client(kgo.TransactionalID(id), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(kgo.NoCompression()))
+				}
+				produce := func(cl *kgo.Client, key string, value []byte) {
+					w.must(cl.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: partition, Key: []byte(key), Value: value}).FirstErr())
+				}
+				ours, neighbour := writer(topic+"/default"), writer("neighbour")
+				w.must(ours.BeginTransaction())
+				tombstones := 0
+				for _, r := range w.cluster.Read(t, topic, kgo.ReadCommitted()) {
+					if strings.HasPrefix(string(r.Key), "seen/") {
+						produce(ours, string(r.Key), nil)
+						tombstones++
+					}
+				}
+				if cursor.SeenRecords == 0 || tombstones == 0 {
+					t.Fatalf("%d records of seen ids, and the cursor counts %d", tombstones, cursor.SeenRecords)
+				}
+				w.must(neighbour.BeginTransaction())
+				produce(neighbour, "cursor/neighbour", []byte("{}"))
+				cursor.SeenRecords, cursor.Floor = 0, auditlog.SecondOf(time.Now().Add(time.Minute))
+				value, err := cursor.Encode()
+				w.must(err)
+				produce(ours, "cursor/default", value)
+				w.must(ours.EndTransaction(t.Context(), kgo.TryCommit))
+				i = w.start()
+				time.Sleep(open)
+				if i.ready() {
+					t.Error("it is ready before the neighbour's transaction has ended")
+				}
+				w.must(neighbour.EndTransaction(t.Context(), kgo.TryAbort))
+				i.awaitReady()
+				w.must(i.stop())
+			})
+		})
+	}
 }
 
 // A lost state is not mended by a second start, nor by the settings of a first one.

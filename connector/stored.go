@@ -42,22 +42,21 @@ func refused(err error) error {
 	return err
 }
 
-// takenOver reports whether this host opened the log and another one did so after
-// it, lately, and has not left: then two single instances were started by mistake,
-// and to fence the other one back would go on for ever under a supervisor. It is
-// looked at before anybody is fenced.
-func takenOver(c auditlog.Cursor, host string, now auditlog.Second) (by auditlog.Opener, is bool) {
+// takenOver reports whether an instance of this place opened the log and another one
+// did so after it, lately, and has not left: then two single instances were started by
+// mistake, and to fence the other one back would go on for ever under a supervisor. It
+// is looked at before anybody is fenced.
+//
+// The other one may be of this place too. It is known to be at work then, not only not
+// to have left: to start again after a crash is nobody's mistake.
+func takenOver(c auditlog.Cursor, me opener, now auditlog.Second) (by auditlog.Opener, is bool) {
 	const lately = 11 * time.Minute // a quiet log writes its cursor every ten
-	if now.Sub(c.WrittenAt) > lately {
+	n := len(c.Openers)
+	if n < 2 || now.Sub(c.WrittenAt) > lately || !slices.ContainsFunc(c.Openers[:n-1], me.isPlace) {
 		return by, false
 	}
-	ours := func(o auditlog.Opener) bool { return o.Host == host }
-	at := slices.IndexFunc(c.Openers, ours)
-	if at < 0 {
-		return by, false
-	}
-	last := c.Openers[len(c.Openers)-1]
-	return last, last.Host != host && !last.Closed
+	last := c.Openers[n-1]
+	return last, !last.Closed && (!me.isPlace(last) || me.isBeside(last))
 }
 
 // openedAfter reports whether somebody else opened the log after ours, the openings
@@ -82,15 +81,16 @@ func ourLast(openers, ours []auditlog.Opener) []auditlog.Opener {
 	return nil
 }
 
-// opened returns the openers with one more. A host that opens again and again stands
+// opened returns the openers with one more. A place that opens again and again stands
 // there once, so that it does not push the others out of the list, who would then not
-// know that they were replaced.
-func opened(openers []auditlog.Opener, host string, now auditlog.Second) []auditlog.Opener {
+// know that they were replaced. Twice it stands there when one took over from another
+// that is at work beside it.
+func opened(openers []auditlog.Opener, me opener, now auditlog.Second) []auditlog.Opener {
 	openers = slices.Clone(openers)
-	if n := len(openers); n > 0 && openers[n-1].Host == host {
+	if n := len(openers); n > 0 && me.isPlace(openers[n-1]) && (openers[n-1].Closed || !me.isBeside(openers[n-1])) {
 		openers = openers[:n-1]
 	}
-	openers = append(openers, auditlog.Opener{Host: host, At: now})
+	openers = append(openers, auditlog.Opener{Host: me.host, At: now, Process: me.process})
 	return openers[max(0, len(openers)-auditlog.OpenerLimit):]
 }
 

@@ -76,6 +76,21 @@ type Opener struct {
 	At   Second `json:"at"`
 	// Closed says that it left of its own accord.
 	Closed bool `json:"closed,omitempty"`
+	// Process tells instances on hosts of one name apart; zero: it is not known.
+	Process Process `json:"process,omitzero"`
+}
+
+// Process is an instance's process, where the system tells of it.
+type Process struct {
+	// Place stands for the machine and the container. It stays the same when the
+	// process, the container or the machine is started again.
+	Place string `json:"place"`
+	// Boot stands for one start of the machine or the container: process ids are
+	// unique in it as long as the process lives.
+	Boot string `json:"boot"`
+	ID   int    `json:"pid"`
+	// Started tells apart the processes that have had one id.
+	Started uint64 `json:"started"`
 }
 
 // State says whether a scope is read.

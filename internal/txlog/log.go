@@ -26,8 +26,10 @@ type Config struct {
 	// not be there.
 	Keep func(key string) bool
 	// BeforeFence, if set, is called with the state as it can be seen before
-	// anybody is fenced. Its error ends Open with nobody harmed.
-	BeforeFence func(state map[string][]byte) error
+	// anybody is fenced. Its error ends Open with nobody harmed. It judges the state
+	// as if it were whole; where it is not, and stays so, it is asked again with
+	// whole false, and what it does not refuse then is read on after the fence.
+	BeforeFence func(state map[string][]byte, whole bool) error
 	// Compression of what is written: none, gzip, snappy, lz4 or zstd.
 	Compression string
 	// MaxMessageBytes are the largest batches that topics take, by name; of

@@ -35,18 +35,9 @@ func Open(ctx context.Context, cfg Config) (*Log, map[string][]byte, error) {
 
 	// 1. Read what is committed and stable now. It serves BeforeFence, and is most
 	// of the reading; a record that is committed once stays so, whoever writes on.
-	offsets, err := reader.Offsets(ctx)
-	if err != nil {
-		return nil, nil, failed("reading the state", err)
-	}
-	if err := reader.ReadTo(ctx, offsets.Stable, apply); err != nil {
-		return nil, nil, failed("reading the state", err)
-	}
-	if cfg.BeforeFence != nil {
-		// A crash, or an error, up to here has touched nobody.
-		if err := cfg.BeforeFence(maps.Clone(state)); err != nil {
-			return nil, nil, err
-		}
+	// A crash, or an error, up to the fence has touched nobody.
+	if err := beforeFence(ctx, cfg, reader, state, apply); err != nil {
+		return nil, nil, err
 	}
 
 	// 2. Fence. A new client fences nobody until its producer id is loaded. When
@@ -72,6 +63,41 @@ func Open(ctx context.Context, cfg Config) (*Log, map[string][]byte, error) {
 		return nil, nil, failed("reading the state after the fence", err)
 	}
 	return log, state, nil
+}
+
+// cutWait is how long a start that would be refused waits to see the state whole. A
+// neighbour's transaction is over in less, but for one that nobody ends.
+const cutWait = 10 * time.Second
+
+// beforeFence reads up to the last stable offset and asks cfg.BeforeFence. What is
+// seen there may be the past, and torn: a neighbour's open transaction holds the
+// offset back, and one of ours that is long committed may lie on both sides of it.
+// So nothing is refused before the state was whole for a moment, or after cutWait.
+func beforeFence(ctx context.Context, cfg Config, reader *kafka.Reader, state map[string][]byte, apply func(*kgo.Record) error) error {
+	for began := time.Now(); ; {
+		offsets, err := reader.Offsets(ctx)
+		if err == nil {
+			err = reader.ReadTo(ctx, offsets.Stable, apply)
+		}
+		if err != nil {
+			return failed("reading the state", err)
+		}
+		if cfg.BeforeFence == nil {
+			return nil
+		}
+		err = cfg.BeforeFence(maps.Clone(state), true)
+		if err == nil || offsets.Stable == offsets.End {
+			return err
+		}
+		if time.Since(began) >= cutWait {
+			return cfg.BeforeFence(maps.Clone(state), false)
+		}
+		select {
+		case <-ctx.Done():
+			return failed("reading the state", ctx.Err())
+		case <-time.After(cutWait / 40):
+		}
+	}
 }
 
 // newLog returns a log that has asked nothing yet. It outlives ctx: a commit may

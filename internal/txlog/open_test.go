@@ -146,7 +146,7 @@ func TestBeforeFenceHarmsNobody(t *testing.T) {
 		w.awaitMarkers() // it sees what is stable
 		proxy, refused := c.Proxy(), errors.New("somebody else has it")
 		cfg := w.through(proxy)
-		cfg.BeforeFence = func(state map[string][]byte) error {
+		cfg.BeforeFence = func(state map[string][]byte, _ bool) error {
 			if string(state["acme/cursor"]) != "0" {
 				t.Errorf("BeforeFence was shown %v", state)
 			}
@@ -160,7 +160,7 @@ func TestBeforeFenceHarmsNobody(t *testing.T) {
 			t.Errorf("%d requests that fence", n)
 		}
 		w.mustCommit(log)
-		cfg.BeforeFence = func(state map[string][]byte) error { clear(state); return nil }
+		cfg.BeforeFence = func(state map[string][]byte, _ bool) error { clear(state); return nil }
 		w.open(cfg).Close()
 		w.reopened()
 	})
