@@ -71,3 +71,42 @@ func TestDeepPastIsOff(t *testing.T) {
 		w.must(i.stop())
 	})
 }
+
+// One of the API's servers has a clock that is hours behind. The deep past is walked no
+// more often for that, its position and the floor go on, and so does the head.
+func TestOneServersClockIsBehind(t *testing.T) {
+	for _, every := range []int64{2, 5, 20} {
+		inBubble(t, simulator.Config{TenantForbidden: true, Latency: 100 * time.Millisecond}, func(t *testing.T, w *world) {
+			w.cfg.PollInterval = 30 * time.Second
+			var n atomic.Int64
+			var behind atomic.Bool
+			w.handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				if behind.Load() && n.Add(1)%every == 0 {
+					w.api.Script(simulator.DateBehind)
+				}
+				w.api.ServeHTTP(rw, r)
+			})
+			w.cfg.DeepLookback = 2 * time.Hour
+			i := w.start()
+			i.awaitReady()
+			time.Sleep(time.Hour)
+			before := w.api.Requests().Total
+			time.Sleep(6 * time.Hour)
+			quiet := w.api.Requests().Total - before
+			behind.Store(true)
+			before = w.api.Requests().Total
+			time.Sleep(6 * time.Hour)
+			// With every second one behind, the earlier clock counts.
+			if got := w.api.Requests().Total - before; got > quiet+quiet/10 {
+				t.Errorf("one of %d answers: %d requests in six hours, and %d while all clocks are right", every, got, quiet)
+			}
+			if age, _ := i.deepAge(); every > 2 && age > time.Hour {
+				t.Errorf("one of %d answers: the deep past is %v old", every, age)
+			}
+			if floor := time.Since(w.cursor().Floor.Time()); every > 2 && floor > 3*time.Hour+time.Minute {
+				t.Errorf("one of %d answers: the floor is %v old", every, floor)
+			}
+			i.stop()
+		})
+	}
+}

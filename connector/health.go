@@ -19,6 +19,7 @@ type scopeHealth struct {
 	since     time.Time // when the first of them was
 	notBefore time.Time // when to try again
 	fullWalk  time.Time // when its whole lookback was last walked
+	nextDeep  time.Time // when its deep past is due
 	behind    bool      // a poll did not reach what is known
 }
 

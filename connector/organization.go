@@ -72,6 +72,7 @@ func (c *Connector) organization(org Organization) (*organization, error) {
 		Key:       org.AdminKey.Read,
 		Transport: c.transport,
 		Limiter:   o.limiter,
+		Clock:     new(openai.Clock),
 		Now:       c.now,
 		UserAgent: userAgent,
 		Logger:    log,

@@ -40,14 +40,15 @@ func (s *session) readHistory(ctx context.Context, work past) error {
 // end, and the deep past of each when that is due.
 func (s *session) walkFully(ctx context.Context, work past) error {
 	return s.readPast(ctx, work, func() (stretch, bool) {
-		c, now := s.cursor(), s.serverNow()
+		c, now, began := s.cursor(), s.serverNow(), s.now()
 		for _, scope := range auditlog.Scopes() {
 			if c.Scopes[scope].State != auditlog.StateOn {
 				continue
 			}
 			from, how := window.HeadFrom(c, scope, s.policy), &progress{read: ReadHead}
+			deep := s.deepDue(c, scope)
 			switch {
-			case window.DeepDue(c, scope, now, s.policy):
+			case deep:
 				from, how = window.DeepFrom(c, scope), &progress{read: ReadDeep}
 			case !s.behind(scope):
 				continue
@@ -56,18 +57,31 @@ func (s *session) walkFully(ctx context.Context, work past) error {
 			return stretch{
 				from: from, to: max(from, now) + 1, open: true, scopes: []auditlog.Scope{scope}, progress: how,
 				finished: func(began auditlog.Second) window.Effect { return window.Walked(scope, from, began, s.policy) },
-				written:  func() { how.end(s); s.caughtUp(scope) },
+				written:  func() { how.end(s); s.caughtUp(scope, deep, began) },
 			}, true
 		}
 		return stretch{}, false
 	})
 }
 
-// caughtUp takes down that a long walk reached the end of the list.
-func (s *session) caughtUp(scope auditlog.Scope) {
+// caughtUp notes that a long walk that began at a time reached the end of the list.
+func (s *session) caughtUp(scope auditlog.Scope, deep bool, began time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.health[scope].behind, s.health[scope].fullWalk = false, s.now()
+	h := s.health[scope]
+	h.behind, h.fullWalk = false, s.now()
+	if deep {
+		h.nextDeep = began.Add(window.DeepWalkEvery)
+	}
+}
+
+// deepDue reports whether the deep past of the scope is to be walked now. That goes by
+// our own clock: a walk whose server's clock is behind moves no position, and must not
+// be walked again at once for that, without end.
+func (s *session) deepDue(c auditlog.Cursor, scope auditlog.Scope) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return window.DeepReady(c, scope, s.policy) && !s.now().Before(s.health[scope].nextDeep)
 }
 
 func (s *session) behind(scope auditlog.Scope) bool {

@@ -55,7 +55,8 @@ func (s *session) work(ctx context.Context) error {
 	s.wakes = []chan struct{}{history.wake, walks.wake}
 	s.health = map[auditlog.Scope]*scopeHealth{}
 	for _, scope := range auditlog.Scopes() {
-		s.health[scope] = &scopeHealth{}
+		due := window.DeepWait(s.state.Cursor, scope, s.serverNow())
+		s.health[scope] = &scopeHealth{nextDeep: s.now().Add(due)}
 	}
 	s.tellPositions()
 	// All end with ctx or the first error; waited for by Wait.

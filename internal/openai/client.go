@@ -23,6 +23,9 @@ type Config struct {
 	// Limiter is shared by all walks of an organization. Nil: a limiter of the
 	// client's own without limits, which still waits when the server says so.
 	Limiter *Limiter
+	// Clock is the API's clock, shared by all clients of an organization. Nil: one of
+	// the client's own.
+	Clock *Clock
 	// Now is the local clock. Nil: time.Now.
 	Now func() time.Time
 	// UserAgent is sent with each request; empty: Go's own.
@@ -53,6 +56,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Limiter == nil {
 		c.Limiter = NewLimiter(LimiterConfig{Now: c.Now})
+	}
+	if c.Clock == nil {
+		c.Clock = new(Clock)
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -24,11 +24,11 @@ type Page struct {
 	// Repeats is how many events of the page the walk had shown already.
 	Repeats int
 	// Began is the server time at which the walk began, never too late: the
-	// earlier of the local clock when its first page was asked for, and that
-	// page's Date less the time to the answer. All the walk's pages have the same.
+	// earlier of the local clock when its first page was asked for, and of the
+	// server's, see Clock. All the walk's pages have the same.
 	Began auditlog.Second
-	// Skew is the server's clock less the local one, to about a second; 0 if the
-	// server did not tell its time.
+	// Skew is the server's clock less the local one, to about a second; 0 if no
+	// server told its time yet.
 	Skew time.Duration
 	// Organization is the response header openai-organization; empty if there was
 	// none.
@@ -118,6 +118,9 @@ func (w *walk) read(ctx context.Context) (Page, listing, error) {
 	if err != nil {
 		return Page{}, listing{}, err
 	}
+	if !a.date.IsZero() {
+		w.client.cfg.Clock.add(a.asked, a.date, a.took)
+	}
 	if w.pages++; w.pages == 1 {
 		w.start(a)
 	}
@@ -143,11 +146,8 @@ func (w *walk) fetch(ctx context.Context) (answer, error) {
 // start sets the walk's times by its first page.
 func (w *walk) start(a answer) {
 	w.began = auditlog.SecondOf(a.asked)
-	if !a.date.IsZero() {
-		// Too early costs reading a little twice, too late would cost events: so
-		// the whole time to the answer counts as if the list was made at its start.
-		w.began = min(w.began, auditlog.SecondOf(a.date.Add(-a.took)))
-		w.skew = a.date.Sub(a.asked.Add(a.took / 2))
+	if server, skew, ok := w.client.cfg.Clock.at(a.asked); ok {
+		w.began, w.skew = min(w.began, auditlog.SecondOf(server)), skew
 	}
 	w.newer = w.began
 	if w.req.Bounded {

@@ -106,6 +106,7 @@ type model struct {
 	now        auditlog.Second // true time, and the API's Date
 	local      time.Duration   // local clock less the true time
 	steps      int             // by how many seconds at most it is set at a restart
+	oddServer  bool            // one of the API's servers has a clock that is behind
 	refusals   bool            // the organization scope is refused now and then
 	events     []happening
 	refused    bool // the tenant scope
@@ -165,6 +166,7 @@ func runModel(t *testing.T, seed uint64) modelStats {
 		m.steps = []int{3000, 20_000}[rng.IntN(2)]
 	}
 	m.refusals = rng.IntN(2) == 0
+	m.oddServer = rng.IntN(4) == 0
 	// A past before the connector was ever started.
 	for range rng.IntN(120) {
 		m.happen(m.now-auditlog.Second(1+rng.IntN(20_000)), 0)
@@ -298,8 +300,14 @@ func (m *model) excuseLateTenantEvents() {
 	}
 }
 
-// clock is what production takes for now: the earlier of two clocks.
-func (m *model) clock() auditlog.Second { return min(m.now, m.now.Add(m.local)) }
+// clock is what production takes for now: the earlier of two clocks. The API may be
+// many servers, and the clock of one be hours behind.
+func (m *model) clock() auditlog.Second {
+	if m.oddServer && m.rng.IntN(12) == 0 {
+		return m.now.Add(-6 * time.Hour)
+	}
+	return min(m.now, m.now.Add(m.local))
+}
 
 func (m *model) kill() {
 	m.state, m.polls, m.sweeps, m.ahead, m.aheadFrom = nil, nil, nil, nil, 0
@@ -653,6 +661,11 @@ func (m *model) commit(b window.Batch) (discarded bool) {
 	}
 	if step.Cursor.Floor < m.state.Cursor.Floor {
 		m.t.Errorf("the floor fell from %v to %v", m.state.Cursor.Floor, step.Cursor.Floor)
+	}
+	for s, pos := range step.Cursor.Scopes {
+		if was := m.state.Cursor.Scopes[s]; pos.Live < was.Live || pos.Deep < was.Deep {
+			m.t.Errorf("a position of %s fell: %+v, before %+v", s, pos, was)
+		}
 	}
 	if !step.Writes() && m.rng.IntN(3) > 0 && m.cursor != nil {
 		step.Forget = nil // a quiet log writes nothing: the floor in the topic stays

@@ -29,9 +29,19 @@ const (
 // waits for history that holds the floor: a walk beside it would have to leave
 // that time out, and could then not vouch for what showed up late in it.
 func DeepDue(c auditlog.Cursor, s auditlog.Scope, now auditlog.Second, p Policy) bool {
+	return DeepReady(c, s, p) && DeepWait(c, s, now) == 0
+}
+
+// DeepReady reports whether the deep past of the scope can be walked, due or not.
+func DeepReady(c auditlog.Cursor, s auditlog.Scope, p Policy) bool {
 	pos := c.Scopes[s]
-	return p.DeepLookback > 0 && pos.State == auditlog.StateOn &&
-		!holdsFloor(pos) && now.Sub(pos.Deep) >= DeepWalkEvery
+	return p.DeepLookback > 0 && pos.State == auditlog.StateOn && !holdsFloor(pos)
+}
+
+// DeepWait returns how long it is at now until the deep past of the scope is due. A
+// clock that is behind does not make that longer than from one walk to the next.
+func DeepWait(c auditlog.Cursor, s auditlog.Scope, now auditlog.Second) time.Duration {
+	return min(DeepWalkEvery, max(0, DeepWalkEvery-now.Sub(c.Scopes[s].Deep)))
 }
 
 // HeadFrom returns where a walk of the scope's head begins. It needs no upper
