@@ -100,6 +100,18 @@ bench-micro: ## benchmarks of single functions
 verify-million: ## verify and --repair on a million events and real Kafka: time and memory (Java, Maven)
 	REQUIRE_KAFKA=1 go test -timeout 30m -run '^$$' -bench '^BenchmarkVerify$$' -benchtime 1x ./cmd/openai-audit-kafka $(ARGS)
 
+# CHROMIUM names the browser. SHOTS is a folder for screenshots of every state; those
+# in docs/images are from there.
+.PHONY: page-check
+page-check: export SHOTS ?= $(CURDIR)/bin/page
+page-check: .ci/page/node_modules ## try the status page in a browser, and make its screenshots in bin/page (Chromium, Node)
+	@mkdir -p "$$SHOTS"
+	node --test --test-timeout=300000 .ci/page/check.mjs
+
+.ci/page/node_modules: .ci/page/package-lock.json
+	cd .ci/page && npm ci --no-audit --no-fund
+	@touch $@
+
 # What CI runs after the tests. Each step can be run alone.
 .PHONY: check
 check: check-format check-vet check-lint check-vuln check-race check-fuzz ## all that must hold: format, lint, vulnerabilities, -race, fuzz

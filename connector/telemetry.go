@@ -31,6 +31,18 @@ type Telemetry interface {
 	// Warned: an operator should act, though the organization may be ready. There
 	// is one warning for each subject; the zero Warning takes it back.
 	Warned(organization, subject string, w Warning)
+	// Watched: what the topic says of the instance that works for an organization,
+	// told by one that stands by for it.
+	Watched(organization string, l Leader)
+}
+
+// Leader is the instance that works for an organization, as the topic shows it.
+type Leader struct {
+	Host         string    // empty: not known
+	Since        time.Time // when it opened the log
+	Seen         time.Time // when it last wrote
+	Reason       string    // why it is not ready; empty: it is
+	UnreadySince time.Time
 }
 
 // Warning is what an operator should act on.
@@ -121,3 +133,4 @@ func (noTelemetry) Progressed(string, Progress)             {}
 func (noTelemetry) Ready(string, string)                    {}
 func (noTelemetry) Leading(string, bool)                    {}
 func (noTelemetry) Warned(string, string, Warning)          {}
+func (noTelemetry) Watched(string, Leader)                  {}

@@ -200,6 +200,7 @@ func (w *world) awaitEqual(within time.Duration) kafkatest.Report {
 // recorder is the telemetry of tests: it keeps what was told.
 type recorder struct {
 	mu        sync.Mutex
+	leader    connector.Leader
 	whyNot    string // of whichever organization told last
 	reasons   map[string]string
 	said      []string // every reason of whichever organization
@@ -229,6 +230,19 @@ func newRecorder() *recorder {
 func (*recorder) Requested(string, int, time.Duration) {}
 func (*recorder) RateLimited(string, time.Duration)    {}
 func (*recorder) Leading(string, bool)                 {}
+
+func (r *recorder) Watched(_ string, l connector.Leader) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.leader = l
+}
+
+// atWork is the instance at work as a standby last saw it.
+func (r *recorder) atWork() connector.Leader {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.leader
+}
 
 func (r *recorder) Warned(organization, _ string, w connector.Warning) {
 	r.mu.Lock()

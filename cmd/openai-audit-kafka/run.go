@@ -74,7 +74,7 @@ func serve(ctx context.Context, settings *config.Settings, log *slog.Logger, sho
 	tel := telemetry.New(telemetry.Config{
 		Version: build.version, Commit: build.commit,
 		Organizations: names(cfg.Organizations), DeadLetterReasons: reasons(),
-		PollInterval: cfg.PollInterval, ShowEvents: settings.HTTP.ShowEvents, OnProgress: showProgress,
+		PollInterval: cfg.PollInterval, RequestsPerMinute: cfg.APIRequestsPerMinute, ShowEvents: settings.HTTP.ShowEvents, OnProgress: showProgress,
 	})
 	cfg.Logger, cfg.Telemetry = log, keepMemory(tel, cfg.Kafka)
 	for _, warning := range settings.Warnings {

@@ -13,7 +13,20 @@ const stalePolls = 3
 func (t *Telemetry) unreadiness(name string) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.orgs[name].unreadiness(t.cfg.Now(), stalePolls*t.cfg.PollInterval)
+	return t.orgs[name].unreadiness(t.cfg.Now(), t.staleAfter())
+}
+
+// staleAfter is how old a success may be.
+func (t *Telemetry) staleAfter() time.Duration { return stalePolls * t.cfg.PollInterval }
+
+// observe notes whether the organization is ready. A success that is too old was
+// that before anybody looked.
+func (o *organization) observe(now time.Time, limit time.Duration) {
+	since := now
+	if stale := o.succeeded.Add(limit); o.told && o.reason == "" && o.leads && !o.succeeded.IsZero() && stale.Before(now) {
+		since = stale
+	}
+	o.ready(now, o.unreadiness(now, limit) == "", since)
 }
 
 // unreadiness is told in part and found out in part. The connector knows what

@@ -1,7 +1,6 @@
 package telemetry
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -35,15 +34,24 @@ func (t *Telemetry) Handler() http.Handler {
 		}
 		write(w, http.StatusOK, "application/json", append(body, '\n'))
 	})
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		var page bytes.Buffer // so that an error does not leave half a page
-		if err := statusPage.Execute(&page, t.Status()); err != nil {
-			panic("telemetry: a status that is no page: " + err.Error())
-		}
-		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
-		write(w, http.StatusOK, "text/html; charset=utf-8", page.Bytes())
+	t.pages(mux)
+	return guarded(mux)
+}
+
+// guarded gives every answer the same headers, whatever makes it.
+func guarded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "+
+			"base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
 	})
-	return mux
 }
 
 func plain(w http.ResponseWriter, code int, text string) {
@@ -51,10 +59,7 @@ func plain(w http.ResponseWriter, code int, text string) {
 }
 
 func write(w http.ResponseWriter, code int, kind string, body []byte) {
-	h := w.Header()
-	h.Set("Content-Type", kind)
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Content-Type", kind)
 	w.WriteHeader(code)
 	_, _ = w.Write(body) // the other side is gone; nobody is left to tell
 }
@@ -74,7 +79,7 @@ func Listen(ctx context.Context, addr string, handler http.Handler) (*Server, er
 		return nil, fmt.Errorf("listening for the status page, HTTP_ADDR=%s: %w; choose another address, or off", addr, err)
 	}
 	return &Server{l, &http.Server{
-		Handler: handler,
+		Handler: answersTo(addr, l.Addr(), handler),
 		// Against clients that are slow on purpose. A scrape is written within
 		// a second.
 		ReadHeaderTimeout: 5 * time.Second,

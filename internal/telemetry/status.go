@@ -1,11 +1,8 @@
 package telemetry
 
 import (
-	_ "embed"
-	"fmt"
-	"html/template"
+	"maps"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
@@ -27,6 +24,11 @@ type OrganizationStatus struct {
 	Name             string                 `json:"name"`
 	Ready            bool                   `json:"ready"`
 	Reason           string                 `json:"reason,omitempty"`
+	State            State                  `json:"state"`
+	Sentence         string                 `json:"sentence"`
+	Since            time.Time              `json:"since,omitzero"` // of a state that is not well
+	Remedy           string                 `json:"remedy,omitempty"`
+	AtWork           *LeaderStatus          `json:"at_work,omitempty"` // where this instance stands by
 	Leader           bool                   `json:"leader"`
 	NewestEvent      time.Time              `json:"newest_event,omitzero"`
 	LastSuccess      time.Time              `json:"last_success,omitzero"`
@@ -37,9 +39,26 @@ type OrganizationStatus struct {
 	Scopes           map[string]ScopeStatus `json:"scopes"`
 	SeenIDs          int                    `json:"seen_ids"`
 	Warnings         []connector.Warning    `json:"warnings,omitempty"`
+	Delay            *DelayStatus           `json:"delay,omitempty"`
+	Requests         RequestStatus          `json:"requests"`
+	DeadLetters      map[string]int         `json:"dead_letters,omitempty"` // since the start, by reason
 	Counts           Counts                 `json:"since_start"`
+}
 
-	latest []connector.LatestEvent
+// DelayStatus is how long after they took effect the events of the last hour were
+// in the topic, of the last thousand that were news.
+type DelayStatus struct {
+	Events int     `json:"events"`
+	P50    float64 `json:"p50_seconds"`
+	P99    float64 `json:"p99_seconds"`
+}
+
+// RequestStatus is what was asked of the API.
+type RequestStatus struct {
+	LastMinute  int `json:"last_minute"` // of the clock
+	PerMinute   int `json:"limit_per_minute,omitempty"`
+	LastHour    int `json:"last_hour"`
+	RateLimited int `json:"rate_limited_last_hour"` // answered 429
 }
 
 // ScopeStatus is one scope of an organization.
@@ -61,17 +80,6 @@ type ReadStatus struct {
 	PerSecond   float64   `json:"events_per_second"`
 	SecondsLeft *int64    `json:"eta_seconds,omitempty"` // about; not there until it is known
 	Done        bool      `json:"done"`
-}
-
-func (h *ReadStatus) String() string {
-	text := fmt.Sprintf("%d events with %d requests, %.0f events/s", h.Events, h.Requests, h.PerSecond)
-	switch {
-	case h.Done:
-		text += ", done"
-	case h.SecondsLeft != nil:
-		text += fmt.Sprintf(", about %v left", time.Duration(*h.SecondsLeft)*time.Second)
-	}
-	return text
 }
 
 // read is the status of a long read; nil if there is none.
@@ -102,19 +110,28 @@ func (t *Telemetry) Status() Status {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, name := range t.cfg.Organizations {
-		o := t.orgs[name].status(name, now, stalePolls*t.cfg.PollInterval)
+		o := t.organizationStatus(name, now)
 		s.Ready = s.Ready && o.Ready
 		s.Organizations = append(s.Organizations, o)
 	}
 	return s
 }
 
-func (o *organization) status(name string, now time.Time, limit time.Duration) OrganizationStatus {
-	p := o.positions
+// organizationStatus is that of one; t.mu is held.
+func (t *Telemetry) organizationStatus(name string, now time.Time) OrganizationStatus {
+	o, limit := t.orgs[name], t.staleAfter()
+	o.observe(now, limit)
+	p, is := o.positions, o.summary(now, limit)
+	hour := o.sum(minuteOf(now)-59, minuteOf(now)+1)
 	s := OrganizationStatus{
 		Name: name, Reason: o.unreadiness(now, limit), Leader: o.leads, NewestEvent: utc(o.newest), LastSuccess: utc(p.LastSuccess),
+		State: is.state, Sentence: is.sentence.String(), Since: utc(is.since), Remedy: is.remedy, AtWork: o.leaderStatus(now),
 		BackfillPosition: utc(p.BackfillTo), BackfillTarget: utc(p.BackfillTarget),
-		Scopes: make(map[string]ScopeStatus), SeenIDs: p.SeenIDs, Counts: o.counts, latest: slices.Clone(o.latest),
+		Scopes: make(map[string]ScopeStatus), SeenIDs: p.SeenIDs, Counts: o.counts, Delay: o.delayStatus(now), DeadLetters: maps.Clone(o.letters),
+		Requests: RequestStatus{
+			LastMinute: int(o.sum(minuteOf(now)-1, minuteOf(now)).requests), PerMinute: t.cfg.RequestsPerMinute,
+			LastHour: int(hour.requests), RateLimited: int(hour.limited),
+		},
 	}
 	s.Ready = s.Reason == ""
 	s.Warnings = o.warnings(now)
@@ -132,16 +149,3 @@ func utc(t time.Time) time.Time {
 	}
 	return t.UTC()
 }
-
-//go:embed status.html
-var statusHTML string
-
-var statusPage = template.Must(template.New("status").Funcs(template.FuncMap{
-	"time": func(t time.Time) string {
-		if t.IsZero() {
-			return "–"
-		}
-		return t.UTC().Format("2006-01-02 15:04:05 UTC")
-	},
-	"latest": func(o OrganizationStatus) []connector.LatestEvent { return o.latest },
-}).Parse(statusHTML))

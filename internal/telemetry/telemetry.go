@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -21,6 +22,8 @@ type Config struct {
 	// PollInterval is that of the connector: a sweep that succeeded longer than
 	// three of them ago means not ready.
 	PollInterval time.Duration
+	// RequestsPerMinute is the limit the connector keeps to; 0: none is set.
+	RequestsPerMinute int
 	// ShowEvents shows the latest events on the status page.
 	ShowEvents bool
 	// OnProgress is told how far an organization's past is read, after each
@@ -53,9 +56,12 @@ type organization struct {
 	positions connector.Positions
 	progress  map[connector.ReadKind]connector.Progress // of the long reads; that of history also when it is done
 	warned    map[string]connector.Warning              // by subject
+	leader    connector.Leader                          // while another instance works
+	letters   map[string]int                            // dead letters by reason
 	newest    time.Time
 	counts    Counts
 	latest    []connector.LatestEvent // newest first
+	activity
 }
 
 // Counts are what was done since the start of the process.
@@ -86,9 +92,10 @@ func New(cfg Config) *Telemetry {
 	}, func() float64 { return 1 }))
 	for _, name := range cfg.Organizations {
 		t.orgs[name] = &organization{
-			progress: make(map[connector.ReadKind]connector.Progress), warned: make(map[string]connector.Warning),
+			progress: make(map[connector.ReadKind]connector.Progress), warned: make(map[string]connector.Warning), letters: make(map[string]int),
 		}
 		t.metrics.begin(name, cfg.DeadLetterReasons)
+		t.orgs[name].observe(t.started, t.staleAfter())
 		// Asked when it is read, since nobody tells when a sweep becomes too old.
 		t.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: prefix + "ready", Help: "1 if the organization is ready, as /readyz says.",
@@ -109,16 +116,25 @@ func (t *Telemetry) Registerer() prometheus.Registerer { return t.registry }
 // update changes what is known of an organization. A name that was not in Config
 // is a mistake of the caller, and is left out rather than made a label.
 func (t *Telemetry) update(name string, change func(*organization)) {
+	now := t.cfg.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if o, ok := t.orgs[name]; ok {
+		o.observe(now, t.staleAfter()) // before a success ends what nobody told
 		change(o)
+		o.observe(now, t.staleAfter())
 	}
 }
 
 // Requested implements connector.Telemetry.
 func (t *Telemetry) Requested(name string, code int, took time.Duration) {
-	t.update(name, func(*organization) {
+	now := t.cfg.Now()
+	t.update(name, func(o *organization) {
+		m := o.minute(now)
+		m.requests++
+		if code == http.StatusTooManyRequests {
+			m.limited++
+		}
 		t.metrics.requests.WithLabelValues(name, codeLabel(code)).Inc()
 		t.metrics.requestTook.WithLabelValues(name).Observe(took.Seconds())
 	})
@@ -136,7 +152,9 @@ func (t *Telemetry) Committed(name, result string, took time.Duration) {
 	if !slices.Contains(results, result) {
 		result = "unconfirmed"
 	}
+	now := t.cfg.Now()
 	t.update(name, func(o *organization) {
+		o.committed(now, result, took)
 		if result == "ok" {
 			o.counts.Commits++
 		} else {
@@ -149,7 +167,9 @@ func (t *Telemetry) Committed(name, result string, took time.Duration) {
 
 // Written implements connector.Telemetry.
 func (t *Telemetry) Written(name string, w connector.Written) {
+	now := t.cfg.Now()
 	t.update(name, func(o *organization) {
+		o.written(now, w)
 		o.counts.Events += w.Events
 		o.counts.LateEvents += w.Late
 		o.counts.UnknownTypes += w.Unknown
@@ -160,6 +180,7 @@ func (t *Telemetry) Written(name string, w connector.Written) {
 		t.metrics.unknown.WithLabelValues(name).Add(float64(w.Unknown))
 		for reason, n := range w.DeadLetters {
 			o.counts.DeadLetters += n
+			o.letters[reason] += n
 			if slices.Contains(t.cfg.DeadLetterReasons, reason) {
 				t.metrics.deadLetters.WithLabelValues(name, reason).Add(float64(n))
 			}

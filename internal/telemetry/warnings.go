@@ -42,7 +42,7 @@ func (o *organization) warnings(now time.Time) []connector.Warning {
 		}
 		all = append(all, connector.Warning{
 			Text: fmt.Sprintf("The deep past of %s events was last read to its end %s ago. Late events in it do not arrive, "+
-				"and ids are remembered for longer.", scope, now.Sub(deep).Round(time.Second)),
+				"and ids are remembered for longer.", scope, span(now.Sub(deep))),
 			Remedy: "See the log for why its reads fail.",
 		})
 	}

@@ -47,10 +47,10 @@ func TestDeepPastIsLate(t *testing.T) {
 				t.Fatal(err)
 			}
 			warnings := fmt.Sprint(status.Organizations[0].Warnings)
-			if got := strings.Contains(warnings, "tenant events was last read to its end 3h0m0s ago"); got != test.warned || !got && warnings != "[]" {
+			if got := strings.Contains(warnings, "tenant events was last read to its end 3 hours ago"); got != test.warned || !got && warnings != "[]" {
 				t.Errorf("warned: %q", warnings)
 			}
-			if _, page := get(t, tel.Handler(), "/"); strings.Contains(page, "warning: The deep past") != test.warned {
+			if _, page := get(t, tel.Handler(), "/"); strings.Contains(page, "The deep past of tenant events was") != test.warned {
 				t.Errorf("the page: %s", page)
 			}
 			if code, reason := get(t, tel.Handler(), "/readyz"); code != http.StatusOK {
