@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
@@ -58,7 +59,7 @@ func (o *organization) checkPartition(ctx context.Context, offsets kafka.Topic) 
 
 // checkSame refuses a cursor that speaks of other topics, or of values framed in
 // another way: consumers could not read on.
-func (o *organization) checkSame(c auditlog.Cursor, topics topics, values *values) error {
+func (o *organization) checkSame(ctx context.Context, c auditlog.Cursor, topics topics, values *values) error {
 	if err := topics.sameTopics(c); err != nil {
 		return err
 	}
@@ -66,7 +67,16 @@ func (o *organization) checkSame(c auditlog.Cursor, topics topics, values *value
 		return refuse("set SCHEMA_REGISTRY_URL as it was, or give the connector a new events topic and run `cursor set --accept-topics`",
 			"the values in %s are framed as %s, and the settings ask for %s", o.cfg.Kafka.Topic, c.Framing, framing)
 	}
-	return nil
+	if o.cfg.Registry.URL == "" {
+		return nil
+	}
+	moved, err := codec.MovedID(ctx, o.registry(), c.SchemaIDs, values.framing, values.schema)
+	if err == nil && moved != 0 {
+		err = refuse("restore the registry with the ids it had, or give the connector a new events topic and run `cursor set --accept-topics`",
+			"values in %s carry the schema id %d, which the registry does not have for their schema any more: it was restored without its ids, or is another one",
+			o.cfg.Kafka.Topic, moved)
+	}
+	return err
 }
 
 // checkOrganization refuses to mix organizations: a cursor of another one than the

@@ -86,7 +86,7 @@ func (o *organization) beforeFence(ctx context.Context, records map[string][]byt
 	case found == nil || found.Cursor.StartAnew:
 		err = o.checkPartition(ctx, topics[roleOffsets])
 	case whole:
-		err = o.checkSame(found.Cursor, topics, values)
+		err = o.checkSame(ctx, found.Cursor, topics, values)
 	}
 	if found == nil {
 		return err
@@ -121,7 +121,7 @@ func (s *session) begin(ctx context.Context, records map[string][]byte) error {
 	case state == nil:
 		err = s.checkFirstRun(ctx)
 	case !first: // else a `cursor reset` has asked for it
-		known, err = state.Cursor.Start, s.checkSame(state.Cursor, s.topics, s.values)
+		known, err = state.Cursor.Start, s.checkSame(ctx, state.Cursor, s.topics, s.values)
 	}
 	if err != nil {
 		return err
@@ -220,6 +220,7 @@ func (s *session) reconcile(state *window.State, now auditlog.Second) {
 func (s *session) openingCommit(ctx context.Context, apiName string) error {
 	c := s.state.Cursor.Clone()
 	c.Topics, c.Framing = s.topics.refs(), s.values.framing.Name()
+	c.SchemaIDs = s.values.schemaIDs(c.SchemaIDs)
 	if apiName != "" {
 		c.APIOrganization = apiName
 	}

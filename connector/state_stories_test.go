@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/sr"
 	"github.com/twmb/franz-go/pkg/sr/srfake"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
@@ -147,6 +148,20 @@ var refusals = map[string]struct {
 			w.cfg.Registry = connector.Registry{URL: registry.URL(), AutoRegister: true}
 		},
 		remedy: []string{"framed as single-object", "SCHEMA_REGISTRY_URL as it was", "`cursor set --accept-topics`"},
+	},
+	"a registry that was restored without its ids": {
+		before: func(w *world) {
+			registry := srfake.New()
+			w.t.Cleanup(registry.Close)
+			w.cfg.Registry = connector.Registry{URL: registry.URL(), AutoRegister: true}
+		},
+		make: func(w *world) {
+			restored := srfake.New()
+			w.t.Cleanup(restored.Close)
+			restored.SeedSchema("other-value", 1, 1, sr.Schema{Schema: `"string"`, Type: sr.TypeAvro}) // which our values say
+			w.cfg.Registry.URL = restored.URL()
+		},
+		remedy: []string{"carry the schema id 1", "restore the registry with the ids it had", "`cursor set --accept-topics`"},
 	},
 	"a topic that is missing and may not be made": {
 		fresh:  true,

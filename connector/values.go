@@ -13,6 +13,7 @@ import (
 // letter. It is safe for concurrent use.
 type values struct {
 	framing codec.Framing
+	schema  schemas.Version
 	encoder *records.Encoder
 }
 
@@ -38,25 +39,44 @@ func (o *organization) newValues(ctx context.Context, t topics) (*values, error)
 		EventTime:    k.Timestamp == TimestampEvent,
 		Now:          o.now,
 	})
-	return &values{framing: framing, encoder: encoder}, err
+	return &values{framing: framing, schema: schema, encoder: encoder}, err
 }
 
 // framing finds out how values say their schema.
 func (o *organization) framing(ctx context.Context) (codec.Framing, schemas.Version, error) {
-	r := o.cfg.Registry
-	if r.URL == "" {
+	if o.cfg.Registry.URL == "" {
 		return codec.SingleObject(), schemas.Latest(), nil
 	}
-	framing, version, err := codec.Register(ctx, codec.RegistryConfig{
+	framing, version, err := codec.Register(ctx, o.registry(), o.log)
+	if errors.Is(err, codec.ErrSchemaIncompatible) || errors.Is(err, codec.ErrSchemaMissing) {
+		err = &refusal{what: err, remedy: "register the schema (`schema register`), give the connector a topic of its own, or remove what is under the subject"}
+	}
+	return framing, version, err
+}
+
+func (o *organization) registry() codec.RegistryConfig {
+	r := o.cfg.Registry
+	return codec.RegistryConfig{
 		URL:          r.URL,
 		Username:     r.Username,
 		Password:     r.Password.Read,
 		CAFile:       r.CAFile,
 		AutoRegister: r.AutoRegister,
 		Subject:      schemas.Subject(o.cfg.Kafka.Topic),
-	}, o.log)
-	if errors.Is(err, codec.ErrSchemaIncompatible) || errors.Is(err, codec.ErrSchemaMissing) {
-		err = &refusal{what: err, remedy: "register the schema (`schema register`), give the connector a topic of its own, or remove what is under the subject"}
 	}
-	return framing, version, err
+}
+
+// schemaIDs adds to the ids that values in the topic carry the one they get now.
+func (v *values) schemaIDs(before map[int]int) map[int]int {
+	id, carried := v.framing.ID()
+	if !carried {
+		return nil
+	}
+	ids := map[int]int{v.schema.Number: id}
+	for number, id := range before {
+		if number != v.schema.Number {
+			ids[number] = id
+		}
+	}
+	return ids
 }

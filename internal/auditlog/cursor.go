@@ -41,6 +41,9 @@ type Cursor struct {
 	// Framing is how the values in the topic are framed: "single-object" or
 	// "confluent".
 	Framing string `json:"framing,omitempty"`
+	// SchemaIDs are the ids of the schema registry that values in the topic carry, by
+	// the version of our schema that each stands for.
+	SchemaIDs map[int]int `json:"schema_ids,omitempty"`
 	// Topics are the topics written to, by what they are for.
 	Topics map[string]Topic `json:"topics,omitempty"`
 	// SeenRecords is how many records of seen ids stand beside the cursor, so that
@@ -226,5 +229,6 @@ func (c Cursor) Clone() Cursor {
 		scopes[s] = p
 	}
 	c.Scopes, c.Topics, c.Openers = scopes, maps.Clone(c.Topics), slices.Clone(c.Openers)
+	c.SchemaIDs = maps.Clone(c.SchemaIDs)
 	return c
 }

@@ -36,6 +36,9 @@ func (f Framing) Name() string {
 	return FramingSingleObject
 }
 
+// ID is the schema registry's id that values carry; false if they carry none.
+func (f Framing) ID() (id int, carried bool) { return f.id, f.confluent }
+
 // String returns the name, with the id if there is one.
 func (f Framing) String() string {
 	if f.confluent {

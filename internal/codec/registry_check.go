@@ -3,10 +3,12 @@ package codec
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"log/slog"
 	"net/http"
 	"strings"
 
+	"github.com/twmb/avro"
 	"github.com/twmb/franz-go/pkg/sr"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/schemas"
@@ -116,4 +118,35 @@ func (r registry) level(ctx context.Context) (string, error) {
 		}
 	}
 	return "", nil
+}
+
+// MovedID looks for an id that does not stand any more for the version of our schema
+// with which values were written: consumers would read them with another schema, or
+// with none. It happens when a registry is restored, or is another one. The ids are by
+// version; of the framing and version that were just registered nothing is asked. 0:
+// all stand.
+func MovedID(ctx context.Context, c RegistryConfig, ids map[int]int, framing Framing, version schemas.Version) (moved int, err error) {
+	r, done, err := c.open(slog.New(slog.DiscardHandler))
+	if err != nil {
+		return 0, err
+	}
+	defer done()
+	for _, v := range schemas.Versions() {
+		id, written := ids[v.Number]
+		if !written || v == version && framing == Confluent(id) {
+			continue
+		}
+		registered, err := r.client.SchemaByID(ctx, id)
+		switch {
+		case isNotFound(err):
+			return id, nil
+		case err != nil:
+			return 0, r.failed(ctx, "reading the schema of earlier values", err)
+		}
+		schema, err := avro.Parse(registered.Schema)
+		if err != nil || binary.BigEndian.Uint64(schema.Fingerprint(avro.NewRabin())) != v.Fingerprint {
+			return id, nil
+		}
+	}
+	return 0, nil
 }

@@ -259,6 +259,27 @@ func TestContextIsAPath(t *testing.T) {
 	}
 }
 
+// An id is good while the registry has our schema under it, wherever the subject is.
+func TestMovedID(t *testing.T) {
+	r := newRegistry(t)
+	r.SeedSchema(subject, 1, 5, latest)
+	r.SeedSchema("other", 1, 6, sr.Schema{Schema: foreignSchema, Type: sr.TypeAvro})
+	v := schemas.Latest()
+	for id, want := range map[int]int{5: 0, 6: 6, 7: 7} {
+		moved, err := codec.MovedID(t.Context(), r.config(), map[int]int{v.Number: id}, codec.Confluent(9), v)
+		if err != nil || moved != want {
+			t.Errorf("id %d: moved %d, %v", id, moved, err)
+		}
+	}
+	r.answer("GET", "/schemas/ids/5", 404, "<html>") // an ingress
+	if moved, err := codec.MovedID(t.Context(), r.config(), map[int]int{v.Number: 5}, codec.Confluent(9), v); moved != 0 || !errors.Is(err, codec.ErrRegistryUnavailable) {
+		t.Errorf("moved %d, %v", moved, err)
+	}
+	if moved, err := codec.MovedID(t.Context(), r.config(), map[int]int{v.Number: 5}, codec.Confluent(5), v); moved != 0 || err != nil {
+		t.Errorf("what was just registered: moved %d, %v", moved, err)
+	}
+}
+
 func TestRegisterUnreachable(t *testing.T) {
 	r := newRegistry(t)
 	c := r.config()

@@ -12,6 +12,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
+	"github.com/openai-audit-kafka/openai-audit-kafka/schemas"
 )
 
 // checkState looks at the cursor, as a start would.
@@ -38,7 +39,7 @@ func (k *checker) checkState(ctx context.Context) {
 		return
 	}
 	k.checkOrganization(ctx, report.APIOrganization)
-	if f := k.sameAsWritten(report.Cursor); f.State != OK {
+	if f := k.sameAsWritten(ctx, report.Cursor); f.State != OK {
 		k.add("cursor", f)
 	} else {
 		k.add("cursor", fine("floor %v, %d ids remembered, written %s ago", report.Floor, report.SeenIDs, span(report.age())))
@@ -92,7 +93,7 @@ func instanceFinding(r CursorReport) Finding {
 }
 
 // sameAsWritten looks for what a start would refuse in a good cursor.
-func (k *checker) sameAsWritten(c auditlog.Cursor) Finding {
+func (k *checker) sameAsWritten(ctx context.Context, c auditlog.Cursor) Finding {
 	now := k.Topics.refs(k.topics)
 	for _, role := range roles {
 		was, before := c.Topics[role]
@@ -110,6 +111,14 @@ func (k *checker) sameAsWritten(c auditlog.Cursor) Finding {
 	if c.Framing != "" && c.Framing != framing {
 		return failed("set SCHEMA_REGISTRY_URL as it was, or give the connector a new events topic and run `cursor set --accept-topics`",
 			"the values in %s are framed as %s, and the settings ask for %s", k.Topics.Events, c.Framing, framing)
+	}
+	if k.Registry.URL == "" {
+		return fine("")
+	}
+	moved, err := codec.MovedID(ctx, k.Registry, c.SchemaIDs, codec.Framing{}, schemas.Version{})
+	if err == nil && moved != 0 { // that it cannot be asked is told already
+		return failed("restore the registry with the ids it had, or give the connector a new events topic and run `cursor set --accept-topics`",
+			"values in %s carry the schema id %d, which the registry does not have for their schema any more", k.Topics.Events, moved)
 	}
 	return fine("")
 }

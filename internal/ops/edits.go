@@ -112,6 +112,9 @@ func AcceptTopics(ctx context.Context, c Config) (*Edit, error) {
 			return nil, nil, fmt.Errorf("the topics are those that were written to so far: there is nothing to accept")
 		}
 		cursor.Topics, cursor.Framing, cursor.WrittenAt = now, framing, at
+		if moved["events"] {
+			cursor.SchemaIDs = nil // the next start adds what values of the new one carry
+		}
 		written, err := cursorChange(cursor)
 		return append(does, "Nothing is written again; what the new topics lack shows in `verify`, and `verify --repair` fills it."),
 			[]txlog.Change{written}, err

@@ -100,6 +100,13 @@ func (c Config) encoder(ctx context.Context, t described, cursor auditlog.Cursor
 		if framing, schema, err = codec.Register(ctx, c.Registry, c.Logger); err != nil {
 			return nil, err
 		}
+		moved, err := codec.MovedID(ctx, c.Registry, cursor.SchemaIDs, framing, schema)
+		if err == nil && moved != 0 {
+			err = fmt.Errorf("values in %s carry the schema id %d, which the registry does not have for their schema any more: restore it with the ids it had", c.Topics.Events, moved)
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
 	if cursor.Framing != "" && cursor.Framing != framing.Name() {
 		return nil, fmt.Errorf("the values in %s are framed as %s, and the settings ask for %s: set SCHEMA_REGISTRY_URL as it was", c.Topics.Events, cursor.Framing, framing.Name())
