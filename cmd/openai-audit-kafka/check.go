@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -39,48 +40,28 @@ Exit codes: 0 nothing failed, 2 wrong usage, 4 something failed, 78 wrong settin
 		if err != nil {
 			return err
 		}
-		organizations := settings.Connector.Organizations
-		if *name != "" {
-			org, err := a.organization(settings, *name)
-			if err != nil {
-				return err
-			}
-			organizations = []connector.Organization{org}
+		organizations, err := a.chosen(settings, *name)
+		if err != nil {
+			return err
 		}
 		for _, warning := range settings.Warnings {
 			fmt.Fprintf(a.stderr, "warning: %s\n", warning)
 		}
-		ok, tenants := true, &ops.Tenants{}
-		for _, org := range organizations {
+		tenants := &ops.Tenants{}
+		return a.inTurn(cmd.Context(), organizations, asJSON, func(org connector.Organization, out io.Writer) (bool, error) {
 			run := runSettings(settings.Connector, org)
 			run.Tenants = tenants
 			report := ops.Check(cmd.Context(), operate(settings, org, log), run)
-			if err := context.Cause(cmd.Context()); err != nil {
-				return err
+			switch err := context.Cause(cmd.Context()); {
+			case err != nil:
+				return false, err
+			case asJSON:
+				return report.OK(), printJSON(out, report)
 			}
-			ok = ok && report.OK()
-			if asJSON {
-				err = a.printJSON(report)
-			} else {
-				err = a.printCheck(report, len(organizations) > 1)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		if !ok {
-			return reportedError{errFound}
-		}
-		return nil
+			return report.OK(), report.Print(out)
+		})
 	}
 	return cmd
-}
-
-func (a *app) printCheck(report *ops.CheckReport, several bool) error {
-	if several {
-		fmt.Fprintf(a.stdout, "%s:\n", report.Organization)
-	}
-	return report.Print(a.stdout)
 }
 
 // runSettings is what the settings say about a start of the connector.

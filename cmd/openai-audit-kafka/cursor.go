@@ -54,18 +54,24 @@ Exit codes: 0 shown, 1 failed, or there is none, 2 wrong usage, 78 wrong setting
 		if err != nil {
 			return err
 		}
-		cfg, _, err := a.cursorConfig(*name)
+		settings, log, err := a.settings(config.Options{WithoutKey: true})
 		if err != nil {
 			return err
 		}
-		report, err := ops.Cursor(cmd.Context(), cfg)
-		switch {
-		case err != nil:
-			return outcome(cmd.Context(), err)
-		case asJSON:
-			return a.printJSON(report)
+		organizations := settings.Connector.Organizations
+		if *name != "" { // it may be one that is not in the settings any more
+			organizations = []connector.Organization{{Name: *name}}
 		}
-		return report.Print(a.stdout)
+		return a.inTurn(cmd.Context(), organizations, asJSON, func(org connector.Organization, out io.Writer) (bool, error) {
+			report, err := ops.Cursor(cmd.Context(), operate(settings, org, log))
+			switch {
+			case err != nil:
+				return false, outcome(cmd.Context(), err)
+			case asJSON:
+				return true, printJSON(out, report)
+			}
+			return true, report.Print(out)
+		})
 	}
 	return cmd
 }
@@ -202,8 +208,8 @@ func confirmed(in io.Reader, out io.Writer) bool {
 }
 
 // printJSON writes a value as one document, for programs and for eyes.
-func (a *app) printJSON(value any) error {
-	encoder := json.NewEncoder(a.stdout)
+func printJSON(out io.Writer, value any) error {
+	encoder := json.NewEncoder(out)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(value)

@@ -55,7 +55,7 @@ func (a *app) wantsJSON(output string) (bool, error) {
 }
 
 func organizationFlag(cmd *cobra.Command) *string {
-	return cmd.Flags().String("organization", "", "which one, where the settings name several")
+	return cmd.Flags().String("organization", "", "which one, where the settings name several; what only looks takes all in turn")
 }
 
 // settings loads the settings for a command that is no part of run. What it says

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/config"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ops"
@@ -62,32 +63,31 @@ repair was started, 4 something is missing, doubled, extra, unreadable or stalle
 		if err != nil {
 			return err
 		}
-		org, err := a.organization(settings, *name)
+		organizations, err := a.chosen(settings, *name)
+		do := ops.Verify
+		if *repair { // it writes, so nobody is repaired who was not named
+			var org connector.Organization
+			org, err = a.organization(settings, *name)
+			organizations, do = []connector.Organization{org}, ops.Repair
+		}
 		if err != nil {
 			return err
 		}
-		cfg := operate(settings, org, log)
 		keepTight()
-		progress := newProgress(a.stderr)
-		cfg.Progress = progress.show
-		do := ops.Verify
-		if *repair {
-			do = ops.Repair
-		}
-		report, err := do(cmd.Context(), cfg, begin, end)
-		progress.end()
-		if err != nil {
-			return outcome(cmd.Context(), err)
-		}
-		if asJSON {
-			err = report.WriteJSON(a.stdout)
-		} else {
-			err = report.Print(a.stdout)
-		}
-		if err == nil && !report.OK(*strict) {
-			return reportedError{errFound}
-		}
-		return err
+		return a.inTurn(cmd.Context(), organizations, asJSON, func(org connector.Organization, out io.Writer) (bool, error) {
+			cfg := operate(settings, org, log)
+			progress := newProgress(a.stderr)
+			cfg.Progress = progress.show
+			report, err := do(cmd.Context(), cfg, begin, end)
+			progress.end()
+			switch {
+			case err != nil:
+				return false, outcome(cmd.Context(), err)
+			case asJSON:
+				return report.OK(*strict), report.WriteJSON(out)
+			}
+			return report.OK(*strict), report.Print(out)
+		})
 	}
 	return cmd
 }
