@@ -187,26 +187,45 @@ func brokersDefault(ctx context.Context, admin *kadm.Client, spec TopicSpec) int
 }
 
 // await waits until the brokers know the new topics, with a leader for each
-// partition: a topic can be made before they all do.
+// partition: a topic can be made before they all do. That it takes long is no reason
+// to believe that a topic is missing: the error is an *UnseenTopicsError then, and
+// trying again finds them.
 func await(ctx context.Context, client *kgo.Client, specs []TopicSpec, names []string) (map[string]Topic, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
+	var last error // why they are not there
 	for {
 		topics, err := Describe(ctx, client, names...)
 		switch missing := without(specs, topics); {
 		case err == nil && len(missing) == 0:
 			return topics, nil
 		case err == nil:
-			err = &MissingTopicsError{Specs: missing}
-		case !kerr.IsRetriable(err):
+			last = &UnseenTopicsError{Names: namesOf(missing)}
+		case kerr.IsRetriable(err):
+			last = err
+		case ctx.Err() == nil || last == nil:
 			return nil, err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("waiting for the new topics: %w", errors.Join(ctx.Err(), err))
+			return nil, fmt.Errorf("waiting for the new topics: %w", last)
 		case <-time.After(metadataMinAge): // sooner, the client would answer from memory
 		}
 	}
+}
+
+func namesOf(specs []TopicSpec) (names []string) {
+	for _, spec := range specs {
+		names = append(names, spec.Name)
+	}
+	return names
+}
+
+// UnseenTopicsError says which topics were made and are not to be seen yet.
+type UnseenTopicsError struct{ Names []string }
+
+func (e *UnseenTopicsError) Error() string {
+	return "the brokers do not tell of the topics that were made: " + strings.Join(e.Names, ", ")
 }
 
 // CheckSettings returns a *SettingError if the records that the spec is for cannot go

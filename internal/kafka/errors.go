@@ -201,6 +201,9 @@ func ofClient(err error) (Class, string) {
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
 		return ClassNetwork, "the brokers cannot be reached; check KAFKA_BROKERS, the network, and advertised.listeners of the brokers"
 	}
+	if _, ok := errors.AsType[*UnseenTopicsError](err); ok {
+		return ClassTopic, "a broker may not get what the controllers decide: look at their logs; if DESCRIBE on the topics is missing, grant it"
+	}
 	// A client ends with the context it was made with, and says that it is closed.
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, kgo.ErrClientClosed) {
 		return ClassUnknown, "no answer came in time; check that the brokers can be reached and have their replicas in sync"

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -131,6 +132,28 @@ func MayWriteAs(ctx context.Context, client *kgo.Client, id string) error {
 		return fmt.Errorf("asking for the right to write as %s: %w", id, err)
 	}
 	return nil // refused for the producer id, in one word or another
+}
+
+// coordinatorWait is how long a coordinator may take to be there. Kafka makes its own
+// topic of transactions, or of groups, when it is first asked for one.
+const coordinatorWait = 20 * time.Second
+
+// AwaitCoordinator asks until the answer is not that a coordinator is on its way, or
+// took too long. Each time that it waits it says so with waiting.
+func AwaitCoordinator(ctx context.Context, waiting func(), ask func() error) error {
+	for began := time.Now(); ; {
+		err := ask()
+		coming := errors.Is(err, kerr.CoordinatorNotAvailable) || errors.Is(err, kerr.CoordinatorLoadInProgress) || errors.Is(err, kerr.NotCoordinator)
+		if !coming || time.Since(began) > coordinatorWait {
+			return err
+		}
+		waiting()
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
 }
 
 // TransactionState returns the state of the transactional id, for example

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 )
@@ -29,13 +30,18 @@ func (k *checker) checkKafka(ctx context.Context) {
 	k.reachable = true
 	k.add("brokers", fine("they answer"))
 	k.add("broker version", versionFinding(kafka.SeesZombies(ctx, client)))
-	state, err := kafka.TransactionState(ctx, client, k.transactionalID())
-	if err == nil {
-		err = kafka.MayWriteAs(ctx, client, k.transactionalID())
-	}
+	var state string
+	err = kafka.AwaitCoordinator(ctx, k.waiting("transactions"), func() error {
+		var err error
+		if state, err = kafka.TransactionState(ctx, client, k.transactionalID()); err != nil {
+			return err
+		}
+		return kafka.MayWriteAs(ctx, client, k.transactionalID())
+	})
 	k.add("transactional id", k.transactionFinding(state, err))
 	if k.run.GroupID != "" {
-		k.add("consumer group", groupFinding(k.run.GroupID, kafka.MayJoin(ctx, client, k.run.GroupID)))
+		err := kafka.AwaitCoordinator(ctx, k.waiting("consumer groups"), func() error { return kafka.MayJoin(ctx, client, k.run.GroupID) })
+		k.add("consumer group", groupFinding(k.run.GroupID, err))
 	}
 
 	var names []string
@@ -66,6 +72,15 @@ func compressionFinding(codec string, err error) Finding {
 		return warning(kafka.Explain(err), "%v", err)
 	}
 	return fine("%s is not refused", codec)
+}
+
+// waiting tells once that a coordinator is not there yet.
+func (k *checker) waiting(of string) func() {
+	return sync.OnceFunc(func() {
+		if k.Logger != nil {
+			k.Logger.Info("waiting for Kafka to have a coordinator of " + of + "; on a new cluster it makes a topic for that first")
+		}
+	})
 }
 
 func versionFinding(seesZombies bool, err error) Finding {

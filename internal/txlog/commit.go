@@ -65,6 +65,7 @@ func (l *Log) commit(ctx context.Context, records []Record, changes []Change) er
 	defer cancel()
 
 	// 1. Begin. Local: a crash here leaves nothing at the broker.
+	began := time.Now()
 	if err := l.begin(ctx); err != nil {
 		return failed("beginning a transaction", err)
 	}
@@ -80,7 +81,11 @@ func (l *Log) commit(ctx context.Context, records []Record, changes []Change) er
 	// 3. End. From the moment this request leaves until its answer is here, only
 	// the broker knows: a crash, a cut connection or our own impatience leaves the
 	// outcome unknown, and the next Open reads which it was.
-	endCtx, endCancel := context.WithTimeout(ctx, endWait)
+	end := endWait
+	if took := time.Since(began); took > produceWait {
+		end = TransactionTimeout - took - 2*time.Second
+	}
+	endCtx, endCancel := context.WithTimeout(ctx, end)
 	defer endCancel()
 	defer context.AfterFunc(endCtx, l.cut)()
 	if err := l.client.EndTransaction(endCtx, kgo.TryCommit); err != nil {
@@ -129,10 +134,19 @@ func (l *Log) produce(ctx context.Context, records []Record, changes []Change) e
 			Topic: l.cfg.Topic, Partition: l.cfg.Partition, Key: []byte(c.Key), Value: c.Value,
 		}, promise)
 	}
+	began := time.Now()
 	wait := cmp.Or(l.cfg.produceWait, produceWait)
-	ctx, cancel := context.WithTimeoutCause(ctx, wait, errors.New("not acknowledged for "+wait.String()+
-		": the brokers cannot be reached, one cannot write to its disk, or a partition has fewer replicas in sync than min.insync.replicas"))
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer time.AfterFunc(wait, func() {
+		if l.throttle.error(began, "") == nil {
+			cancel(errors.New("not acknowledged for " + wait.String() +
+				": the brokers cannot be reached, one cannot write to its disk, or a partition has fewer replicas in sync than min.insync.replicas"))
+		}
+	}).Stop()
+	defer time.AfterFunc(max(wait, throttledWait), func() {
+		cancel(l.throttle.error(began, l.cfg.Connection.ClientID))
+	}).Stop()
 	// All is given: without Flush the last batch of each partition would linger for
 	// ten milliseconds, which is longer than a whole transaction takes. It says
 	// nothing of what was refused before it was given to a batch, and its error

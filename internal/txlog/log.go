@@ -61,9 +61,10 @@ const (
 
 // Log is an open log. One goroutine owns it.
 type Log struct {
-	cfg    Config
-	client *kgo.Client        // nil once the log is finished
-	cut    context.CancelFunc // ends what the client waits for
+	cfg      Config
+	client   *kgo.Client        // nil once the log is finished
+	cut      context.CancelFunc // ends what the client waits for
+	throttle *throttle
 }
 
 // Close ends the log's connections. An open transaction is left to the next
@@ -78,8 +79,9 @@ func (l *Log) Close() {
 
 // writer returns a client that can write the log's transactions. It fences nobody
 // before its ProducerID is asked for, and ends with ctx.
-func writer(ctx context.Context, cfg Config) (*kgo.Client, error) {
+func writer(ctx context.Context, cfg Config, throttle *throttle) (*kgo.Client, error) {
 	return cfg.Connection.Client(ctx,
+		kgo.WithHooks(throttle),
 		kgo.TransactionalID(cfg.TransactionalID),
 		kgo.TransactionTimeout(cmp.Or(cfg.transactionTimeout, TransactionTimeout)),
 		kgo.RecordPartitioner(partitioner{state: cfg.Topic}),

@@ -104,12 +104,13 @@ func beforeFence(ctx context.Context, cfg Config, reader *kafka.Reader, state ma
 // end a little later.
 func newLog(ctx context.Context, cfg Config) (*Log, error) {
 	life, cut := context.WithCancel(context.WithoutCancel(ctx))
-	client, err := writer(life, cfg)
+	throttle := new(throttle)
+	client, err := writer(life, cfg, throttle)
 	if err != nil {
 		cut()
 		return nil, err
 	}
-	return &Log{cfg: cfg, client: client, cut: cut}, nil
+	return &Log{cfg: cfg, client: client, cut: cut, throttle: throttle}, nil
 }
 
 func (l *Log) fence(ctx context.Context) error {

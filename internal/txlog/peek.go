@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -85,15 +86,34 @@ func stable(o kafka.Offsets) int64 { return o.Stable }
 // transactions that are open.
 func highWatermark(o kafka.Offsets) int64 { return o.End }
 
+// stallWait is how long a read of a topic may go without a record. It is longer than a
+// transaction can stay open, its timeout and the broker's sweep, so that a read up to
+// the high watermark fails only where nothing moves.
+const stallWait = 90 * time.Second
+
 func read(ctx context.Context, conn kafka.Connection, topic string, partition int32, to end, fn func(*kgo.Record) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stall := func() {
+		cancel(fmt.Errorf("nothing came from %s, partition %d, for %v, and a transaction may be open there: %w",
+			topic, partition, stallWait, context.DeadlineExceeded))
+	}
+	watch := time.AfterFunc(stallWait, stall)
+	defer watch.Stop()
 	reader, err := kafka.NewReader(ctx, conn, topic, partition, kafka.LogStart)
 	if err != nil {
 		return err
 	}
 	defer reader.Close()
 	offsets, err := reader.Offsets(ctx)
-	if err != nil {
-		return err
+	if err == nil {
+		err = reader.ReadTo(ctx, to(offsets), func(r *kgo.Record) error {
+			watch.Reset(stallWait)
+			return fn(r)
+		})
 	}
-	return reader.ReadTo(ctx, to(offsets), fn)
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		return cause
+	}
+	return err
 }
