@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 )
 
@@ -22,6 +23,8 @@ type Edit struct {
 	partition int32
 	change    change
 	elsewhere []int32 // other partitions, whose records of the organization go
+	// anew says that the next run writes everything again.
+	anew bool
 }
 
 // change says what a state becomes, and what that means. It is asked twice: about
@@ -58,21 +61,31 @@ func (e *Edit) Apply(ctx context.Context) error {
 			return err
 		}
 	}
+	if e.anew {
+		return e.cfg.endRepair(ctx, e.partition)
+	}
 	return nil
+}
+
+// endRepair fences a repair that is under way. It works by the cursor that it read
+// before, so that it would write what the next run writes as well. One that is started
+// after this reads the new cursor. Who may not write for repairs need not end them.
+func (c Config) endRepair(ctx context.Context, partition int32) error {
+	log, _, err := c.openToEdit(ctx, partition, c.transactionalID("repair"))
+	if err == nil {
+		log.Close()
+		return nil
+	}
+	if kafka.Classify(err) == kafka.ClassAuthorization {
+		c.Logger.Warn("a `verify --repair` that is under way could not be stopped, for want of a right to its transactional id: stop it before the next run", "error", err)
+		return nil
+	}
+	return fmt.Errorf("it is done, but a `verify --repair` that is under way could not be stopped: stop it, or give the command again: %w", err)
 }
 
 func (e *Edit) apply(ctx context.Context, partition int32, change change) error {
 	c := e.cfg
-	log, records, err := txlog.Open(ctx, txlog.Config{
-		Connection:      c.Connection,
-		TransactionalID: c.transactionalID(),
-		Topic:           c.Topics.Offsets,
-		Partition:       partition,
-		Keep:            func(key string) bool { return auditlog.OwnsKey(c.Organization, key) },
-		Compression:     c.Compression,
-		StopGrace:       stopGrace,
-		Logger:          c.Logger,
-	})
+	log, records, err := c.openToEdit(ctx, partition, c.transactionalID())
 	if err != nil {
 		return again(err)
 	}
@@ -82,6 +95,19 @@ func (e *Edit) apply(ctx context.Context, partition int32, change change) error 
 		return err
 	}
 	return again(log.Commit(ctx, nil, changes))
+}
+
+func (c Config) openToEdit(ctx context.Context, partition int32, id string) (*txlog.Log, map[string][]byte, error) {
+	return txlog.Open(ctx, txlog.Config{
+		Connection:      c.Connection,
+		TransactionalID: id,
+		Topic:           c.Topics.Offsets,
+		Partition:       partition,
+		Keep:            func(key string) bool { return auditlog.OwnsKey(c.Organization, key) },
+		Compression:     c.Compression,
+		StopGrace:       stopGrace,
+		Logger:          c.Logger,
+	})
 }
 
 // again says what an error means for somebody who gave a command once.

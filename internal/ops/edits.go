@@ -143,6 +143,7 @@ func Reset(ctx context.Context, c Config) (*Edit, error) {
 	if err != nil {
 		return nil, err
 	}
+	edit.anew = true
 	// A cursor that lies where it does not belong, since partitions were added,
 	// would be refused for ever.
 	_, topic, err := c.place(ctx)

@@ -202,6 +202,41 @@ func TestRepairBesideAConnectorAtWork(t *testing.T) {
 	})
 }
 
+// A repair works by the cursor that it has read. After a reset the next run writes all
+// of it again, so a repair that is under way may write no more.
+func TestResetEndsARepair(t *testing.T) {
+	w := newRead(t, kafkatest.InProcess(t), 50, nil)
+	w.late(20)
+	proxy := w.cluster.Proxy()
+	held, released := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(released) })
+	t.Cleanup(release) // the proxy's end would wait for it
+	reach := sync.OnceFunc(func() { close(held) })
+	proxy.Observe(func(f kafkatest.Frame) {
+		if f.Key == kmsg.EndTxn.Int16() && !f.Answer {
+			reach()
+			<-released
+		}
+	})
+	repairs := w.ops
+	repairs.Connection.Dial = proxy.Dial
+	done := make(chan error, 1)
+	go func() {
+		_, err := ops.Repair(t.Context(), repairs, auditlog.SecondOf(start), ago(0))
+		done <- err
+	}()
+	<-held
+	edit, err := ops.Reset(t.Context(), w.ops)
+	w.mustApply(edit, err)
+	release()
+	if err := <-done; !errors.Is(err, ops.ErrFenced) {
+		t.Errorf("the repair ended with %v, want ErrFenced", err)
+	}
+	if events := w.cluster.Read(t, w.ops.Topics.Events, kgo.ReadCommitted()); len(events) != 50 {
+		t.Errorf("the topic has %d events, and had 50 at the reset", len(events))
+	}
+}
+
 func TestRepairIsRefused(t *testing.T) {
 	c := kafkatest.InProcess(t)
 	w := newRead(t, c, 50, nil)
