@@ -60,6 +60,10 @@ fips-check: ## TLS, sign-in and signatures with the certified module of Go (Java
 	GOFIPS140=$$(sed -n 's/^fips=//p' .ci/ship/release) REQUIRE_KAFKA=1 go test -count=1 -timeout 20m $(TESTFLAGS) -run '$(FIPS_TESTS)' \
 		./cmd/openai-audit-kafka ./internal/kafka ./internal/openai ./internal/codec/...
 
+.PHONY: chart-check
+chart-check: ## render and lint the Helm chart, and play updates of it (Java, Maven; long the first time)
+	cd docker/chart/test && go vet ./... && REQUIRE_KAFKA=1 CGO_ENABLED=0 go test -count=1 -v -timeout 20m $(TESTFLAGS) ./...
+
 # The versions of Kafka that are tortured, and the tests that do it: each adds lines
 # to the table of faults. TORTURE_RUNS and TORTURE_SEED make another number of runs,
 # and begin at a seed that a failure printed.
@@ -118,7 +122,7 @@ check: check-format check-vet check-lint check-vuln check-race check-fuzz ## all
 
 .PHONY: check-format
 check-format:
-	@files=$$(gofmt -l cmd connector internal schemas .ci 2>/dev/null); \
+	@files=$$(gofmt -l cmd connector internal schemas .ci docker/chart 2>/dev/null); \
 	if [ -n "$$files" ]; then echo "not formatted, run gofmt -w on:"; echo "$$files"; exit 1; fi
 
 .PHONY: check-vet

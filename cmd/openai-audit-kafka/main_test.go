@@ -125,6 +125,18 @@ func TestHealthAsksTheInstance(t *testing.T) {
 	}
 }
 
+// With HTTP_ADDR=off nobody can be asked. The image's health check must not fail for ever
+// then, or an orchestrator replaces the container for ever.
+func TestHealthWithNobodyToAsk(t *testing.T) {
+	environ := []string{"HTTP_ADDR=off"}
+	if code, stdout, stderr := runProgram(t, environ, "health"); code != exitDone || !strings.Contains(stdout, "nobody was asked") {
+		t.Errorf("exit %d: %s%s", code, stdout, stderr)
+	}
+	if code, _, stderr := runProgram(t, environ, "health", "--ready"); code != exitFailed || !strings.Contains(stderr, "set an address") {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+}
+
 // With nobody to reach it lives, says that it is not ready, and leaves when told.
 func TestRunLivesWithoutAnybodyAndLeavesWhenTold(t *testing.T) {
 	keyFile := filepath.Join(t.TempDir(), "key")

@@ -66,6 +66,7 @@ func TestReleaseTwice(t *testing.T) {
 		t.Logf("%9d  %s  %s", info.Size(), name, one[name])
 	}
 	t.Run("provenance", func(t *testing.T) { provenance(t, first) })
+	t.Run("chart", func(t *testing.T) { chart(t, first) })
 	t.Run("signature", func(t *testing.T) { signature(t, first) })
 	t.Run("contents", func(t *testing.T) { contents(t, first) })
 	t.Run("bill of materials", func(t *testing.T) { billOfMaterials(t, first) })
@@ -322,5 +323,29 @@ func advisories(t *testing.T, dir string) {
 	slices.Sort(got)
 	if !slices.Equal(got, want) || len(want) == 0 {
 		t.Errorf("statements about %v, and CI lets %v pass", got, want)
+	}
+}
+
+// chart holds the chart's archive to its version, and to being whole: what is a link in
+// the sources is a file in it. Helm's own library renders the chart in docker/chart/test.
+func chart(t *testing.T, dir string) {
+	files := unpack(t, filepath.Join(dir, "openai-audit-kafka-chart_"+version+".tgz"))
+	about := string(files["Chart.yaml"])
+	if !strings.Contains(about, "\nversion: 0.0.0-test\n") || !strings.Contains(about, "\nappVersion: \""+version+"\"\n") {
+		t.Errorf("Chart.yaml is\n%s", about)
+	}
+	alerts, err := os.ReadFile(filepath.Join(root, "docker", "prometheus", "alerts.yaml"))
+	if err != nil || !bytes.Equal(files["alerts.yaml"], alerts) {
+		t.Errorf("its alerts are others: %v", err)
+	}
+	for _, name := range []string{"values.yaml", "values.schema.json", "templates/deployment.yaml", "templates/NOTES.txt"} {
+		if len(files[name]) == 0 {
+			t.Errorf("the chart does not hold %s", name)
+		}
+	}
+	for name := range files {
+		if strings.HasPrefix(name, "test/") {
+			t.Errorf("the chart holds %s", name)
+		}
 	}
 }
