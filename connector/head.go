@@ -33,8 +33,11 @@ func (s *session) pollHead(ctx context.Context, polled chan<- struct{}) error {
 		if err != nil {
 			return err
 		}
-		s.tellReady()
+		reason := s.tellReady()
 		s.tellPositions()
+		if err := s.report(ctx, reason); err != nil {
+			return err
+		}
 		if first {
 			s.watching = true
 			close(polled)

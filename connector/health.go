@@ -123,8 +123,8 @@ func lacksRight(err error) bool {
 }
 
 // tellReady says whether the organization is ready: the head of each scope that is
-// wanted was read within three poll intervals.
-func (s *session) tellReady() {
+// wanted was read within three poll intervals. It returns why not.
+func (s *session) tellReady() string {
 	s.mu.Lock()
 	reason := ""
 	for _, scope := range auditlog.Scopes() {
@@ -138,6 +138,7 @@ func (s *session) tellReady() {
 	}
 	s.mu.Unlock()
 	s.telemetry.Ready(s.Name, reason)
+	return reason
 }
 
 // tellWaiting says why the organization is not ready while a poll waits: for Kafka,

@@ -175,6 +175,9 @@ func (s *session) hello(ctx context.Context) (openai.Page, error) {
 			return page, err
 		}
 		s.telemetry.Ready(s.Name, err.Error())
+		if err := s.report(ctx, err.Error()); err != nil {
+			return openai.Page{}, err
+		}
 		pause := backoff(attempt, 30*time.Second)
 		s.log.Warn("the API does not answer yet", "error", err, "backoff", pause.Round(time.Millisecond))
 		if err := wait(ctx, pause); err != nil {

@@ -26,15 +26,20 @@ type session struct {
 	peeked      []map[string][]byte // cursors by partition; first runs only
 	offsetsRead int                 // records that the start read of the partition
 	watching    bool                // the head was read once: what shows up since is live; owned by pollHead
-	writing     chan struct{}       // has one while somebody commits, from staging to advancing
-	mu          sync.Mutex          // guards what follows; held for no I/O
-	state       *window.State       // changed only by who holds writing as well
-	skew        time.Duration       // the API's clock less ours
-	committed   time.Time           // when the last transaction was committed
-	sent        time.Time           // when the transaction that is not answered yet was begun; zero if none is
-	newest      auditlog.Second     // effective_at of the newest event written
-	health      map[auditlog.Scope]*scopeHealth
-	wakes       []chan struct{} // of the readers of the past
+	// reported is why it is not ready, as those that stand by can read it; owned by
+	// hello, then by pollHead, with what follows.
+	reported     string
+	reportedAt   time.Time
+	unreadySince auditlog.Second
+	writing      chan struct{}   // has one while somebody commits, from staging to advancing
+	mu           sync.Mutex      // guards what follows; held for no I/O
+	state        *window.State   // changed only by who holds writing as well
+	skew         time.Duration   // the API's clock less ours
+	committed    time.Time       // when the last transaction was committed
+	sent         time.Time       // when the transaction that is not answered yet was begun; zero if none is
+	newest       auditlog.Second // effective_at of the newest event written
+	health       map[auditlog.Scope]*scopeHealth
+	wakes        []chan struct{} // of the readers of the past
 }
 
 // cursorEvery is how often a quiet log writes its cursor. That keeps the

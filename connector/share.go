@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -54,6 +55,11 @@ func (c *Connector) takePart(ctx context.Context, orgs []*organization, t *team)
 	}
 	partitions := topics[roleOffsets].Partitions
 	by := newStandby(orgs)
+	watching, stop := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { by.watch(watching, partitions) }) // until it is waited for
+	defer wg.Wait()
+	defer stop()
 	return membership.Run(ctx, membership.Config{
 		Connection: c.connection(c.cfg.Logger),
 		Group:      c.cfg.Kafka.GroupID,
@@ -100,6 +106,13 @@ func newStandby(orgs []*organization) *standby {
 		by.waiting[o] = true
 	}
 	return by
+}
+
+// all says of every organization whether it waits.
+func (b *standby) all() map[*organization]bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return maps.Clone(b.waiting)
 }
 
 // tell takes down whether this instance is a member of the group.

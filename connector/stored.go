@@ -18,7 +18,7 @@ import (
 func keepKeys(organization string, log *slog.Logger) func(string) bool {
 	var once sync.Once
 	return func(key string) bool {
-		if !strings.HasPrefix(key, "cursor/") && !strings.HasPrefix(key, "seen/") {
+		if !strings.HasPrefix(key, "cursor/") && !strings.HasPrefix(key, "seen/") && !strings.HasPrefix(key, auditlog.ReportPrefix) {
 			once.Do(func() {
 				log.Warn("the offsets topic holds records that are not ours; they are ignored", "key", fmt.Sprintf("%.80q", key))
 			})

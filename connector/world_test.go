@@ -201,6 +201,7 @@ func (w *world) awaitEqual(within time.Duration) kafkatest.Report {
 type recorder struct {
 	mu        sync.Mutex
 	leader    connector.Leader
+	leads     bool
 	whyNot    string // of whichever organization told last
 	reasons   map[string]string
 	said      []string // every reason of whichever organization
@@ -229,7 +230,19 @@ func newRecorder() *recorder {
 
 func (*recorder) Requested(string, int, time.Duration) {}
 func (*recorder) RateLimited(string, time.Duration)    {}
-func (*recorder) Leading(string, bool)                 {}
+
+func (r *recorder) Leading(_ string, leads bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.leads = leads
+}
+
+// leading reports whether the instance works for the organization that told last.
+func (r *recorder) leading() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.leads
+}
 
 func (r *recorder) Watched(_ string, l connector.Leader) {
 	r.mu.Lock()

@@ -267,6 +267,7 @@ func (t *Telemetry) Leading(name string, leads bool) {
 		value := 0.0
 		if leads {
 			value = 1
+			o.leader = connector.Leader{} // was seen from outside
 			setTime(t.metrics.newest, o.newest, name)
 		} else {
 			t.metrics.forget(name)

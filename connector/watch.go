@@ -1,0 +1,144 @@
+package connector
+
+import (
+	"context"
+	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
+)
+
+// watchEvery is how often a standby looks at what the instance at work wrote.
+const watchEvery = 15 * time.Second
+
+// report leaves in the topic, for those that stand by, why this instance is not
+// ready, or that it is again. What they cannot read there, they cannot know of it. An
+// error ends the session, as that of any commit.
+func (s *session) report(ctx context.Context, reason string) error {
+	// A reason may have another number in it each time. That is no news.
+	if !s.shared || reason == s.reported || reason != "" && s.reported != "" && s.now().Sub(s.reportedAt) < cursorEvery {
+		return nil
+	}
+	select {
+	case s.writing <- struct{}{}:
+		defer func() { <-s.writing }()
+	case <-ctx.Done():
+	}
+	if ctx.Err() != nil {
+		return nil // told to stop
+	}
+	now := s.now()
+	if s.reported == "" {
+		s.unreadySince = auditlog.SecondOf(now)
+	}
+	change := txlog.Change{Key: auditlog.ReportKey(s.Name)} // without a value: ready
+	if reason != "" {
+		var err error
+		r := auditlog.Report{Host: s.me.host, At: auditlog.SecondOf(now), Since: s.unreadySince, Reason: reason}
+		if change.Value, err = r.Encode(); err != nil {
+			return err
+		}
+	}
+	// A crash before or inside this leaves the report that was there, which the next
+	// opening makes old. The state is not touched.
+	err := s.kafkaLog.Commit(ctx, nil, []txlog.Change{change})
+	s.telemetry.Committed(s.Name, result(err), s.now().Sub(now))
+	s.reported, s.reportedAt = reason, now
+	return err
+}
+
+// watch tells what the topic says of the instances that work for the organizations
+// that wait, until ctx ends.
+func (b *standby) watch(ctx context.Context, partitions int32) {
+	followers := map[*organization]*txlog.Follower{}
+	defer func() {
+		for _, f := range followers {
+			f.Close()
+		}
+	}()
+	for {
+		for o, waits := range b.all() {
+			f := followers[o]
+			if !waits {
+				if f != nil {
+					f.Close()
+					delete(followers, o)
+				}
+				continue
+			}
+			if f == nil {
+				var err error
+				if f, err = o.follow(ctx, partitions); err != nil {
+					continue // the settings are at fault, which others tell
+				}
+				followers[o] = f
+			}
+			leader, err := o.lookAt(ctx, f)
+			if ctx.Err() != nil {
+				return
+			}
+			if err != nil {
+				o.log.Debug("the instance at work cannot be seen now", "error", err)
+				continue // what was seen last gets older, and that is shown
+			}
+			o.telemetry.Watched(o.Name, leader)
+		}
+		if wait(ctx, watchEvery) != nil {
+			return
+		}
+	}
+}
+
+func (o *organization) follow(ctx context.Context, partitions int32) (*txlog.Follower, error) {
+	return txlog.Follow(ctx, o.conn, o.cfg.Kafka.OffsetsTopic, txlog.Partition(o.Name, partitions), func(key string) bool {
+		return key == auditlog.CursorKey(o.Name) || key == auditlog.ReportKey(o.Name)
+	})
+}
+
+// lookAt returns who works for the organization, as the topic has it.
+func (o *organization) lookAt(ctx context.Context, f *txlog.Follower) (Leader, error) {
+	ctx, cancel := context.WithTimeout(ctx, watchEvery)
+	defer cancel()
+	records, err := f.Look(ctx)
+	if err != nil {
+		return Leader{}, err
+	}
+	var c auditlog.Cursor
+	if value, ok := records[auditlog.CursorKey(o.Name)]; ok {
+		if c, err = auditlog.DecodeCursor(value); err != nil {
+			return Leader{}, err
+		}
+	}
+	var r auditlog.Report
+	if value, ok := records[auditlog.ReportKey(o.Name)]; ok {
+		if r, err = auditlog.DecodeReport(value); err != nil {
+			return Leader{}, err
+		}
+	}
+	return leaderOf(c, r), nil
+}
+
+// leaderOf is who works for an organization by its cursor and the report beside it;
+// the zero Leader if the last one left. A report is of an instance that may not have
+// opened yet. One that is older than the last opening is of before it.
+func leaderOf(c auditlog.Cursor, r auditlog.Report) Leader {
+	var last auditlog.Opener
+	if n := len(c.Openers); n > 0 {
+		last = c.Openers[n-1]
+	}
+	reported := r.Reason != "" && r.At >= last.At && (!last.Closed || r.Host != last.Host)
+	var l Leader
+	switch {
+	case !last.Closed && last.Host != "" && (!reported || r.Host == last.Host):
+		l = Leader{Host: last.Host, Since: last.At.Time(), Seen: c.WrittenAt.Time()}
+	case reported:
+		l = Leader{Host: r.Host, Since: r.Since.Time()}
+	}
+	if reported {
+		l.Reason, l.UnreadySince = r.Reason, r.Since.Time()
+		if at := r.At.Time(); at.After(l.Seen) {
+			l.Seen = at
+		}
+	}
+	return l
+}
