@@ -4,8 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/files"
 )
 
 // Secret is a value that no output shows, given as it is or as the path of a
@@ -36,18 +37,19 @@ func (s Secret) Read() (string, error) {
 	if s.file == "" {
 		return s.value, nil
 	}
-	content, err := os.ReadFile(s.file)
+	content, err := files.Read(s.file)
 	if err != nil {
 		return "", fmt.Errorf("reading a secret: %w", err)
 	}
 	value := strings.TrimSpace(string(content))
 	if value == "" {
-		return "", fmt.Errorf("reading a secret: %s: %w", s.file, errEmptySecret)
+		return "", fmt.Errorf("reading a secret: %s: %w", s.file, ErrEmptySecret)
 	}
 	return value, nil
 }
 
-var errEmptySecret = errors.New("the file is empty")
+// ErrEmptySecret says that a secret's file is empty.
+var ErrEmptySecret = errors.New("the file is empty")
 
 // String returns a fixed word, so that no output holds the secret.
 func (Secret) String() string { return redacted }

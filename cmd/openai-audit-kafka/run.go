@@ -45,7 +45,12 @@ crash with 2.`,
   LOG_LEVEL=debug LOG_FORMAT=text openai-audit-kafka run`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			settings, err := config.Load(a.environ, config.Options{})
+			settings, err := config.LoadWhenThere(cmd.Context(), a.environ, config.Options{}, func(s *config.Settings, missing config.Faults) {
+				telemetry.NewLogger(s.Log.Level, s.Log.Format, a.stderr, isTerminal(a.stderr)).Info("waiting for secrets, as SECRETS_WAIT says", "missing", missing.Error())
+			})
+			if cmd.Context().Err() != nil {
+				return nil // stopped while it waited: nothing was begun
+			}
 			if err != nil {
 				return err
 			}

@@ -9,10 +9,11 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/sr"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/files"
 )
 
 func (c RegistryConfig) transport() (*http.Transport, error) {
@@ -20,7 +21,7 @@ func (c RegistryConfig) transport() (*http.Transport, error) {
 	if c.CAFile == "" {
 		return transport, nil
 	}
-	pem, err := os.ReadFile(c.CAFile)
+	pem, err := files.Read(c.CAFile)
 	if err != nil {
 		return nil, err
 	}

@@ -2,14 +2,20 @@ package config_test
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -266,15 +272,15 @@ func TestANameNearOneThatIsSetIsForeign(t *testing.T) {
 
 func TestSeveralOrganizations(t *testing.T) {
 	file := write(t, "key", "sk-b\n")
-	s, err := load("ORGANIZATION_NAME=unused", "OPENAI_BASE_URL=http://api", "BACKFILL_START_TIME=earliest",
+	s, err := load("ORGANIZATION_NAME=unused", "OPENAI_BASE_URL=https://api", "BACKFILL_START_TIME=earliest",
 		"ORGANIZATIONS_0_NAME=a", "ORGANIZATIONS_0_ADMIN_KEY=ka", "ORGANIZATIONS_0_TENANT_EVENTS=on",
-		"ORGANIZATIONS_2_NAME=b", "ORGANIZATIONS_2_ADMIN_KEY_FILE="+file, "ORGANIZATIONS_2_BACKFILL_START_TIME=2026-01-01", "ORGANIZATIONS_2_BASE_URL=http://eu")
+		"ORGANIZATIONS_2_NAME=b", "ORGANIZATIONS_2_ADMIN_KEY_FILE="+file, "ORGANIZATIONS_2_BACKFILL_START_TIME=2026-01-01", "ORGANIZATIONS_2_BASE_URL=https://eu")
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []connector.Organization{
-		{Name: "a", AdminKey: connector.SecretValue("ka"), BaseURL: "http://api", BackfillStart: &connector.BackfillStart{Earliest: true}, TenantEvents: connector.TenantOn},
-		{Name: "b", AdminKey: connector.SecretFile(file), BaseURL: "http://eu", BackfillStart: &connector.BackfillStart{At: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}, TenantEvents: connector.TenantAuto},
+		{Name: "a", AdminKey: connector.SecretValue("ka"), BaseURL: "https://api", BackfillStart: &connector.BackfillStart{Earliest: true}, TenantEvents: connector.TenantOn},
+		{Name: "b", AdminKey: connector.SecretFile(file), BaseURL: "https://eu", BackfillStart: &connector.BackfillStart{At: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}, TenantEvents: connector.TenantAuto},
 	}
 	if diff := cmp.Diff(want, s.Connector.Organizations, compare); diff != "" {
 		t.Error(diff)
@@ -319,6 +325,126 @@ func TestSeveralRegistryURLs(t *testing.T) {
 	want := connector.Registry{URL: "https://a:8081,https://b/contexts/.prod", Username: "user", Password: connector.SecretValue("p,w"), AutoRegister: true}
 	if diff := cmp.Diff(want, s.Connector.Registry, compare); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// What is allowed and probably not meant is a warning that never holds the value.
+func TestWarnings(t *testing.T) {
+	ca, key1, _ := certificate(t)
+	for name, tt := range map[string]struct {
+		environ []string
+		want    string // empty: none
+	}{
+		"quotes":                 {[]string{"OPENAI_ADMIN_KEY=\"hunter2\""}, "OPENAI_ADMIN_KEY: it stands in quotes"},
+		"quotes in a file":       {[]string{"OPENAI_ADMIN_KEY=", "OPENAI_ADMIN_KEY_FILE=" + write(t, "k", "'hunter2'\n")}, "OPENAI_ADMIN_KEY_FILE: it stands in quotes"},
+		"no width":               {[]string{"OPENAI_ADMIN_KEY=hunter\u200b2"}, "OPENAI_ADMIN_KEY: a character that cannot be seen"},
+		"a blank that is none":   {[]string{"OPENAI_ADMIN_KEY=hunter\u00a02"}, "OPENAI_ADMIN_KEY: a character that cannot be seen"},
+		"a byte order mark":      {[]string{"OPENAI_ADMIN_KEY=", "OPENAI_ADMIN_KEY_FILE=" + write(t, "k", "\ufeffhunter2\r\n")}, ""},
+		"a mark in the setting":  {[]string{"OPENAI_ADMIN_KEY=\ufeffhunter2"}, ""},
+		"a key without TLS":      {[]string{"OPENAI_BASE_URL=http://proxy.example/v1"}, "OPENAI_BASE_URL: the admin key is sent without TLS"},
+		"a key on loopback":      {[]string{"OPENAI_BASE_URL=http://127.0.0.1:1/v1"}, ""},
+		"a password without TLS": {[]string{"SCHEMA_REGISTRY_URL=http://u:hunter2@registry.example"}, "SCHEMA_REGISTRY_URL: the password of the registry is sent without TLS"},
+		"a registry without one": {[]string{"SCHEMA_REGISTRY_URL=http://registry.example"}, ""},
+		"a bundle":               {[]string{"KAFKA_TLS_CA_FILE=" + write(t, "ca", ca+ca)}, ""},
+		"a bad block":            {[]string{"KAFKA_TLS_CA_FILE=" + write(t, "ca", ca+ca[:28]+"AAAA"+ca[32:]+ca)}, "certificate 2 of the file cannot be read"},
+		"half a block":           {[]string{"KAFKA_TLS_CA_FILE=" + write(t, "ca", ca+ca[:200])}, "certificate 2 of the file cannot be read"},
+		"a pair":                 {[]string{"KAFKA_TLS_CERT_FILE=" + write(t, "c", ca), "KAFKA_TLS_KEY_FILE=" + write(t, "k", key1)}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := load(append([]string{"OPENAI_ADMIN_KEY=" + key}, tt.environ...)...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all := strings.Join(s.Warnings, "\n")
+			if !strings.Contains(all, tt.want) || (tt.want == "") != (all == "") || strings.Contains(all, "unter2") {
+				t.Errorf("warnings %q, want %q", s.Warnings, tt.want)
+			}
+		})
+	}
+}
+
+// certificate returns one with its key, plain and encrypted, as PEM.
+func certificate(t *testing.T) (cert, plain, encrypted string) {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: now.AddDate(10, 0, 0)}
+	der, err := x509.CreateCertificate(nil, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := func(kind string, der []byte) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+	}
+	return text("CERTIFICATE", der), text("PRIVATE KEY", pkcs8), text("ENCRYPTED PRIVATE KEY", []byte("encrypted"))
+}
+
+// A key with a password is told as one; the certificate is not at fault.
+func TestEncryptedKey(t *testing.T) {
+	cert, _, encrypted := certificate(t)
+	_, err := load("OPENAI_ADMIN_KEY="+key, "KAFKA_TLS_CERT_FILE="+write(t, "c", cert), "KAFKA_TLS_KEY_FILE="+write(t, "k", encrypted))
+	faults, _ := errors.AsType[config.Faults](err)
+	if len(faults) != 1 || faults[0].Variable != "KAFKA_TLS_KEY_FILE" || !strings.Contains(faults[0].Problem, "encrypted") {
+		t.Error(err)
+	}
+}
+
+// A file that is none is named at once, though nobody writes the FIFO.
+func TestFIFOIsNamed(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := load("OPENAI_ADMIN_KEY_FILE="+fifo, "KAFKA_TLS_CA_FILE="+fifo)
+	faults, _ := errors.AsType[config.Faults](err)
+	if len(faults) != 2 || !strings.Contains(err.Error(), "it is no regular file") {
+		t.Error(err)
+	}
+}
+
+// Secrets that a sidecar writes after the start are waited for, and nothing else is.
+func TestSecretsWait(t *testing.T) {
+	load := func(t *testing.T, file string, environ ...string) (took time.Duration, told int, err error) {
+		began := time.Now()
+		_, err = config.LoadWhenThere(t.Context(), append(environ, "OPENAI_ADMIN_KEY_FILE="+file), config.Options{}, func(_ *config.Settings, missing config.Faults) {
+			told++
+			if len(missing) != 1 || missing[0].Variable != "OPENAI_ADMIN_KEY_FILE" {
+				t.Errorf("waits for %v", missing)
+			}
+		})
+		return time.Since(began), told, err
+	}
+	for name, tt := range map[string]struct {
+		environ []string
+		content string
+		written time.Duration
+		took    time.Duration
+		told    int
+		works   bool
+	}{
+		"in time":            {[]string{"SECRETS_WAIT=30s"}, key, 10 * time.Second, 10 * time.Second, 1, true},
+		"too late":           {[]string{"SECRETS_WAIT=30s"}, key, 40 * time.Second, 30 * time.Second, 1, false},
+		"empty for good":     {[]string{"SECRETS_WAIT=30s"}, " ", 0, 30 * time.Second, 1, false},
+		"without waiting":    {nil, key, time.Second, 0, 0, false},
+		"with another fault": {[]string{"SECRETS_WAIT=30s", "POLL_INTERVAL=soon"}, key, time.Second, 0, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "key")
+			synctest.Test(t, func(t *testing.T) {
+				timer := time.AfterFunc(tt.written, func() { _ = os.WriteFile(file, []byte(tt.content), 0o600) })
+				defer timer.Stop()
+				took, told, err := load(t, file, tt.environ...)
+				if took.Truncate(time.Second) != tt.took || told != tt.told || (err == nil) != tt.works {
+					t.Errorf("after %v, told %d times: %v", took, told, err)
+				}
+			})
+		})
 	}
 }
 

@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"reflect"
 	"strings"
 	"unicode"
@@ -11,18 +10,21 @@ import (
 	"github.com/caarlos0/env/v11"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/files"
 )
 
 // environment is what was given, and what is found wrong with it on the way.
 type environment struct {
 	vars   map[string]string // trimmed; empty ones are not in it
 	faults Faults
+	// warnings are about what is allowed and probably not meant.
+	warnings []string
 }
 
 func newEnvironment(environ []string) *environment {
 	e := &environment{vars: make(map[string]string, len(environ))}
 	for name, value := range env.ToMap(environ) {
-		if value = strings.TrimSpace(value); value != "" {
+		if value = strings.TrimSpace(strings.TrimPrefix(value, "\ufeff")); value != "" {
 			e.vars[name] = value
 		}
 	}
@@ -37,12 +39,12 @@ func (e *environment) fault(variable, problem, remedy string) {
 	if strings.HasSuffix(variable, FileSuffix) {
 		value = shownPath(e.vars[variable])
 	}
-	e.faults = append(e.faults, Fault{variable, value, problem, remedy})
+	e.faults = append(e.faults, Fault{Variable: variable, Value: value, Problem: problem, Remedy: remedy})
 }
 
 // hiddenFault notes what is wrong with a secret.
 func (e *environment) hiddenFault(variable, problem, remedy string) {
-	e.faults = append(e.faults, Fault{variable, "", problem, remedy})
+	e.faults = append(e.faults, Fault{Variable: variable, Problem: problem, Remedy: remedy})
 }
 
 // parse fills the fields of a struct whose variables are set. Fields of the
@@ -95,9 +97,25 @@ func (e *environment) checkSecret(variable string, s connector.Secret) {
 	switch {
 	case err != nil:
 		e.fault(variable, "the file cannot be used: "+reason(err), "check its path, content and rights")
+		e.faults[len(e.faults)-1].absent = errors.Is(err, fs.ErrNotExist) || errors.Is(err, connector.ErrEmptySecret)
 	case strings.ContainsFunc(value, unicode.IsControl):
 		e.hiddenFault(variable, "there is a line break or another control character inside", "give the secret alone, on one line")
+	case strings.ContainsFunc(value, unseen):
+		e.warnings = append(e.warnings, variable+": a character that cannot be seen, or a blank that is none, is in it; write it again by hand")
+	case isQuoted(value):
+		e.warnings = append(e.warnings, variable+": it stands in quotes, which count as a part of it; leave them out")
 	}
+}
+
+// unseen tells characters that are in no secret which somebody typed: those of no
+// width, and all blanks but the usual one.
+func unseen(r rune) bool {
+	return unicode.Is(unicode.Cf, r) || r != ' ' && unicode.IsSpace(r) || unicode.Is(unicode.Co, r)
+}
+
+func isQuoted(value string) bool {
+	first, last := value[:1], value[len(value)-1:]
+	return len(value) > 1 && first == last && strings.Contains("\"'`", first)
 }
 
 // reason returns why a file could not be read, without its path: the fault shows
@@ -115,7 +133,7 @@ func (e *environment) file(variable string) (path string, content []byte) {
 	if !e.isSet(variable) {
 		return "", nil
 	}
-	content, err := os.ReadFile(e.vars[variable])
+	content, err := files.Read(e.vars[variable])
 	if err != nil {
 		e.fault(variable, "the file cannot be read: "+reason(err), "check its path and rights")
 	}

@@ -17,6 +17,9 @@ type Fault struct {
 	Value    string // as it may be shown; empty if there is none to show
 	Problem  string
 	Remedy   string
+
+	// absent says that a secret's file is not there yet, or empty.
+	absent bool
 }
 
 func (f Fault) String() string {

@@ -1,8 +1,11 @@
 package config
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
@@ -17,7 +20,8 @@ type Settings struct {
 	// Warnings are about what is allowed and probably not meant.
 	Warnings []string
 
-	effective []Effective
+	effective   []Effective
+	secretsWait time.Duration
 }
 
 // HTTP is the status server.
@@ -59,7 +63,7 @@ func Load(environ []string, opts Options) (*Settings, error) {
 	e.checkSecretsElsewhere()
 	e.parse(&v, "")
 
-	s := &Settings{Connector: connector.DefaultConfig()}
+	s := &Settings{Connector: connector.DefaultConfig(), secretsWait: time.Duration(v.SecretsWait)}
 	v.apply(&s.Connector)
 	e.checkReading(v)
 	e.checkTopics(v)
@@ -72,9 +76,33 @@ func Load(environ []string, opts Options) (*Settings, error) {
 	if len(e.numbers()) > 0 {
 		s.Warnings = append(s.Warnings, e.replaced()...)
 	}
+	s.Warnings = append(s.Warnings, e.warnings...)
 	s.effective = e.effective(s)
 	if len(e.faults) > 0 {
 		return s, e.faults.sorted()
 	}
 	return s, nil
+}
+
+// LoadWhenThere is Load for a start: it waits for as long as SECRETS_WAIT says for
+// secrets whose files are missing or empty, which a sidecar may write. waiting is called
+// once, with what is missing.
+func LoadWhenThere(ctx context.Context, environ []string, opts Options, waiting func(*Settings, Faults)) (*Settings, error) {
+	began := time.Now()
+	for told := false; ; told = true {
+		s, err := Load(environ, opts)
+		faults, _ := errors.AsType[Faults](err)
+		otherwise := slices.ContainsFunc(faults, func(f Fault) bool { return !f.absent })
+		if len(faults) == 0 || otherwise || time.Since(began) >= s.secretsWait {
+			return s, err
+		}
+		if !told {
+			waiting(s, faults)
+		}
+		select {
+		case <-ctx.Done():
+			return s, ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }

@@ -83,6 +83,8 @@ func (e *environment) fill(o *connector.Organization, v variables, opts Options)
 			e.fault(v.baseURL, "there is a user name in the URL", "leave it out; the admin key says who we are")
 		case strings.HasSuffix("."+u.Hostname(), ".api.openai.com") && strings.Trim(u.Path, "/") != "v1":
 			e.fault(v.baseURL, "not where OpenAI's API is", "did you mean https://"+u.Host+"/v1?")
+		case sentInClear(u):
+			e.warnings = append(e.warnings, v.baseURL+": the admin key is sent without TLS; write https://")
 		}
 	}
 	if mode := connector.TenantEvents(e.vars[v.tenantEvents]); mode != "" {

@@ -3,6 +3,8 @@ package config
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
+	"fmt"
 	"net"
 	"net/url"
 	"regexp"
@@ -31,15 +33,41 @@ func (e *environment) checkTLS(v values, t *connector.TLS) {
 	case t.CertFile == "" && t.KeyFile != "":
 		e.fault("KAFKA_TLS_CERT_FILE", "not set", "a client key needs its certificate")
 	case cert != nil && key != nil:
-		if _, err := tls.X509KeyPair(cert, key); err != nil {
+		if _, err := tls.X509KeyPair(cert, key); err != nil && isEncrypted(key) {
+			e.fault("KAFKA_TLS_KEY_FILE", "the key is encrypted, and there is nobody to type its password", "give it decrypted, as by openssl pkey -in FILE -out FILE, and guard the file")
+		} else if err != nil {
 			e.fault("KAFKA_TLS_CERT_FILE", "not a PEM certificate for the key in KAFKA_TLS_KEY_FILE", "check both files")
 		}
 	}
 }
 
-func (e *environment) checkCA(variable string, pem []byte) {
-	if pem != nil && !x509.NewCertPool().AppendCertsFromPEM(pem) {
+// isEncrypted reports whether a PEM key wants a password.
+func isEncrypted(key []byte) bool {
+	block, _ := pem.Decode(key)
+	return block != nil && (block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED"))
+}
+
+func (e *environment) checkCA(variable string, bundle []byte) {
+	if bundle == nil {
+		return
+	}
+	if !x509.NewCertPool().AppendCertsFromPEM(bundle) {
 		e.fault(variable, "holds no PEM certificate", "check the file")
+		return
+	}
+	// Go leaves out what it cannot read, without a word.
+	const begin = "-----BEGIN CERTIFICATE-----"
+	for n, text := range strings.Split(string(bundle), begin)[1:] {
+		block, _ := pem.Decode([]byte(begin + text))
+		problem := "it is no PEM block"
+		if block != nil {
+			_, err := x509.ParseCertificate(block.Bytes)
+			if err == nil {
+				continue
+			}
+			problem = err.Error()
+		}
+		e.warnings = append(e.warnings, fmt.Sprintf("%s: certificate %d of the file cannot be read, and is left out (%s); mend the file", variable, n+1, problem))
 	}
 }
 
@@ -112,6 +140,9 @@ func (e *environment) checkRegistry(v values, r *connector.Registry) {
 			return
 		}
 		e.takeUser(u, r)
+		if (r.Username != "" || r.Password.IsSet()) && sentInClear(u) {
+			e.warnings = append(e.warnings, "SCHEMA_REGISTRY_URL: the password of the registry is sent without TLS; write https://")
+		}
 		urls = append(urls, strings.TrimRight(u.String(), "/"))
 	}
 	r.URL = strings.Join(urls, ",")
@@ -134,3 +165,6 @@ func (e *environment) takeUser(u *url.URL, r *connector.Registry) {
 	r.Username, r.Password = name, secret
 	u.User = nil
 }
+
+// sentInClear reports whether requests to the URL can be read on their way.
+func sentInClear(u *url.URL) bool { return u.Scheme == "http" && isRemote(u.Hostname()) }

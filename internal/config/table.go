@@ -108,6 +108,8 @@ var table = []Setting{
 		Meaning: "Status page `/`, `/metrics`, `/healthz`, `/readyz`, `/api/status`. `off`: none."},
 	{Name: "HTTP_SHOW_EVENTS", Default: "false",
 		Meaning: "Show the latest events, which are personal data, on the status page."},
+	{Name: "SECRETS_WAIT", Default: "0s",
+		Meaning: "At the start, how long `run` waits for a secret's file that is missing or empty, as one that a sidecar writes."},
 	{Name: "LOG_LEVEL", Default: "info", Meaning: "`debug`, `info`, `warn` or `error`."},
 	{Name: "LOG_FORMAT", Default: "auto", Meaning: "`text`, `json`, or `auto`: text on a terminal, JSON otherwise."},
 }

@@ -39,10 +39,11 @@ type values struct {
 	RegistryUsername string `env:"SCHEMA_REGISTRY_USERNAME"`
 	AutoRegister     flag   `env:"SCHEMA_REGISTRY_AUTO_REGISTER"`
 
-	HTTPAddr       string `env:"HTTP_ADDR"`
-	HTTPShowEvents flag   `env:"HTTP_SHOW_EVENTS"`
-	LogLevel       string `env:"LOG_LEVEL"`
-	LogFormat      string `env:"LOG_FORMAT"`
+	SecretsWait    duration `env:"SECRETS_WAIT"`
+	HTTPAddr       string   `env:"HTTP_ADDR"`
+	HTTPShowEvents flag     `env:"HTTP_SHOW_EVENTS"`
+	LogLevel       string   `env:"LOG_LEVEL"`
+	LogFormat      string   `env:"LOG_FORMAT"`
 }
 
 func defaultValues() values {

@@ -7,7 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/files"
 )
 
 // TLS says how to speak TLS. The files are PEM and are read again for each new
@@ -42,7 +43,7 @@ func (t TLS) config(addr string) (*tls.Config, error) {
 	}
 	config := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
 	if t.CAFile != "" {
-		pem, err := os.ReadFile(t.CAFile)
+		pem, err := files.Read(t.CAFile)
 		if err != nil {
 			return nil, fmt.Errorf("reading the CA of the brokers: %w", err)
 		}
@@ -52,11 +53,23 @@ func (t TLS) config(addr string) (*tls.Config, error) {
 		}
 	}
 	if t.CertFile != "" {
-		cert, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+		cert, err := t.keyPair()
 		if err != nil {
 			return nil, fmt.Errorf("reading the client certificate: %w", err)
 		}
 		config.Certificates = []tls.Certificate{cert}
 	}
 	return config, nil
+}
+
+func (t TLS) keyPair() (tls.Certificate, error) {
+	cert, err := files.Read(t.CertFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := files.Read(t.KeyFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(cert, key)
 }

@@ -20,24 +20,25 @@ var rooms = []room{
 	{"internal/auditlog", nil},
 	{"schemas", nil},
 	{"internal/rooms", nil},
-	{"internal/kafka", nil},
+	{"internal/files", nil},
+	{"internal/kafka", []string{"internal/files"}},
 	{"internal/txlog", []string{"internal/kafka"}},
 	{"internal/membership", []string{"internal/kafka"}},
 	{"internal/openai", []string{"internal/auditlog"}},
 	{"internal/window", []string{"internal/auditlog"}},
-	{"internal/codec", []string{"internal/auditlog", "schemas"}},
+	{"internal/codec", []string{"internal/auditlog", "internal/files", "schemas"}},
 	{"internal/records", []string{"internal/auditlog", "internal/codec", "internal/kafka", "internal/txlog", "schemas"}},
 	{"internal/ops", []string{
 		"internal/auditlog", "internal/codec", "internal/kafka", "internal/openai", "internal/records", "internal/txlog",
 		"internal/window", "schemas",
 	}},
 	{"connector", []string{
-		"internal/auditlog", "internal/codec", "internal/kafka", "internal/membership", "internal/openai",
+		"internal/auditlog", "internal/codec", "internal/files", "internal/kafka", "internal/membership", "internal/openai",
 		"internal/records", "internal/txlog", "internal/window", "schemas",
 	}},
 	// These two alone look up: one fills connector.Config, the other is what the
 	// connector reports to.
-	{"internal/config", []string{"connector"}},
+	{"internal/config", []string{"connector", "internal/files"}},
 	{"internal/telemetry", []string{"connector"}},
 	{"cmd/openai-audit-kafka", []string{
 		"connector", "internal/auditlog", "internal/codec", "internal/config", "internal/kafka", "internal/ops",
