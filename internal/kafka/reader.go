@@ -25,6 +25,7 @@ type Reader struct {
 	topic     string
 	partition int32
 	client    *kgo.Client
+	raw       bool // pass what is not committed too, and the markers
 	started   bool
 	next      atomic.Int64  // the offset after the last one passed
 	pending   []*kgo.Record // fetched, and at or behind the end asked for
@@ -33,8 +34,23 @@ type Reader struct {
 // NewReader returns a reader of topic and partition that begins at the offset
 // from, or at LogStart. It connects to nobody yet, and ends with ctx.
 func NewReader(ctx context.Context, conn Connection, topic string, partition int32, from int64) (*Reader, error) {
+	return newReader(ctx, conn, topic, partition, from, false)
+}
+
+// NewRawReader is NewReader for one that passes all there is in the partition: what
+// is open, what was aborted, and the markers. Record.Attrs tells them apart, and
+// MarkerOf what a marker says.
+func NewRawReader(ctx context.Context, conn Connection, topic string, partition int32, from int64) (*Reader, error) {
+	return newReader(ctx, conn, topic, partition, from, true)
+}
+
+func newReader(ctx context.Context, conn Connection, topic string, partition int32, from int64, raw bool) (*Reader, error) {
+	isolation := kgo.ReadCommitted()
+	if raw {
+		isolation = kgo.ReadUncommitted()
+	}
 	client, err := conn.Client(ctx,
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.FetchIsolationLevel(isolation),
 		// Without control records the loop of ReadTo never ends on a log whose
 		// tail is a commit or abort marker, which is how every transactional log
 		// ends: markers have offsets, but are not delivered.
@@ -49,7 +65,7 @@ func NewReader(ctx context.Context, conn Connection, topic string, partition int
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{topic: topic, partition: partition, client: client}
+	r := &Reader{topic: topic, partition: partition, client: client, raw: raw}
 	r.next.Store(from)
 	return r, nil
 }
@@ -126,7 +142,7 @@ func (r *Reader) drain(end int64, fn func(*kgo.Record) error) error {
 		record := r.pending[0]
 		r.pending[0], r.pending = nil, r.pending[1:]
 		r.next.Store(record.Offset + 1)
-		if record.Attrs.IsControl() {
+		if record.Attrs.IsControl() && !r.raw {
 			continue
 		}
 		if err := fn(record); err != nil {
@@ -143,6 +159,16 @@ func (r *Reader) drain(end int64, fn func(*kgo.Record) error) error {
 
 func (r *Reader) failed(end int64, err error) error {
 	return &ReadError{Topic: r.topic, Partition: r.partition, Position: r.next.Load(), End: end, Err: err}
+}
+
+// MarkerOf returns what a record that a raw reader passed says of the end of a
+// transaction; ok is false if it is no marker.
+func MarkerOf(r *Record) (commit, ok bool) {
+	// A marker's key is its version and its type, two bytes each; 0 aborts, 1 commits.
+	if !r.Attrs.IsControl() || len(r.Key) < 4 || r.Key[2] != 0 || r.Key[3] > 1 {
+		return false, false
+	}
+	return r.Key[3] == 1, true
 }
 
 // ReadError says where a read stopped, and why.

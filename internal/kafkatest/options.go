@@ -15,6 +15,7 @@ type options struct {
 	version    string
 	properties map[string]string
 	secured    bool
+	controller bool // only the first node is one
 	policy     bool // see TopicPolicy
 	network    *kfake.VirtualNetwork
 	fake       []kfake.Opt
@@ -34,6 +35,10 @@ func newOptions(opts []Option) (options, error) {
 // Nodes sets the number of brokers; 1 by default. With three or more, topics get
 // three replicas by default.
 func Nodes(n int) Option { return func(o *options) { o.nodes = n } }
+
+// OneController makes the first node the only controller: it decides though others are
+// gone.
+func OneController() Option { return func(o *options) { o.controller = true } }
 
 // Version sets the version of Apache Kafka, for example 3.9.1. The default is
 // KAFKA_VERSION, else 4.3.1. It means nothing in process.

@@ -43,6 +43,12 @@ func (s *server) properties(n *Node, o options) string {
 		"broker.session.timeout.ms":    "4000",
 		"broker.heartbeat.interval.ms": "500",
 	}
+	if o.controller {
+		p["controller.quorum.voters"] = voters[0]
+		if n != s.nodes[0] {
+			p["process.roles"], p["listeners"] = "broker", "PLAINTEXT://"+n.Addr
+		}
+	}
 	if s.security != nil {
 		maps.Copy(p, s.security.properties(n, p))
 	}

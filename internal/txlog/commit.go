@@ -64,21 +64,28 @@ func (l *Log) commit(ctx context.Context, records []Record, changes []Change) er
 	ctx, cancel := l.graceful(ctx)
 	defer cancel()
 
-	// 1. Begin. Local: a crash here leaves nothing at the broker.
+	// 1. Wait for the markers of the transaction before this one. A crash here leaves
+	// them to Kafka, or to the next Open if Kafka loses them.
+	if err := l.awaitMarkers(ctx); err != nil {
+		return failed("waiting for the markers of the last transaction", err)
+	}
+
+	// 2. Begin. Local: a crash here leaves nothing at the broker.
 	began := time.Now()
 	if err := l.begin(ctx); err != nil {
 		return failed("beginning a transaction", err)
 	}
 
-	// 2. Produce everything, and wait for every answer. A crash here leaves an open
+	// 3. Produce everything, and wait for every answer. A crash here leaves an open
 	// transaction, which the next Open aborts: read_committed consumers wait
 	// behind it until then, or for TransactionTimeout. A record that failed must
 	// stop us here: Kafka would commit the transaction without it.
-	if err := l.produce(ctx, records, changes); err != nil {
+	sent, err := l.produce(ctx, records, changes)
+	if err != nil {
 		return failed("writing a transaction", err)
 	}
 
-	// 3. End. From the moment this request leaves until its answer is here, only
+	// 4. End. From the moment this request leaves until its answer is here, only
 	// the broker knows: a crash, a cut connection or our own impatience leaves the
 	// outcome unknown, and the next Open reads which it was.
 	end := endWait
@@ -95,8 +102,9 @@ func (l *Log) commit(ctx context.Context, records []Record, changes []Change) er
 		return failed("committing a transaction", err)
 	}
 
-	// 4. Answered yes: decided, if not yet visible everywhere. A crash here is the
+	// 5. Answered yes: decided, if not yet visible everywhere. A crash here is the
 	// same as one a moment later.
+	l.last = sent
 	return nil
 }
 
@@ -109,20 +117,22 @@ func (l *Log) begin(ctx context.Context) error {
 
 // produce writes all records and returns when each is acknowledged, or with the
 // first error, or when its time is over.
-func (l *Log) produce(ctx context.Context, records []Record, changes []Change) error {
+func (l *Log) produce(ctx context.Context, records []Record, changes []Change) (written, error) {
 	var (
-		mu    sync.Mutex // guards first; held for an assignment
+		mu    sync.Mutex // guards first and sent; held for an assignment
 		first error
+		sent  written
 		all   sync.WaitGroup
 	)
 	promise := func(r *kgo.Record, err error) {
-		if err != nil {
-			mu.Lock()
-			if first == nil {
-				first = fmt.Errorf("to %s: %w", r.Topic, err)
-			}
-			mu.Unlock()
+		mu.Lock()
+		switch {
+		case err == nil:
+			sent.add(r)
+		case first == nil:
+			first = fmt.Errorf("to %s: %w", r.Topic, err)
 		}
+		mu.Unlock()
 		all.Done()
 	}
 	all.Add(len(records) + len(changes))
@@ -158,9 +168,9 @@ func (l *Log) produce(ctx context.Context, records []Record, changes []Change) e
 	go func() { all.Wait(); close(answered) }()
 	select {
 	case <-answered:
-		return first
+		return sent, first
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return written{}, context.Cause(ctx)
 	}
 }
 

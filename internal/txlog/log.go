@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -21,6 +22,12 @@ type Config struct {
 	Topic string
 	// Partition is where in it the state is; see Partition.
 	Partition int32
+	// Topics are the others that transactions write to. In all of them Open looks for
+	// transactions that hang.
+	Topics []string
+	// Owns, if set, reports whether a record of the other topics is the owner's: of a
+	// transaction that hangs and that no coordinator knows any more.
+	Owns func(*kafka.Record) bool
 	// Keep says which keys belong to the state; others are not held in memory. It
 	// is called for each record that is read, so it may also look for what should
 	// not be there.
@@ -40,7 +47,7 @@ type Config struct {
 	Logger    *slog.Logger
 
 	// Only tests set these: what they stand in for takes too long to see happen.
-	transactionTimeout, produceWait time.Duration
+	transactionTimeout, produceWait, markersWait time.Duration
 }
 
 // TransactionTimeout is how long the broker leaves a transaction open whose
@@ -65,6 +72,26 @@ type Log struct {
 	client   *kgo.Client        // nil once the log is finished
 	cut      context.CancelFunc // ends what the client waits for
 	throttle *throttle
+	last     written // by the last transaction, until its markers were seen
+	ended    []Ended
+}
+
+// Ended returns what Open found hanging, and ended.
+func (l *Log) Ended() []Ended { return l.ended }
+
+// owns reports whether the record is the owner's.
+func (c Config) owns(r *kafka.Record) bool {
+	if r.Topic == c.Topic {
+		return c.Keep(string(r.Key))
+	}
+	return c.Owns != nil && c.Owns(r)
+}
+
+// topics returns all topics of the log, once each.
+func (c Config) topics() []string {
+	all := slices.DeleteFunc(append(slices.Clone(c.Topics), c.Topic), func(name string) bool { return name == "" })
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // Close ends the log's connections. An open transaction is left to the next

@@ -1,7 +1,9 @@
 package txlog
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -40,26 +42,45 @@ func Open(ctx context.Context, cfg Config) (*Log, map[string][]byte, error) {
 		return nil, nil, err
 	}
 
-	// 2. Fence. A new client fences nobody until its producer id is loaded. When
+	// 2. Hear what the coordinator knows of the last transaction: after the fence that
+	// is gone. Then fence. A new client fences nobody until its producer id is loaded. When
 	// this returns, a transaction the predecessor had open is aborted, or
-	// committed if its end had been decided, and its markers are written: nothing
-	// of it can appear later. If we crash after this, the predecessor is out and
+	// committed if its end had been decided, and its markers are written, or lost:
+	// nothing of it can appear later. If we crash after this, the predecessor is out and
 	// nothing is written: the next start begins here again.
 	log, err := newLog(ctx, cfg)
 	if err != nil {
 		return nil, nil, failed("opening the log", err)
 	}
+	word := log.coordinated(ctx)
 	if err := log.fence(ctx); err != nil {
 		log.Close()
 		return nil, nil, failed("fencing earlier writers", err)
 	}
 
-	// 3. Read on to the high watermark, taken after the fence. Up to the last
+	// 3. End what hangs: a transaction that a partition has open now is one whose
+	// marker Kafka lost, and nobody but us ends it. If we crash in here, the next start
+	// reads the markers that were written, and goes on in the same way.
+	if log.ended, err = log.endHanging(ctx, word); err != nil {
+		log.Close()
+		if hanging, ok := errors.AsType[*HangingError](err); ok {
+			return nil, nil, hanging
+		}
+		return nil, nil, failed("looking for transactions that hang", err)
+	}
+	for _, e := range log.ended {
+		cfg.Logger.WarnContext(ctx, "a hanging transaction was ended: Kafka had lost its marker", "ended", e.String())
+	}
+
+	// 4. Read on to the high watermark, taken after the fence. Up to the last
 	// stable offset is not enough: an open transaction of a neighbour in this
 	// partition holds it back, and an old state would come out, and with it every
 	// event since a second time.
 	if err := log.readOn(ctx, reader, apply); err != nil {
 		log.Close()
+		if hanging, ok := errors.AsType[*HangingError](err); ok {
+			return nil, nil, hanging
+		}
 		return nil, nil, failed("reading the state after the fence", err)
 	}
 	return log, state, nil
@@ -128,7 +149,25 @@ func (l *Log) readOn(ctx context.Context, reader *kafka.Reader, apply func(*kgo.
 	}
 	defer waiting(ctx, l.cfg.Logger, fmt.Sprintf("the state in %s, partition %d; "+
 		"if it lasts, another organization's instance has a transaction open there", l.cfg.Topic, l.cfg.Partition))()
-	return reader.ReadTo(ctx, offsets.End, apply)
+	for {
+		// What holds the read up is a neighbour's: it ends within its timeout, unless it
+		// hangs, and then its owner must be told.
+		look, cancel := context.WithTimeout(ctx, markersWait)
+		err := reader.ReadTo(look, offsets.End, apply)
+		cancel()
+		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+		found, foundErr := Hangs(ctx, l.client, l.cfg.Topic)
+		if foundErr != nil {
+			continue // the read is what matters, and says what is wrong when its time is over
+		}
+		for _, h := range found.Hanging {
+			if h.Partition == l.state() {
+				return &HangingError{Open: []kafka.OpenTransaction{h.OpenTransaction}, Of: cmp.Or(h.TransactionalID, "a writer that no coordinator knows")}
+			}
+		}
+	}
 }
 
 // keep applies one record to the state. A record without a value is a tombstone.

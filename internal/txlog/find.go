@@ -1,0 +1,138 @@
+package txlog
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+)
+
+// Hanging is a transaction that hangs in a partition, as somebody sees it who fences
+// nobody.
+type Hanging struct {
+	kafka.OpenTransaction
+	TransactionalID string // whose it is; empty if no coordinator knows, or tells us
+}
+
+// Hang is what Hangs found.
+type Hang struct {
+	Hanging []Hanging
+	// Hidden are partitions whose last stable offset stays behind for a reason that we
+	// may not see: the right READ on the topic is missing.
+	Hidden []kafka.Partition
+}
+
+// Hangs looks for transactions that hang in the topics. It fences nobody, and disturbs
+// nobody.
+//
+// It looks at the partitions, then at the coordinators, then at the partitions again:
+// what is open both times from the same offset on, and was not open for its
+// coordinator in between, is ended by nobody.
+func Hangs(ctx context.Context, client *kgo.Client, topics ...string) (Hang, error) {
+	partitions, err := kafka.Partitions(ctx, client, topics...)
+	if err != nil {
+		return Hang{}, err
+	}
+	behind, err := unstable(ctx, client, partitions)
+	if err != nil || len(behind) == 0 {
+		return Hang{}, err
+	}
+	before, hidden, err := kafka.OpenTransactions(ctx, client, behind)
+	if err != nil {
+		return Hang{}, err
+	}
+	var found Hang
+	ends := map[kafka.Partition]int64{}
+	for _, p := range hidden {
+		offsets, err := kafka.PartitionOffsets(ctx, client, p)
+		if err != nil {
+			return Hang{}, err
+		}
+		ends[p] = offsets.End
+	}
+	suspects, err := abandoned(ctx, client, before)
+	if err != nil {
+		return Hang{}, err
+	}
+	if len(suspects)+len(hidden) == 0 {
+		return Hang{}, nil
+	}
+	if len(hidden) > 0 {
+		// Nothing but time tells here whether it goes on.
+		if err := wait(ctx, 2*time.Second); err != nil {
+			return Hang{}, err
+		}
+		found.Hidden, err = unexplained(ctx, client, hidden, func(p kafka.Partition) int64 { return ends[p] })
+		if err != nil {
+			return Hang{}, err
+		}
+	}
+	after, _, err := kafka.OpenTransactions(ctx, client, behind)
+	if err != nil {
+		return Hang{}, err
+	}
+	for _, s := range suspects {
+		same := func(t kafka.OpenTransaction) bool {
+			return t.Partition == s.Partition && t.Producer == s.Producer && t.Start == s.Start
+		}
+		if slices.ContainsFunc(after, same) {
+			found.Hanging = append(found.Hanging, s)
+		}
+	}
+	return found, nil
+}
+
+// unstable returns the partitions in which something is open.
+func unstable(ctx context.Context, client *kgo.Client, partitions []kafka.Partition) (behind []kafka.Partition, err error) {
+	offsets := map[string]map[int32]kafka.Offsets{}
+	for _, p := range partitions {
+		if offsets[p.Topic] == nil {
+			if offsets[p.Topic], err = kafka.ListOffsets(ctx, client, p.Topic); err != nil {
+				return nil, err
+			}
+		}
+		if o := offsets[p.Topic][p.Partition]; o.Stable < o.End {
+			behind = append(behind, p)
+		}
+	}
+	return behind, nil
+}
+
+// abandoned returns those that no coordinator has open.
+func abandoned(ctx context.Context, client *kgo.Client, open []kafka.OpenTransaction) ([]Hanging, error) {
+	if len(open) == 0 {
+		return nil, nil
+	}
+	producers := make([]int64, len(open))
+	for i, t := range open {
+		producers[i] = t.Producer
+	}
+	known, err := kafka.CoordinatedOf(ctx, client, producers...)
+	if err != nil {
+		return nil, err
+	}
+	var out []Hanging
+	for _, t := range open {
+		id, is := ownerOf(known, t.Producer)
+		switch {
+		case is && known[id].Open():
+		case !is && time.Since(t.LastWrite) < maxTransaction:
+			// Of a neighbour whose transactional id we may not see, perhaps.
+		default:
+			out = append(out, Hanging{OpenTransaction: t, TransactionalID: id})
+		}
+	}
+	return out, nil
+}
+
+func ownerOf(known map[string]kafka.Coordinated, producer int64) (id string, is bool) {
+	for id, c := range known {
+		if c.Producer == producer {
+			return id, true
+		}
+	}
+	return "", false
+}

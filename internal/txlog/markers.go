@@ -1,0 +1,357 @@
+package txlog
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+)
+
+// markersWait is how long a decided transaction may go without its markers before it
+// counts as hanging. Usually it is a millisecond.
+const markersWait = 10 * time.Second
+
+// maxTransaction is longer than any broker leaves a transaction open: its
+// transaction.max.timeout.ms, 15 minutes unless somebody raised it, and the sweep.
+const maxTransaction = 16 * time.Minute
+
+// written is where the last committed transaction wrote, and so where its markers are
+// awaited.
+type written struct {
+	producer int64
+	places   []place // few
+	at       int     // the place of the record before, which is mostly that of the next
+}
+
+// place is a partition, and the last offset there.
+type place struct {
+	kafka.Partition
+	last int64
+}
+
+func (w *written) add(r *kgo.Record) {
+	is := func(p place) bool { return p.Partition.Partition == r.Partition && p.Topic == r.Topic }
+	if w.at >= len(w.places) || !is(w.places[w.at]) {
+		if w.at = slices.IndexFunc(w.places, is); w.at < 0 {
+			w.at = len(w.places)
+			w.places = append(w.places, place{Partition: kafka.Partition{Topic: r.Topic, Partition: r.Partition}})
+		}
+	}
+	w.producer, w.places[w.at].last = r.ProducerID, max(w.places[w.at].last, r.Offset)
+}
+
+// last returns the last offset in the partition.
+func (w *written) last(where kafka.Partition) int64 {
+	for _, p := range w.places {
+		if p.Partition == where {
+			return p.last
+		}
+	}
+	return -1
+}
+
+// Settle returns when the last transaction is where its readers can see it. Commit
+// says that it is decided; who tells somebody that it is done waits for this as well.
+// An error wraps ErrUnconfirmed: the next Open decides.
+func (l *Log) Settle(ctx context.Context) error {
+	if l.client == nil {
+		return &Error{Doing: "waiting for the markers of the last transaction", Kind: ErrUnconfirmed, Err: errFinished}
+	}
+	ctx, cancel := l.graceful(ctx)
+	defer cancel()
+	if err := l.awaitMarkers(ctx); err != nil {
+		l.Close()
+		return failed("waiting for the markers of the last transaction", err)
+	}
+	return nil
+}
+
+// awaitMarkers returns when each partition of the last transaction has its marker.
+// To begin another one before that would build on a transaction that Kafka may lose: an
+// abort of ours would take its records along, in the partitions without a marker.
+//
+// It asks the partitions and not the coordinator, which has been seen to call a
+// transaction complete whose markers it had dropped.
+func (l *Log) awaitMarkers(ctx context.Context) error {
+	if len(l.last.places) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(l.cfg.markersWait, markersWait))
+	defer cancel()
+	defer context.AfterFunc(ctx, l.cut)()
+	pending := make([]kafka.Partition, len(l.last.places))
+	for i, p := range l.last.places {
+		pending[i] = p.Partition
+	}
+	for pause := time.Millisecond; ; pause = min(2*pause, 250*time.Millisecond) {
+		open, hidden, err := kafka.OpenTransactions(ctx, l.client, pending)
+		if err != nil && !kerr.IsRetriable(err) {
+			return err
+		}
+		if err == nil {
+			open = slices.DeleteFunc(open, func(t kafka.OpenTransaction) bool { return t.Producer != l.last.producer })
+			if hidden, err = unexplained(ctx, l.client, hidden, func(p kafka.Partition) int64 { return l.last.last(p) + 1 }); err != nil {
+				return err
+			}
+			if len(open)+len(hidden) == 0 {
+				l.last = written{}
+				return nil
+			}
+			pending = pending[:0]
+			for _, t := range open {
+				pending = append(pending, t.Partition)
+			}
+			pending = append(pending, hidden...)
+		}
+		if wait(ctx, pause) != nil {
+			return &pendingError{open: open, hidden: hidden, err: err}
+		}
+	}
+}
+
+// pendingError says that the markers of a committed transaction did not come.
+type pendingError struct {
+	open   []kafka.OpenTransaction
+	hidden []kafka.Partition
+	err    error // of the last look
+}
+
+func (e *pendingError) Error() string {
+	where := make([]kafka.Partition, 0, len(e.open)+len(e.hidden))
+	for _, t := range e.open {
+		where = append(where, t.Partition)
+	}
+	if where = append(where, e.hidden...); len(where) == 0 {
+		return fmt.Sprintf("where its markers are cannot be seen: %v", e.err)
+	}
+	return fmt.Sprintf("no marker for %v in %v: the partition has too few replicas in sync or no leader, or the transaction hangs; "+
+		"the next start looks which", markersWait, where)
+}
+
+func (e *pendingError) Unwrap() error { return e.err }
+
+// unexplained returns which of the partitions, into which we may not look, are not
+// stable up to the offset, and have no transaction of a neighbour that explains it.
+func unexplained(ctx context.Context, client *kgo.Client, hidden []kafka.Partition, upTo func(kafka.Partition) int64) (left []kafka.Partition, err error) {
+	for _, p := range hidden {
+		offsets, err := kafka.PartitionOffsets(ctx, client, p)
+		if err != nil {
+			return nil, err
+		}
+		if offsets.Stable >= upTo(p) {
+			continue
+		}
+		if open, err := kafka.AnyOpenIn(ctx, client, p); err != nil || open {
+			continue // a broker that does not list transactions explains nothing, and must not stop us
+		}
+		left = append(left, p)
+	}
+	return left, nil
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// endHanging ends what hangs of earlier writers of this log. It is called after the
+// fence, and word is what the coordinator knew before it.
+func (l *Log) endHanging(ctx context.Context, word kafka.Coordinated) ([]Ended, error) {
+	defer context.AfterFunc(ctx, l.cut)()
+	producer, _, err := l.client.ProducerID(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b := &brokers{log: l, ours: []int64{producer}, ends: map[kafka.Partition]int64{}}
+	if word.State != "" && word.Producer != producer {
+		b.ours = append(b.ours, word.Producer)
+	}
+	return endHanging(ctx, b, l.state(), word)
+}
+
+// state is the partition of the state.
+func (l *Log) state() kafka.Partition {
+	return kafka.Partition{Topic: l.cfg.Topic, Partition: l.cfg.Partition}
+}
+
+// coordinated returns what the coordinator knows of the writer; nothing if it does not
+// tell. Its word may be needed, and is gone after the fence.
+func (l *Log) coordinated(ctx context.Context) kafka.Coordinated {
+	known, err := kafka.DescribeCoordinated(ctx, l.client, l.cfg.TransactionalID)
+	if err != nil {
+		l.cfg.Logger.DebugContext(ctx, "the coordinator does not tell of the last transaction", "error", err)
+	}
+	return known[l.cfg.TransactionalID]
+}
+
+// brokers is Kafka, for endHanging.
+type brokers struct {
+	log  *Log
+	ours []int64                   // our producer ids
+	ends map[kafka.Partition]int64 // of partitions into which we may not look, as first seen
+}
+
+func (b *brokers) partitions(ctx context.Context) ([]kafka.Partition, error) {
+	all, err := kafka.Partitions(ctx, b.log.client, b.log.cfg.topics()...)
+	// Of the topic of the state one partition is ours.
+	return slices.DeleteFunc(all, func(p kafka.Partition) bool {
+		return p.Topic == b.log.cfg.Topic && p.Partition != b.log.cfg.Partition
+	}), err
+}
+
+// open waits for partitions without a leader: what is open there is not known.
+func (b *brokers) open(ctx context.Context) ([]kafka.OpenTransaction, error) {
+	defer waiting(ctx, b.log.cfg.Logger, "every partition to say whether a transaction hangs there; "+
+		"if it lasts, look for a partition without a leader")()
+	var grace time.Time
+	for {
+		partitions, err := b.partitions(ctx)
+		if err != nil {
+			return nil, err
+		}
+		open, hidden, err := kafka.OpenTransactions(ctx, b.log.client, partitions)
+		if err == nil {
+			open, err = b.ofOurs(ctx, open)
+		}
+		if err == nil {
+			hidden, err = b.behind(ctx, hidden)
+		}
+		switch {
+		case err != nil && !kerr.IsRetriable(err):
+			return nil, err
+		case err != nil:
+		case len(hidden) == 0:
+			return open, nil
+		case grace.IsZero():
+			grace = time.Now().Add(markersWait)
+		case time.Now().After(grace):
+			return nil, &HangingError{Hidden: hidden}
+		}
+		if err := wait(ctx, 250*time.Millisecond); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// behind returns in which partitions that we may not look into something was open
+// when we first looked and still is.
+func (b *brokers) behind(ctx context.Context, hidden []kafka.Partition) ([]kafka.Partition, error) {
+	for _, p := range hidden {
+		if _, known := b.ends[p]; known {
+			continue
+		}
+		offsets, err := kafka.PartitionOffsets(ctx, b.log.client, p)
+		if err != nil {
+			return nil, err
+		}
+		b.ends[p] = offsets.End
+	}
+	return unexplained(ctx, b.log.client, hidden, func(p kafka.Partition) int64 { return b.ends[p] })
+}
+
+// ofOurs returns those of our producers. A producer id of ours may be an earlier one,
+// when the transactional id had expired: what such a one left is known by its first
+// record, once it is older than any transaction that somebody may still end.
+func (b *brokers) ofOurs(ctx context.Context, open []kafka.OpenTransaction) ([]kafka.OpenTransaction, error) {
+	for _, t := range open {
+		if slices.Contains(b.ours, t.Producer) || time.Since(t.LastWrite) < maxTransaction {
+			continue
+		}
+		first, err := FirstOf(ctx, b.log.cfg.Connection, t)
+		if err != nil {
+			return nil, err
+		}
+		if first != nil && b.log.cfg.owns(first) {
+			b.ours = append(b.ours, t.Producer)
+		}
+	}
+	return slices.DeleteFunc(open, func(t kafka.OpenTransaction) bool { return !slices.Contains(b.ours, t.Producer) }), nil
+}
+
+// FirstOf returns the first record of an open transaction; nil if it is not there.
+func FirstOf(ctx context.Context, conn kafka.Connection, t kafka.OpenTransaction) (first *kgo.Record, err error) {
+	reader, err := kafka.NewRawReader(ctx, conn, t.Topic, t.Partition.Partition, t.Start)
+	if err != nil {
+		return nil, err
+	}
+	defer reader.Close()
+	err = reader.ReadTo(ctx, t.Start+1, func(r *kgo.Record) error {
+		if r.ProducerID == t.Producer {
+			first = r
+		}
+		return nil
+	})
+	return first, err
+}
+
+func (b *brokers) past(ctx context.Context, producer int64, state bool, from time.Time) (all []passage, err error) {
+	partitions, err := b.partitions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	starts := map[string]map[int32]int64{}
+	for _, p := range partitions {
+		if (p == b.log.state()) != state {
+			continue
+		}
+		start := kafka.LogStart
+		if !state {
+			if starts[p.Topic] == nil {
+				if starts[p.Topic], err = kafka.OffsetsAfter(ctx, b.log.client, p.Topic, from); err != nil {
+					return nil, err
+				}
+			}
+			start = starts[p.Topic][p.Partition]
+		}
+		passages, err := passagesIn(ctx, b.log.cfg.Connection, p, producer, start)
+		if kafka.Classify(err) == kafka.ClassAuthorization {
+			continue // it cannot be looked into, and says nothing
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, passages...)
+	}
+	return all, nil
+}
+
+// passagesIn returns what the producer left in the partition from the offset on.
+func passagesIn(ctx context.Context, conn kafka.Connection, p kafka.Partition, producer, from int64) (all []passage, err error) {
+	reader, err := kafka.NewRawReader(ctx, conn, p.Topic, p.Partition, from)
+	if err != nil {
+		return nil, err
+	}
+	defer reader.Close()
+	offsets, err := reader.Offsets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = reader.ReadTo(ctx, offsets.End, func(r *kgo.Record) error {
+		if r.ProducerID != producer {
+			return nil
+		}
+		commit, marker := kafka.MarkerOf(r)
+		next := passage{where: p, epoch: r.ProducerEpoch, marker: marker, commit: commit}
+		if n := len(all); n == 0 || marker || all[n-1] != next {
+			all = append(all, next)
+		}
+		return nil
+	})
+	return all, err
+}
+
+func (b *brokers) mark(ctx context.Context, t kafka.OpenTransaction, commit bool) error {
+	return kafka.WriteMarker(ctx, b.log.client, t, commit)
+}
