@@ -68,7 +68,7 @@ chart-check: ## render and lint the Helm chart, and play updates of it (Java, Ma
 # to the table of faults. TORTURE_RUNS and TORTURE_SEED make another number of runs,
 # and begin at a seed that a failure printed.
 TORTURE_KAFKA ?= $(KAFKA_VERSIONS)
-TORTURE_TESTS ?= WireFaults|EveryStepFailsBothWays|SilentEndlessRetry|KillAnywhere|HangingTransaction|SleeperIsReplaced|BrokersAreKilled|AllBrokersDown|DiskBreaks|RepairIsKilledAnywhere|TwoRepairsAtOnce|SimulatedYear
+TORTURE_TESTS ?= LostMarkers|WireFaults|EveryStepFailsBothWays|SilentEndlessRetry|KillAnywhere|HangingTransaction|SleeperIsReplaced|BrokersAreKilled|AllBrokersDown|DiskBreaks|RepairIsKilledAnywhere|TwoRepairsAtOnce|SimulatedYear
 KAFKA_VERSIONS := 4.3.1 3.9.2
 
 .PHONY: torture

@@ -18,7 +18,7 @@ import (
 func (s *session) checkFirstRun(ctx context.Context) error {
 	topic := s.topics[roleEvents]
 	found, err := txlog.Holds(ctx, s.conn, topic.Name, topic.Partitions, txlog.Header{
-		Key: "ce_source", Value: []byte("/openai/organizations/" + s.Name),
+		Key: codec.HeaderSource, Value: []byte(codec.Source(s.Name)),
 	})
 	if err != nil {
 		return err

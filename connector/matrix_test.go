@@ -50,6 +50,9 @@ var steps = []step{
 	{name: "kafka AddPartitionsToTxn", old: true},
 	{name: "kafka Produce"},
 	{name: "kafka EndTxn"},
+	{name: "kafka DescribeTransactions", again: true},
+	{name: "kafka DescribeProducers"},
+	{name: "kafka ListTransactions", aside: true}, // where something is open that is not ours
 	{name: "kafka JoinGroup", group: true},
 	{name: "kafka SyncGroup", group: true},
 	{name: "kafka Heartbeat", group: true, aside: true}, // after more than a second

@@ -40,6 +40,7 @@ type organization struct {
 	openings  []auditlog.Opener     // of this process: the last in the topic, and one tried since; owned by run
 	opened    bool                  // one of this process is known to be in the topic; owned by run
 	backfill  *progress             // of history; owned by readHistory
+	hanging   int                   // how many transactions were last told to hang; owned by whoever runs the session
 	// shared says that a consumer group decides who works for the organization.
 	shared bool
 }
@@ -112,6 +113,7 @@ func (o *organization) run(ctx context.Context) error {
 		}
 		pause := backoff(attempt, kafka.Patience(err))
 		o.failed = err
+		o.tellHangingError(err)
 		o.telemetry.Ready(o.Name, err.Error())
 		o.log.Error("starting again from what the topic says", "error", err,
 			"attempt", attempt, "backoff", pause.Round(time.Millisecond))

@@ -40,9 +40,11 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 	read := 0
 	log, records, err := txlog.Open(ctx, txlog.Config{
 		Connection:      o.conn,
-		TransactionalID: txlog.TransactionalID(o.cfg.Kafka.TransactionalID, o.cfg.Kafka.OffsetsTopic, o.Name),
+		TransactionalID: o.transactionalID(),
 		Topic:           o.cfg.Kafka.OffsetsTopic,
 		Partition:       partition,
+		Topics:          o.cfg.Kafka.writtenTopics(),
+		Owns:            o.owns,
 		Keep:            func(key string) bool { read++; return o.keep(key) },
 		BeforeFence: func(records map[string][]byte, whole bool) error {
 			return o.beforeFence(ctx, records, whole, topics, values)
@@ -55,6 +57,7 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.tellHanging(nil)
 	// From here on every other writer is fenced. If we crash before the first
 	// commit, nothing has changed: the next start finds the same state.
 	s := &session{

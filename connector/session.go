@@ -70,6 +70,7 @@ func (s *session) work(ctx context.Context) error {
 	group.Go(func() error { return s.readHistory(ctx, history) })
 	group.Go(func() error { return s.walkFully(ctx, walks) })
 	group.Go(func() error { return s.watchSleep(ctx) })
+	group.Go(func() error { return s.watchHanging(ctx) })
 	return group.Wait()
 }
 

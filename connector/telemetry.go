@@ -31,6 +31,9 @@ type Telemetry interface {
 	// Warned: an operator should act, though the organization may be ready. There
 	// is one warning for each subject; the zero Warning takes it back.
 	Warned(organization, subject string, w Warning)
+	// Hanging: these transactions hang in the topics that the organization writes to;
+	// none is told too.
+	Hanging(organization string, transactions []HangingTransaction)
 	// Watched: what the topic says of the instance that works for an organization,
 	// told by one that stands by for it.
 	Watched(organization string, l Leader)
@@ -43,6 +46,18 @@ type Leader struct {
 	Seen         time.Time // when it last wrote
 	Reason       string    // why it is not ready; empty: it is
 	UnreadySince time.Time
+}
+
+// HangingTransaction is one that a partition has open and that nobody will end by
+// itself: read_committed consumers of the partition see nothing behind StartOffset.
+type HangingTransaction struct {
+	Topic           string    `json:"topic"`
+	Partition       int32     `json:"partition"`
+	ProducerID      int64     `json:"producer_id"`
+	Epoch           int16     `json:"epoch"`
+	StartOffset     int64     `json:"start_offset"`
+	Since           time.Time `json:"since"`                      // its last write
+	TransactionalID string    `json:"transactional_id,omitempty"` // whose; empty if not known
 }
 
 // Warning is what an operator should act on.
@@ -134,3 +149,4 @@ func (noTelemetry) Ready(string, string)                    {}
 func (noTelemetry) Leading(string, bool)                    {}
 func (noTelemetry) Warned(string, string, Warning)          {}
 func (noTelemetry) Watched(string, Leader)                  {}
+func (noTelemetry) Hanging(string, []HangingTransaction)    {}

@@ -269,6 +269,7 @@ func (r *recorder) warned() []string {
 	defer r.mu.Unlock()
 	return slices.Clone(r.warnings)
 }
+func (*recorder) Hanging(string, []connector.HangingTransaction) {}
 
 func (r *recorder) Progressed(_ string, p connector.Progress) {
 	r.mu.Lock()

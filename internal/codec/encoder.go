@@ -58,7 +58,7 @@ func NewEncoder(c Config) (*Encoder, error) {
 		avro:        encoder,
 		prefix:      c.Framing.prefix(c.Schema),
 		specVersion: Header{headerSpecVersion, []byte("1.0")},
-		source:      Header{headerSource, []byte(sourcePrefix + c.Organization)},
+		source:      Header{headerSource, []byte(Source(c.Organization))},
 		dataSchema:  Header{headerDataSchema, []byte(c.Schema.URN())},
 	}, nil
 }

@@ -11,7 +11,6 @@ import (
 
 const (
 	typePrefix      = "com.openai.audit."
-	sourcePrefix    = "/openai/organizations/"
 	contentTypeAvro = "application/avro"
 	contentTypeJSON = "application/json"
 )
@@ -95,3 +94,9 @@ func hasControls(s string) bool {
 		return r < ' ' || 0x7f <= r && r <= 0x9f || r == utf8.RuneError || r&0xfffe == 0xfffe || 0xfdd0 <= r && r <= 0xfdef
 	})
 }
+
+// HeaderSource is the header that names the organization that a record is of.
+const HeaderSource = headerSource
+
+// Source returns the value of HeaderSource in the organization's records.
+func Source(organization string) string { return "/openai/organizations/" + organization }

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 )
 
 // roles are what topics are for, in the order of the report.
@@ -52,6 +53,7 @@ func (k *checker) checkKafka(ctx context.Context) {
 		k.add("topics", failed(kafka.Explain(err), "%v", err))
 		return
 	}
+	k.checkHanging(ctx)
 	k.checkTopics(func(spec kafka.TopicSpec) (kafka.TopicSpec, []string, error) { return kafka.MayMake(ctx, client, spec) })
 	names = slices.DeleteFunc(names, func(name string) bool { return !k.sights[name].Exists })
 	if k.topics, err = kafka.Describe(ctx, client, names...); err != nil {
@@ -81,6 +83,27 @@ func (k *checker) waiting(of string) func() {
 			k.Logger.Info("waiting for Kafka to have a coordinator of " + of + "; on a new cluster it makes a topic for that first")
 		}
 	})
+}
+
+// checkHanging looks for transactions that hang: consumers stand still before them.
+func (k *checker) checkHanging(ctx context.Context) {
+	found, err := ListTransactions(ctx, k.Config)
+	switch {
+	case err != nil:
+		k.add("hanging transactions", warning(kafka.Explain(err), "%v", err))
+	case len(found.Hanging) > 0:
+		var where []string
+		for _, h := range found.Hanging {
+			where = append(where, txlog.Describe(h.OpenTransaction))
+		}
+		k.add("hanging transactions", failed("start the connector of that organization, with ClusterAction on the cluster, or run `openai-audit-kafka transactions end --yes`",
+			"%s: consumers see nothing behind it", strings.Join(where, "; ")))
+	case len(found.Hidden) > 0:
+		k.add("hanging transactions", warning("grant READ on the topic, and check again in a minute",
+			"something stays open in %s, and it cannot be seen what", strings.Join(found.Hidden, "; ")))
+	default:
+		k.add("hanging transactions", fine("none"))
+	}
 }
 
 func versionFinding(seesZombies bool, err error) Finding {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -96,9 +98,7 @@ func (c Config) progress(doing string, done, total int64) {
 }
 
 // source is the header ce_source of the organization's records.
-func (c Config) source() string { return sourcePrefix + c.Organization }
-
-const sourcePrefix = "/openai/organizations/"
+func (c Config) source() string { return codec.Source(c.Organization) }
 
 // transactionalID returns the id under which the connector writes; with parts,
 // those of others for the same organization.
@@ -201,6 +201,9 @@ func (c Config) all(ctx context.Context) (described, error) {
 	}
 	return c.describe(ctx, names...)
 }
+
+// all returns the names of the topics in use.
+func (t Topics) all() []string { return slices.Sorted(maps.Values(t.names())) }
 
 // names returns the topics in use by what the cursor calls them.
 func (t Topics) names() map[string]string {

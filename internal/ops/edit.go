@@ -94,7 +94,10 @@ func (e *Edit) apply(ctx context.Context, partition int32, change change) error 
 	if err != nil {
 		return err
 	}
-	return again(log.Commit(ctx, nil, changes))
+	if err := log.Commit(ctx, nil, changes); err != nil {
+		return again(err)
+	}
+	return again(log.Settle(ctx))
 }
 
 func (c Config) openToEdit(ctx context.Context, partition int32, id string) (*txlog.Log, map[string][]byte, error) {
@@ -103,6 +106,8 @@ func (c Config) openToEdit(ctx context.Context, partition int32, id string) (*tx
 		TransactionalID: id,
 		Topic:           c.Topics.Offsets,
 		Partition:       partition,
+		Topics:          c.Topics.all(),
+		Owns:            c.wrote,
 		Keep:            func(key string) bool { return auditlog.OwnsKey(c.Organization, key) },
 		Compression:     c.Compression,
 		StopGrace:       stopGrace,

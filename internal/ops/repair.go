@@ -49,6 +49,8 @@ func Repair(ctx context.Context, c Config, from, to auditlog.Second) (*Report, e
 		TransactionalID: c.transactionalID("repair"),
 		Topic:           c.Topics.Offsets,
 		Partition:       partition,
+		Topics:          c.Topics.all(),
+		Owns:            c.wrote,
 		Keep:            func(key string) bool { return auditlog.OwnsKey(c.Organization, key) },
 		Compression:     c.Compression,
 		MaxMessageBytes: topics.maxMessageBytes(),
@@ -177,7 +179,10 @@ func (r *repair) run(ctx context.Context) error {
 		rest = rest[n:]
 		r.progress("repairing", int64(len(missing)-len(rest)), int64(len(missing)))
 	}
-	return r.flush(ctx)
+	if err := r.flush(ctx); err != nil {
+		return err
+	}
+	return r.log.Settle(ctx) // what is told as repaired can be seen
 }
 
 // pageTime returns the time in which the API lists about a page of events: to read

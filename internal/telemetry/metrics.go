@@ -46,7 +46,7 @@ type metrics struct {
 	commits, requests, rateLimited                 *prometheus.CounterVec
 	commitTook, requestTook, delay                 *prometheus.HistogramVec
 	newest, success, live, backfill, target, leads *prometheus.GaugeVec
-	skew, deep, offsetsRead                        *prometheus.GaugeVec
+	skew, deep, offsetsRead, hanging               *prometheus.GaugeVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -85,6 +85,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		target:      gauge("backfill_target_timestamp_seconds", "History is wanted up to this time.", "organization"),
 		offsetsRead: gauge("offsets_records_read", "Records that the last start read of the organization's partition of the offsets topic, those overwritten since too.", "organization"),
 		skew:        gauge("api_clock_skew_seconds", "The API's clock less this host's.", "organization"),
+		hanging:     gauge("hanging_transactions", "Partitions written to in which a transaction hangs: consumers see nothing behind it.", "organization"),
 		leads:       gauge("leader", "1 if this instance writes for the organization.", "organization"),
 	}
 }
@@ -114,6 +115,7 @@ func (m *metrics) begin(organization string, reasons []string) {
 	m.requestTook.WithLabelValues(organization)
 	m.delay.WithLabelValues(organization)
 	m.leads.WithLabelValues(organization)
+	m.hanging.WithLabelValues(organization)
 }
 
 // forget removes what only the instance that writes for the organization knows. One

@@ -21,28 +21,29 @@ type Status struct {
 // OrganizationStatus is one organization in Status. Times that are not known are
 // left out.
 type OrganizationStatus struct {
-	Name             string                 `json:"name"`
-	Ready            bool                   `json:"ready"`
-	Reason           string                 `json:"reason,omitempty"`
-	State            State                  `json:"state"`
-	Sentence         string                 `json:"sentence"`
-	Since            time.Time              `json:"since,omitzero"` // of a state that is not well
-	Remedy           string                 `json:"remedy,omitempty"`
-	AtWork           *LeaderStatus          `json:"at_work,omitempty"` // where this instance stands by
-	Leader           bool                   `json:"leader"`
-	NewestEvent      time.Time              `json:"newest_event,omitzero"`
-	LastSuccess      time.Time              `json:"last_success,omitzero"`
-	BackfillPosition time.Time              `json:"backfill_position,omitzero"`
-	BackfillTarget   time.Time              `json:"backfill_target,omitzero"`
-	History          *ReadStatus            `json:"history,omitempty"`
-	DeepWalk         *ReadStatus            `json:"deep_walk,omitempty"`
-	Scopes           map[string]ScopeStatus `json:"scopes"`
-	SeenIDs          int                    `json:"seen_ids"`
-	Warnings         []connector.Warning    `json:"warnings,omitempty"`
-	Delay            *DelayStatus           `json:"delay,omitempty"`
-	Requests         RequestStatus          `json:"requests"`
-	DeadLetters      map[string]int         `json:"dead_letters,omitempty"` // since the start, by reason
-	Counts           Counts                 `json:"since_start"`
+	Name             string                         `json:"name"`
+	Ready            bool                           `json:"ready"`
+	Reason           string                         `json:"reason,omitempty"`
+	State            State                          `json:"state"`
+	Sentence         string                         `json:"sentence"`
+	Since            time.Time                      `json:"since,omitzero"` // of a state that is not well
+	Remedy           string                         `json:"remedy,omitempty"`
+	AtWork           *LeaderStatus                  `json:"at_work,omitempty"` // where this instance stands by
+	Leader           bool                           `json:"leader"`
+	NewestEvent      time.Time                      `json:"newest_event,omitzero"`
+	LastSuccess      time.Time                      `json:"last_success,omitzero"`
+	BackfillPosition time.Time                      `json:"backfill_position,omitzero"`
+	BackfillTarget   time.Time                      `json:"backfill_target,omitzero"`
+	History          *ReadStatus                    `json:"history,omitempty"`
+	DeepWalk         *ReadStatus                    `json:"deep_walk,omitempty"`
+	Scopes           map[string]ScopeStatus         `json:"scopes"`
+	SeenIDs          int                            `json:"seen_ids"`
+	Hanging          []connector.HangingTransaction `json:"hanging_transactions,omitempty"`
+	Warnings         []connector.Warning            `json:"warnings,omitempty"`
+	Delay            *DelayStatus                   `json:"delay,omitempty"`
+	Requests         RequestStatus                  `json:"requests"`
+	DeadLetters      map[string]int                 `json:"dead_letters,omitempty"` // since the start, by reason
+	Counts           Counts                         `json:"since_start"`
 }
 
 // DelayStatus is how long after they took effect the events of the last hour were
@@ -135,6 +136,7 @@ func (t *Telemetry) organizationStatus(name string, now time.Time) OrganizationS
 	}
 	s.Ready = s.Reason == ""
 	s.Warnings = o.warnings(now)
+	s.Hanging = o.hanging
 	s.History, s.DeepWalk = o.read(connector.ReadHistory), o.read(connector.ReadDeep)
 	for scope := range p.ScopeStates {
 		s.Scopes[scope] = ScopeStatus{p.ScopeStates[scope], utc(p.Live[scope]), utc(p.Deep[scope])}

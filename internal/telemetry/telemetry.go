@@ -58,6 +58,7 @@ type organization struct {
 	warned    map[string]connector.Warning              // by subject
 	leader    connector.Leader                          // while another instance works
 	letters   map[string]int                            // dead letters by reason
+	hanging   []connector.HangingTransaction
 	newest    time.Time
 	counts    Counts
 	latest    []connector.LatestEvent // newest first

@@ -24,6 +24,12 @@ func (t *Telemetry) Warned(name, subject string, w connector.Warning) {
 	})
 }
 
+// Hanging implements connector.Telemetry.
+func (t *Telemetry) Hanging(name string, transactions []connector.HangingTransaction) {
+	t.metrics.hanging.WithLabelValues(name).Set(float64(len(transactions)))
+	t.update(name, func(o *organization) { o.hanging = transactions })
+}
+
 // warnings returns what was told, and what is found out here: what does not keep
 // the organization from being ready, and will not mend itself unseen.
 func (o *organization) warnings(now time.Time) []connector.Warning {

@@ -1,0 +1,118 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
+)
+
+// hangingEvery is how often a session looks for transactions that hang. What is met in
+// two looks is told: within 15 s of the markers being lost.
+const hangingEvery = 5 * time.Second
+
+// transactionalID names the organization's one writer.
+func (o *organization) transactionalID() string {
+	return txlog.TransactionalID(o.cfg.Kafka.TransactionalID, o.cfg.Kafka.OffsetsTopic, o.Name)
+}
+
+// writtenTopics are the topics that the organization's transactions write to.
+func (k Kafka) writtenTopics() []string { return slices.Sorted(maps.Values(k.topicNames())) }
+
+// owns reports whether a record of the events, their copies or the dead letters is the
+// organization's.
+func (o *organization) owns(r *kafka.Record) bool {
+	source, _ := kafka.HeaderOf(r, codec.HeaderSource)
+	return source == codec.Source(o.Name)
+}
+
+// watchHanging looks at the partitions that are written to for as long as the session
+// works: a transaction may hang though its end was answered with yes, and a quiet log
+// would not meet it for ten minutes. One of ours ends the session, and the next begins
+// with ending it. One of somebody else is told; consumers stand still all the same.
+func (s *session) watchHanging(ctx context.Context) error {
+	client, err := s.conn.Client(ctx)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	var before []txlog.Hanging
+	for {
+		if err := wait(ctx, hangingEvery); err != nil {
+			return err
+		}
+		found, err := txlog.Hangs(ctx, client, s.cfg.Kafka.writtenTopics()...)
+		if err != nil {
+			s.log.Debug("looking for transactions that hang", "error", err)
+			continue
+		}
+		twice := slices.DeleteFunc(slices.Clone(found.Hanging), func(h txlog.Hanging) bool {
+			return !slices.ContainsFunc(before, func(b txlog.Hanging) bool {
+				return b.Partition == h.Partition && b.Producer == h.Producer && b.Start == h.Start
+			})
+		})
+		before = found.Hanging
+		s.tellHanging(twice)
+		var ours []kafka.OpenTransaction
+		for _, h := range twice {
+			if h.TransactionalID == s.transactionalID() {
+				ours = append(ours, h.OpenTransaction)
+			}
+		}
+		if len(ours) > 0 {
+			return &txlog.HangingError{Open: ours}
+		}
+	}
+}
+
+// hangingSubject is what the warning is about.
+const hangingSubject = "hanging transactions"
+
+// tellHanging says which transactions hang; without any it takes the warning back.
+func (o *organization) tellHanging(all []txlog.Hanging) {
+	if len(all)+o.hanging == 0 {
+		return
+	}
+	o.hanging = len(all)
+	out := make([]HangingTransaction, len(all))
+	for i, h := range all {
+		out[i] = HangingTransaction{
+			Topic: h.Topic, Partition: h.Partition.Partition, ProducerID: h.Producer, Epoch: h.Epoch,
+			StartOffset: h.Start, Since: h.LastWrite, TransactionalID: h.TransactionalID,
+		}
+	}
+	o.telemetry.Hanging(o.Name, out)
+	if len(all) == 0 {
+		o.telemetry.Warned(o.Name, hangingSubject, Warning{})
+		return
+	}
+	var where []string
+	for _, h := range all {
+		where = append(where, txlog.Describe(h.OpenTransaction))
+	}
+	o.telemetry.Warned(o.Name, hangingSubject, Warning{
+		Text: fmt.Sprintf("A hanging transaction: %s. read_committed consumers of these partitions see nothing behind it.", strings.Join(where, "; ")),
+		Remedy: "Our own is ended by the connector, where it has ClusterAction on the cluster; else, and for one of another organization, run " +
+			"`openai-audit-kafka transactions` and `openai-audit-kafka transactions end --yes` as a user who has it.",
+	})
+}
+
+// tellHangingError tells what the end of a session says of hanging transactions.
+func (o *organization) tellHangingError(err error) {
+	e, ok := errors.AsType[*txlog.HangingError](err)
+	if !ok {
+		return
+	}
+	var all []txlog.Hanging
+	for _, t := range e.Open {
+		all = append(all, txlog.Hanging{OpenTransaction: t, TransactionalID: o.transactionalID()})
+	}
+	o.tellHanging(all)
+}

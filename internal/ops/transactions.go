@@ -1,0 +1,141 @@
+package ops
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
+)
+
+// Transactions says which transactions hang in the topics of an organization.
+type Transactions struct {
+	Organization string               `json:"organization"`
+	Hanging      []HangingTransaction `json:"hanging"`
+	// Hidden are partitions in which something stays open, and nobody may see what.
+	Hidden []string `json:"hidden"`
+}
+
+// HangingTransaction is one partition of a transaction that nobody ends.
+type HangingTransaction struct {
+	txlog.Hanging `json:"-"`
+	Topic         string `json:"topic"`
+	Partition     int32  `json:"partition"`
+	Producer      int64  `json:"producer_id"`
+	Epoch         int16  `json:"epoch"`
+	Start         int64  `json:"start_offset"`
+	Since         string `json:"since"`                      // of its last write
+	By            string `json:"transactional_id,omitempty"` // empty if no coordinator knows
+	Ours          bool   `json:"ours"`                       // of this organization, so `transactions end` ends it
+}
+
+// Found reports whether anything hangs.
+func (t *Transactions) Found() bool { return len(t.Hanging)+len(t.Hidden) > 0 }
+
+// ListTransactions looks for transactions that hang. It fences nobody.
+func ListTransactions(ctx context.Context, c Config) (*Transactions, error) {
+	client, err := c.Connection.Client(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	found, err := txlog.Hangs(ctx, client, c.Topics.all()...)
+	if err != nil {
+		return nil, fmt.Errorf("looking for transactions that hang: %w: %s", err, kafka.Explain(err))
+	}
+	out := &Transactions{Organization: c.Organization, Hanging: []HangingTransaction{}, Hidden: []string{}}
+	for _, h := range found.Hanging {
+		ours, err := c.hasBegun(ctx, h)
+		if err != nil {
+			return nil, err
+		}
+		out.Hanging = append(out.Hanging, HangingTransaction{
+			Hanging: h, Topic: h.Topic, Partition: h.Partition.Partition, Producer: h.Producer, Epoch: h.Epoch, Start: h.Start,
+			Since: auditlog.SecondOf(h.LastWrite).String(), By: h.TransactionalID, Ours: ours,
+		})
+	}
+	for _, p := range found.Hidden {
+		out.Hidden = append(out.Hidden, p.String())
+	}
+	return out, nil
+}
+
+// hasBegun reports whether it was the organization that began the transaction.
+func (c Config) hasBegun(ctx context.Context, h txlog.Hanging) (bool, error) {
+	if h.TransactionalID != "" {
+		return slices.Contains(c.transactionalIDs(), h.TransactionalID), nil
+	}
+	first, err := txlog.FirstOf(ctx, c.Connection, h.OpenTransaction)
+	if err != nil || first == nil {
+		return false, err
+	}
+	return auditlog.OwnsKey(c.Organization, string(first.Key)) || c.wrote(first), nil
+}
+
+// wrote reports whether a record of the other topics is the organization's.
+func (c Config) wrote(r *kafka.Record) bool {
+	source, _ := kafka.HeaderOf(r, codec.HeaderSource)
+	return source == c.source()
+}
+
+// transactionalIDs returns those of the connector and of repairs.
+func (c Config) transactionalIDs() []string {
+	return []string{c.transactionalID(), c.transactionalID("repair")}
+}
+
+// EndTransactions ends what hangs of the organization, as it was decided. It fences
+// the connector, if one is running, and a repair: nobody else may write while it
+// reads which way that was. It may be killed, and run again.
+func EndTransactions(ctx context.Context, c Config) ([]txlog.Ended, error) {
+	partition, _, err := c.place(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []txlog.Ended
+	for _, id := range c.transactionalIDs() {
+		log, _, err := c.openToEdit(ctx, partition, id)
+		if err != nil {
+			return all, again(err)
+		}
+		all = append(all, log.Ended()...)
+		log.Close()
+	}
+	return all, nil
+}
+
+// Print writes it for eyes.
+func (t *Transactions) Print(w io.Writer) error {
+	if !t.Found() {
+		_, err := fmt.Fprintf(w, "%s: no transaction hangs in its topics.\n", t.Organization)
+		return err
+	}
+	ours := false
+	for _, h := range t.Hanging {
+		whose := "of somebody else"
+		switch {
+		case h.Ours:
+			whose, ours = "of "+t.Organization, true
+		case h.By != "":
+			whose = "of " + h.By
+		}
+		if _, err := fmt.Fprintf(w, "A transaction %s hangs in %s.\n", whose, txlog.Describe(h.OpenTransaction)); err != nil {
+			return err
+		}
+	}
+	for _, p := range t.Hidden {
+		if _, err := fmt.Fprintf(w, "Something stays open in %s, and without READ on the topic it cannot be seen what.\n", p); err != nil {
+			return err
+		}
+	}
+	text := "Consumers with read_committed see nothing behind it. Kafka lost its marker, and nobody ends it by themselves.\n"
+	if ours {
+		text += fmt.Sprintf("A connector that starts ends what is its own, where it has ClusterAction on the cluster. So does, with that right:\n"+
+			"  openai-audit-kafka transactions end --organization %s --yes\n", t.Organization)
+	}
+	_, err := io.WriteString(w, text)
+	return err
+}
