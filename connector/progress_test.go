@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -120,4 +121,30 @@ func checkGuesses(t *testing.T, all []told) {
 	if last.Share() != 1 || last.Left != 0 {
 		t.Errorf("at the end: %+v", last)
 	}
+}
+
+// What a start asks for is history; what was missed while nothing ran is caught up.
+func TestWhatIsMissedIsNotHistory(t *testing.T) {
+	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
+		w.backfill(time.Now().Add(-30 * 24 * time.Hour))
+		w.api.Generate(500, w.since, auditlog.SecondOf(time.Now().Add(-time.Minute)))
+		i := w.start()
+		w.awaitEqual(10 * time.Minute)
+		time.Sleep(time.Minute)
+		if got := i.caughtUp(); !slices.Equal(got, []bool{false}) {
+			t.Errorf("history is told as caught up: %v", got)
+		}
+		w.must(i.stop())
+
+		for range 48 { // more than a poll reads
+			time.Sleep(time.Hour)
+			w.api.Step(50, 0, 0)
+		}
+		i = w.start()
+		w.awaitEqual(10 * time.Minute)
+		if got := i.caughtUp(); !slices.Equal(got, []bool{true}) {
+			t.Errorf("what was missed is told as history: %v", got)
+		}
+		w.must(i.stop())
+	})
 }

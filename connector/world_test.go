@@ -202,6 +202,7 @@ type recorder struct {
 	mu        sync.Mutex
 	leader    connector.Leader
 	leads     bool
+	catching  []bool
 	whyNot    string // of whichever organization told last
 	reasons   map[string]string
 	said      []string // every reason of whichever organization
@@ -307,6 +308,16 @@ func (r *recorder) Positions(_ string, p connector.Positions) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.positions = p
+	if !p.BackfillTarget.IsZero() {
+		r.catching = append(r.catching, p.CatchingUp)
+	}
+}
+
+// caughtUp says of each time at which history was left whether it was what was missed.
+func (r *recorder) caughtUp() []bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Compact(slices.Clone(r.catching))
 }
 
 func (r *recorder) Ready(organization, reason string) {
