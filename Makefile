@@ -60,6 +60,10 @@ fips-check: ## TLS, sign-in and signatures with the certified module of Go (Java
 	GOFIPS140=$$(sed -n 's/^fips=//p' .ci/ship/release) REQUIRE_KAFKA=1 go test -count=1 -timeout 20m $(TESTFLAGS) -run '$(FIPS_TESTS)' \
 		./cmd/openai-audit-kafka ./internal/kafka ./internal/openai ./internal/codec/...
 
+.PHONY: image-check
+image-check: ## build the images with a real engine, run them and the systemd unit (root, Debian, Java, Maven)
+	.ci/image
+
 .PHONY: chart-check
 chart-check: ## render and lint the Helm chart, and play updates of it (Java, Maven; long the first time)
 	cd docker/chart/test && go vet ./... && REQUIRE_KAFKA=1 CGO_ENABLED=0 go test -count=1 -v -timeout 20m $(TESTFLAGS) ./...

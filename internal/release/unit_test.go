@@ -34,6 +34,9 @@ func TestUnit(t *testing.T) {
 			t.Errorf("%s is no setting", m[1])
 		}
 	}
+	if strings.Contains(string(text), "\nProcSubset=pid\n") {
+		t.Error("process_start_time_seconds is not among the metrics then, and an alert is mute")
+	}
 	if !strings.Contains(string(text), "\nRestartPreventExitStatus=78\n") {
 		t.Error("it is restarted with wrong settings, for ever, or not after a crash")
 	}
