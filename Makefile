@@ -17,6 +17,11 @@ VULNDB   ?=
 
 TOOLS := bin/tools
 
+GO_BUILD := CGO_ENABLED=0 go build
+# On a terminal, Ctrl-C is for the program alone, which ends in order and with 0. make
+# would end with an error of its own.
+own_ctrl_c = if [ -t 0 ]; then set -m; fi; $(1); exit $$?
+
 .PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,11 +32,15 @@ build: ## build the static binary into bin/
 
 .PHONY: demo
 demo: ## show audit events flowing into Kafka, with nothing installed but Go
-	@go run ./cmd/demo $(ARGS)
+	@echo 'Compiling; the first time that takes a minute.'
+	@$(GO_BUILD) -o bin/demo ./cmd/demo
+	@$(call own_ctrl_c,bin/demo $(ARGS))
 
 .PHONY: kafka
 kafka: ## run a real Apache Kafka on this machine until Ctrl-C (Java, Maven)
-	@go run ./internal/kafkatest/localkafka $(ARGS)
+	@echo 'Compiling; the first time that takes a minute.'
+	@$(GO_BUILD) -o bin/localkafka ./internal/kafkatest/localkafka
+	@$(call own_ctrl_c,bin/localkafka $(ARGS))
 
 .PHONY: stack
 stack: ## run the compose stack on this machine without Docker, and prove that it works (Java, Maven)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -57,7 +58,7 @@ func TestDemoProvesItself(t *testing.T) {
 	if m == nil || m[1] != m[2] {
 		t.Errorf("no proof in:\n%s", stdout)
 	}
-	for _, want := range []string{"500 committed", "late by ", "tenant scope", "-- killed", "-- started again", "... and "} {
+	for _, want := range []string{"500 committed", "late by ", "tenant scope", "-- killed", "-- started again", "... and ", "its status page: http://127.0.0.1:", "Next:\n  make demo"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("%q is not in:\n%s", want, stdout)
 		}
@@ -83,6 +84,44 @@ func TestDemoSeesWhatIsMissing(t *testing.T) {
 	}
 	if !strings.Contains(out.String(), "1 missing, 0 doubled") || !strings.Contains(out.String(), "missing: audit_log-never-listed") {
 		t.Errorf("it showed:\n%s", &out)
+	}
+}
+
+// The status page is there while the connector is, also after it was killed and
+// started again.
+func TestDemoServesTheStatusPage(t *testing.T) {
+	t.Parallel()
+	page := regexp.MustCompile(`its status page: (http://\S+)`)
+	ctx, cancel := context.WithCancel(t.Context())
+	reader, writer := io.Pipe()
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer writer.Close()
+		var errs strings.Builder
+		if code := run(ctx, strings.Fields("--duration 3s --history 300 --rate 20"), strings.NewReader(""), writer, &errs); code != exitDone {
+			t.Errorf("exit %d: %s", code, &errs)
+		}
+	})
+	url, got := "", 0
+	for lines := bufio.NewScanner(reader); lines.Scan(); {
+		if m := page.FindStringSubmatch(lines.Text()); m != nil {
+			url = m[1]
+		}
+		if text := lines.Text(); strings.Contains(text, "committed after") || strings.Contains(text, "-- no more events") {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"healthz", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if resp, err := http.DefaultClient.Do(req); err == nil {
+				got++
+				resp.Body.Close()
+			}
+		}
+	}
+	cancel()
+	wg.Wait()
+	if got < 2 {
+		t.Errorf("%s answered %d times", url, got)
 	}
 }
 

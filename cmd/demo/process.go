@@ -11,12 +11,15 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/telemetry"
 )
 
 // The connector runs as a process of its own, this program again, so that it can
@@ -40,6 +43,8 @@ type settings struct {
 	Since        time.Time
 	Poll         time.Duration
 	Verbose      bool
+	Page         string // where the status page is served; empty: nowhere
+	ShowEvents   bool   // on it; they are made up
 }
 
 func (s settings) config(stderr io.Writer) connector.Config {
@@ -84,18 +89,52 @@ func (a *app) connectorCommand() *cobra.Command {
 			if err := json.Unmarshal(line, &s); err != nil {
 				return fmt.Errorf("reading the settings: %w", err)
 			}
-			c, err := connector.New(s.config(a.stderr))
+			cfg := s.config(a.stderr)
+			ctx, cancel := context.WithCancel(cmd.Context())
+			defer cancel()
+			defer servePage(ctx, s, &cfg)()
+			c, err := connector.New(cfg)
 			if err != nil {
 				return err
 			}
-			ctx, cancel := context.WithCancel(cmd.Context())
-			defer cancel()
 			go func() { // ends with the input, or with the process
 				_, _ = io.Copy(io.Discard, in)
 				cancel()
 			}()
 			return c.Run(ctx)
 		},
+	}
+}
+
+// servePage serves the status page until the function that it returns is called. A
+// demo whose address was taken meanwhile goes on without.
+func servePage(ctx context.Context, s settings, cfg *connector.Config) (stop func()) {
+	var reasons []string
+	for _, r := range codec.Reasons() {
+		reasons = append(reasons, string(r))
+	}
+	tel := telemetry.New(telemetry.Config{
+		Version: "demo", Organizations: []string{s.Organization}, DeadLetterReasons: reasons, PollInterval: s.Poll, ShowEvents: s.ShowEvents,
+	})
+	cfg.Telemetry = tel
+	if s.Page == "" {
+		return func() {}
+	}
+	page, err := telemetry.Listen(ctx, s.Page, tel.Handler())
+	if err != nil {
+		cfg.Logger.Warn("there is no status page", "error", err)
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var serving sync.WaitGroup
+	serving.Go(func() { // until it is stopped
+		if err := page.Serve(ctx); err != nil {
+			cfg.Logger.Warn("the status page failed", "error", err)
+		}
+	})
+	return func() {
+		cancel()
+		serving.Wait()
 	}
 }
 

@@ -41,8 +41,15 @@ func (s *story) prove(ctx context.Context) error {
 		return errNotEqual
 	}
 	s.printf("  the topic equals the API, event by event and byte by byte")
+	s.printf("%s", next)
 	return nil
 }
+
+const next = `
+Next:
+  make demo ARGS='--duration 5m'    time to look at the status page
+  make demo ARGS='--help'           your own Kafka, the real API
+  make build                        the connector itself; README.md says what it needs`
 
 // settleDown compares until all is equal, or for as long as an event may take.
 func (s *story) settleDown(ctx context.Context) (kafkatest.Report, error) {

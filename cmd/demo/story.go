@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"strings"
 	"sync"
 	"time"
@@ -115,10 +116,16 @@ func (s *story) setUp(ctx context.Context) (closeWorld func(), err error) {
 // act is what there is to see. It returns early, without an error, when ctx ends.
 func (s *story) act(ctx context.Context) error {
 	s.step("Connector")
+	page, err := freeAddress(ctx)
+	if err != nil {
+		return err
+	}
+	s.settings.Page, s.settings.ShowEvents = page, !s.realAPI
 	if err := s.startConnector(); err != nil {
 		return err
 	}
 	s.printf("  a process of its own (pid %d), so that it can be killed", s.process.cmd.Process.Pid)
+	s.printf("  its status page: http://%s/", s.settings.Page)
 	if err := s.awaitHistory(ctx); err != nil {
 		return err
 	}
@@ -147,6 +154,17 @@ func (s *story) act(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// freeAddress is one of loopback where nobody listens, for the status page of the
+// connector and of the one after it.
+func freeAddress(ctx context.Context) (string, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
 }
 
 func (s *story) startConnector() error {

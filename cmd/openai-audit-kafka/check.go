@@ -20,7 +20,7 @@ func (a *app) checkCommand() *cobra.Command {
 		Long: `Tries everything that run needs: the key and what it may read, audit logging, the
 API's clock and order, the brokers, each ACL, the topics and their settings, the
 schema registry, and the cursor. It prints one line for each, with cause and remedy,
-and last which guarantee holds. It writes nothing and fences nobody, so it can be run
+which guarantee holds, and last how many were ok. It writes nothing and fences nobody, so it can be run
 beside a running connector.
 
 ok: as it should be. warning: it works, at a price. failed: run would not work.
@@ -58,7 +58,7 @@ Exit codes: 0 nothing failed, 2 wrong usage, 4 something failed, 78 wrong settin
 			case asJSON:
 				return report.OK(), printJSON(out, report)
 			}
-			return report.OK(), report.Print(out)
+			return report.OK(), report.Print(a.painted())
 		})
 	}
 	return cmd

@@ -28,7 +28,7 @@ offsets topic, and nowhere else.
 
 "show" only looks. The others write: they fence a running connector first, which
 then ends with 3 and goes on from the new cursor when it is started again.`,
-		Args: cobra.NoArgs,
+		Args: onlyCommands,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(a.cursorShowCommand(), a.cursorSetCommand(), a.cursorResetCommand())

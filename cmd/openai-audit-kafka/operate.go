@@ -31,7 +31,11 @@ func (a *app) usage(format string, args ...any) error {
 
 // time reads the value of a flag.
 func (a *app) time(flag, value string) (time.Time, error) {
-	at, err := config.ParseTime(value, time.Now())
+	now := time.Now()
+	if value == "now" {
+		return now, nil
+	}
+	at, err := config.ParseTime(value, now)
 	if err != nil {
 		return at, a.usage("--%s %q: %w; %s", flag, value, err, config.TimeRemedy(value))
 	}

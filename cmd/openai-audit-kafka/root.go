@@ -36,7 +36,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitDone
 	}
@@ -45,7 +45,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		fmt.Fprintf(stderr, "openai-audit-kafka: %v\n", err)
 	}
 	if !a.started {
-		fmt.Fprintln(stderr, "Run \"openai-audit-kafka --help\" for usage.")
+		fmt.Fprintf(stderr, "Run %q for usage.\n", cmd.CommandPath()+" --help")
 	}
 	return code
 }
@@ -80,10 +80,14 @@ func (a *app) rootCommand() *cobra.Command {
 	root.Long = rootHelp
 	root.Example = rootExamples
 	root.SilenceUsage, root.SilenceErrors = true, true
+	root.Args = onlyCommands
+	root.Version = thisBuild().version
+	root.SetVersionTemplate(versionLine())
 	// Arguments and flags are checked before this is called.
 	root.PersistentPreRun = func(*cobra.Command, []string) { a.started = true }
 	root.AddCommand(a.runCommand(), a.configCommand(), a.healthCommand(), a.schemaCommand(), a.versionCommand(),
 		a.tailCommand(), a.cursorCommand(), a.verifyCommand(), a.checkCommand(), a.transactionsCommand())
+	a.complete(root)
 	return root
 }
 

@@ -35,7 +35,7 @@ is refused, keeps it alive and not ready, with the reason in the log, on the sta
 page and at /readyz. What needs a decision ends it with 1 and says what to do.
 
 SIGINT or SIGTERM: finish or abort the open transaction and leave within 8 s.
-A second one: leave now.
+A second one, a second later or more: leave now.
 
 Exit codes: 0 stopped, 1 failed, 2 wrong usage, 3 fenced by another instance, 78
 wrong settings. A supervisor should start it again after each but 78: Go ends a
@@ -94,7 +94,7 @@ func serve(ctx context.Context, settings *config.Settings, log *slog.Logger, sho
 		if page, err = telemetry.Listen(ctx, settings.HTTP.Addr, tel.Handler()); err != nil {
 			return err
 		}
-		log.Info("serving the status page", "addr", page.Addr())
+		log.Info("serving the status page", "addr", page.Addr(), "url", page.URL())
 	}
 	log.Info("starting", "version", build.version, "organizations", names(cfg.Organizations),
 		"brokers", cfg.Kafka.Brokers, "topic", cfg.Kafka.Topic)

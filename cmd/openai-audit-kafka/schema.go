@@ -15,7 +15,7 @@ func (a *app) schemaCommand() *cobra.Command {
 		Short: "Print, register or check the Avro schema of the events",
 		Long: `The Avro schema of the events topic. A version is never changed once it is
 released; a new one appends fields with defaults.`,
-		Args: cobra.NoArgs,
+		Args: onlyCommands,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(&cobra.Command{

@@ -44,7 +44,7 @@ fit, or is not registered and may not be, 78 wrong settings.`,
 			if err != nil {
 				return err
 			}
-			ok, err := ops.CheckSchema(cmd.Context(), cfg, a.stdout)
+			ok, err := ops.CheckSchema(cmd.Context(), cfg, a.painted())
 			if err == nil && !ok {
 				return reportedError{errFound}
 			}

@@ -42,12 +42,12 @@ repair was started, 4 something is missing, doubled, extra, unreadable or stalle
 (with --strict also different), 78 wrong settings.`,
 		Example: `  openai-audit-kafka verify --from 2026-05-01 --to 2026-06-01
   openai-audit-kafka verify --from 30d --to 1h --repair
-  openai-audit-kafka verify --from 7d --to 0s --output json | jq -r '.missing[]'`,
+  openai-audit-kafka verify --from 7d --to now --output json | jq -r '.missing[]'`,
 		Args: cobra.NoArgs,
 	}
 	name, output := organizationFlag(cmd), outputFlag(cmd)
 	from := cmd.Flags().String("from", "", "the first time, inclusive")
-	to := cmd.Flags().String("to", "", "the end, exclusive")
+	to := cmd.Flags().String("to", "", "the end, exclusive; or now")
 	repair := cmd.Flags().Bool("repair", false, "write what is missing")
 	strict := cmd.Flags().Bool("strict", false, "exit 4 for different values too")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -35,6 +35,15 @@ func thisBuild() build {
 	return b
 }
 
+func versionLine() string {
+	b := thisBuild()
+	mode := ""
+	if fips140.Enabled() {
+		mode = ", FIPS 140-3 mode with module " + fips140.Version()
+	}
+	return fmt.Sprintf("openai-audit-kafka %s (commit %s, %s%s)\n", b.version, b.commit, runtime.Version(), mode)
+}
+
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
@@ -43,12 +52,7 @@ func (a *app) versionCommand() *cobra.Command {
 		Example: "  openai-audit-kafka version",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			b := thisBuild()
-			mode := ""
-			if fips140.Enabled() {
-				mode = ", FIPS 140-3 mode with module " + fips140.Version()
-			}
-			_, err := fmt.Fprintf(a.stdout, "openai-audit-kafka %s (commit %s, %s%s)\n", b.version, b.commit, runtime.Version(), mode)
+			_, err := fmt.Fprint(a.stdout, versionLine())
 			return err
 		},
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 )
 
 // What can be found out without writing anything or fencing anybody.
@@ -115,6 +116,32 @@ func SeesZombies(ctx context.Context, client *kgo.Client) (bool, error) {
 		}
 	}
 	return false, errors.New("the brokers know no transactions")
+}
+
+// Cluster is what brokers say of themselves.
+type Cluster struct {
+	Brokers int
+	ID      string
+	Version string // a guess, by the requests that they know
+}
+
+// AskCluster asks which brokers these are.
+func AskCluster(ctx context.Context, client *kgo.Client) (Cluster, error) {
+	req := kmsg.NewPtrMetadataRequest()
+	req.Topics = []kmsg.MetadataRequestTopic{} // none
+	metadata, err := req.RequestWith(ctx, client)
+	if err != nil {
+		return Cluster{}, fmt.Errorf("asking for the brokers: %w", err)
+	}
+	known, err := kmsg.NewPtrApiVersionsRequest().RequestWith(ctx, client)
+	if err != nil {
+		return Cluster{}, fmt.Errorf("asking for the brokers' version: %w", err)
+	}
+	c := Cluster{Brokers: len(metadata.Brokers), ID: "unknown", Version: kversion.FromApiVersionsResponse(known).VersionGuess()}
+	if metadata.ClusterID != nil {
+		c.ID = *metadata.ClusterID
+	}
+	return c, nil
 }
 
 // MayWriteAs reports whether we may write under the transactional id: nil, or

@@ -17,6 +17,7 @@ type options struct {
 	secured    bool
 	controller bool // only the first node is one
 	policy     bool // see TopicPolicy
+	port       int  // of the first node's plain listener; 0: any
 	network    *kfake.VirtualNetwork
 	fake       []kfake.Opt
 }
@@ -43,6 +44,9 @@ func OneController() Option { return func(o *options) { o.controller = true } }
 // Version sets the version of Apache Kafka, for example 3.9.1. The default is
 // KAFKA_VERSION, else 4.3.1. It means nothing in process.
 func Version(v string) Option { return func(o *options) { o.version = v } }
+
+// Port sets where the first node of real Kafka listens on loopback.
+func Port(port int) Option { return func(o *options) { o.port = port } }
 
 // Properties adds lines to server.properties of every node. In process they
 // become the broker's configuration, as far as it knows them.

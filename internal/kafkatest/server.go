@@ -33,7 +33,11 @@ func startServer(ctx context.Context, dir string, o options) (*server, error) {
 	}
 	s := &server{dir: dir}
 	for id := range o.nodes {
-		n, err := newNode(id+1, dir, jars)
+		port := 0
+		if id == 0 {
+			port = o.port
+		}
+		n, err := newNode(id+1, dir, jars, port)
 		if err != nil {
 			return nil, err
 		}
@@ -65,21 +69,30 @@ func startServer(ctx context.Context, dir string, o options) (*server, error) {
 	return s, nil
 }
 
-func newNode(id int, dir, jars string) (*Node, error) {
+func newNode(id int, dir, jars string, port int) (*Node, error) {
 	n := &Node{ID: id, dir: filepath.Join(dir, fmt.Sprintf("node-%d", id)), jars: jars}
 	addrs := []*string{&n.Addr, &n.controller}
 	for i := range n.secure {
 		addrs = append(addrs, &n.secure[i])
 	}
 	for _, addr := range addrs {
-		l, err := listenAnywhere()
+		l, err := listenOn(port)
 		if err != nil {
 			return nil, err
 		}
+		port = 0 // that of the plain listener
 		*addr = l.Addr().String()
 		n.reserved = append(n.reserved, l)
 	}
 	return n, os.MkdirAll(n.dataDir(), 0o755)
+}
+
+// listenOn listens on the port of loopback; on any for 0.
+func listenOn(port int) (net.Listener, error) {
+	if port == 0 {
+		return listenAnywhere()
+	}
+	return net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 }
 
 // listenAnywhere listens where nobody does. It is not on one of the ports that the

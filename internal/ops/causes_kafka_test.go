@@ -26,7 +26,7 @@ func connect(change func(*kafka.Connection, *kafkatest.Security)) func(*world) {
 
 // connectionCauses are about the way to the brokers.
 var connectionCauses = []cause{
-	{name: "signed in", wrong: func(*world) {}, of: brokers, state: ops.OK, words: "they answer"},
+	{name: "signed in", wrong: func(*world) {}, of: brokers, state: ops.OK, words: " of cluster "},
 	{name: "no broker listens", wrong: func(w *world) {
 		w.ops.Connection = kafka.Connection{Brokers: []string{"127.0.0.1:1"}}
 	}, of: brokers, state: ops.Failed, words: "cannot be reached"},

@@ -29,7 +29,7 @@ func (k *checker) checkKafka(ctx context.Context) {
 		return
 	}
 	k.reachable = true
-	k.add("brokers", fine("they answer"))
+	k.add("brokers", clusterFinding(kafka.AskCluster(ctx, client)))
 	k.add("broker version", versionFinding(kafka.SeesZombies(ctx, client)))
 	var state string
 	err = kafka.AwaitCoordinator(ctx, k.waiting("transactions"), func() error {
@@ -104,6 +104,17 @@ func (k *checker) checkHanging(ctx context.Context) {
 	default:
 		k.add("hanging transactions", fine("none"))
 	}
+}
+
+func clusterFinding(c kafka.Cluster, err error) Finding {
+	if err != nil {
+		return warning(kafka.Explain(err), "they answer, and do not tell what they are: %v", err)
+	}
+	number := "1 broker answers"
+	if c.Brokers != 1 {
+		number = fmt.Sprintf("%d brokers answer", c.Brokers)
+	}
+	return fine("%s, of cluster %s, Kafka %s by what it can do", number, c.ID, c.Version)
 }
 
 func versionFinding(seesZombies bool, err error) Finding {

@@ -66,11 +66,13 @@ func (r *CheckReport) OK() bool {
 	return true
 }
 
-// Print writes one line for each check, and the guarantee last.
+// Print writes one line for each check, the guarantee, and how many there were.
 func (r *CheckReport) Print(w io.Writer) error {
+	count := map[CheckState]int{}
 	for _, f := range r.Checks {
+		count[f.State]++
 		fmt.Fprintln(w, f.text())
 	}
-	_, err := fmt.Fprintln(w, r.Guarantee)
+	_, err := fmt.Fprintf(w, "%s\n%d checks: %d ok, %d warnings, %d failed.\n", r.Guarantee, len(r.Checks), count[OK], count[Warning], count[Failed])
 	return err
 }

@@ -93,6 +93,15 @@ func Listen(ctx context.Context, addr string, handler http.Handler) (*Server, er
 // Addr is the address it listens on.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
+// URL is where a browser on this host finds the page.
+func (s *Server) URL() string {
+	host, port, _ := net.SplitHostPort(s.Addr())
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "localhost" // it listens everywhere
+	}
+	return "http://" + net.JoinHostPort(host, port) + "/"
+}
+
 // shutdownGrace is what answers under way may take when the process leaves; it
 // has eight seconds for everything.
 const shutdownGrace = time.Second

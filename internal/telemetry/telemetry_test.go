@@ -337,6 +337,9 @@ func TestServer(t *testing.T) {
 	if ok, text, err := telemetry.Probe(ctx, s.Addr(), "/readyz"); ok || !strings.HasPrefix(text, "not ready") || err != nil {
 		t.Errorf("%v %q %v", ok, text, err)
 	}
+	if want := "http://" + s.Addr() + "/"; s.URL() != want {
+		t.Errorf("the URL is %s, want %s", s.URL(), want)
+	}
 	if _, err := telemetry.Listen(ctx, s.Addr(), nil); err == nil || !strings.Contains(err.Error(), "HTTP_ADDR="+s.Addr()) {
 		t.Errorf("a second server: %v", err)
 	}

@@ -1,7 +1,7 @@
 // Command localkafka runs real Apache Kafka on this machine, with Java from the
 // jars that Maven fetches.
 //
-//	localkafka                      in the foreground, until Ctrl-C
+//	localkafka                      in the foreground, at 127.0.0.1:9092, until Ctrl-C
 //	localkafka -- go test ./...     for one command, then a table of what ran
 //	localkafka -summary FILE        that table again
 //	localkafka -faults FILE         the table of faults of such a report, which must not be empty
@@ -39,6 +39,7 @@ func main() {
 func run(ctx context.Context) (code int, err error) {
 	nodes := flag.Int("nodes", 1, "number of brokers")
 	version := flag.String("version", "", "version of Apache Kafka (default KAFKA_VERSION, else "+kafkatest.DefaultVersion+")")
+	port := flag.Int("port", 9092, "where the first broker listens, in the foreground; 0: anywhere")
 	report := flag.String("summary", "", "print the table of a test report and leave")
 	tried := flag.String("faults", "", "print the table of faults of a test report and leave")
 	flag.Parse()
@@ -62,16 +63,26 @@ func run(ctx context.Context) (code int, err error) {
 	if flag.NArg() > 0 {
 		return around(ctx, dir, flag.Args(), required, opts)
 	}
-	cluster, err := kafkatest.StartReal(ctx, dir, opts...)
+	fmt.Println("Starting Apache Kafka; the first time, Maven fetches it.")
+	cluster, err := kafkatest.StartReal(ctx, dir, append(opts, kafkatest.Port(*port))...)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		err = fmt.Errorf("%w; choose another port: make kafka ARGS='-port 19092'", err)
+	}
 	if err != nil {
 		return 1, err
 	}
 	defer cluster.Close()
-	fmt.Printf("%s is ready. KAFKA_BROKERS=%s\nCtrl-C stops it and removes its data.\n",
-		cluster.Backend(), strings.Join(cluster.Brokers(), ","))
+	fmt.Printf(greeting, cluster.Backend(), strings.Join(cluster.Brokers(), ","))
 	<-ctx.Done()
 	return 0, nil
 }
+
+const greeting = `%[1]s is ready at %[2]s. Ctrl-C stops it and removes its data.
+
+Next, in another terminal:
+  make demo ARGS='--brokers %[2]s'                    the demo, on this Kafka
+  KAFKA_BROKERS=%[2]s bin/openai-audit-kafka check    or your own settings
+`
 
 // around runs the command with a broker for all test processes in it, and sums
 // up what they report.
