@@ -40,6 +40,9 @@ type Organization struct {
 	Name string
 	// AdminKey is an OpenAI admin key with Audit Logs: Read.
 	AdminKey Secret
+	// KeySetting is the name of the setting that gives it, for messages; empty:
+	// OPENAI_ADMIN_KEY.
+	KeySetting string
 	// BaseURL is the API's, for example https://api.openai.com/v1.
 	BaseURL string
 	// BackfillStart is from when to read history; nil: only what comes.

@@ -108,6 +108,7 @@ func operate(s *config.Settings, org connector.Organization, log *slog.Logger) o
 		EventTime:       k.Timestamp == connector.TimestampEvent,
 		API: ops.API{
 			BaseURL:           org.BaseURL,
+			KeySetting:        org.KeySetting,
 			Concurrency:       c.APIConcurrency,
 			RequestsPerMinute: c.APIRequestsPerMinute,
 			Tenant:            ops.Tenant(org.TenantEvents),

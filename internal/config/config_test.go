@@ -52,6 +52,7 @@ func TestTheKeyIsEnough(t *testing.T) {
 	want := connector.DefaultConfig()
 	org := connector.DefaultOrganization()
 	org.AdminKey = connector.SecretValue(key)
+	org.KeySetting = "OPENAI_ADMIN_KEY"
 	want.Organizations = []connector.Organization{org}
 	if diff := cmp.Diff(want, s.Connector, compare); diff != "" {
 		t.Error(diff)
@@ -105,7 +106,7 @@ func TestEverythingGiven(t *testing.T) {
 	}
 	want := connector.Config{
 		Organizations: []connector.Organization{{
-			Name: "acme", AdminKey: connector.SecretValue(key), BaseURL: "https://eu.api.openai.com/v1",
+			Name: "acme", AdminKey: connector.SecretValue(key), KeySetting: "OPENAI_ADMIN_KEY", BaseURL: "https://eu.api.openai.com/v1",
 			BackfillStart: &connector.BackfillStart{At: now.Add(-30 * 24 * time.Hour)}, TenantEvents: connector.TenantOff,
 		}},
 		PollInterval: time.Second, Lookback: time.Hour, DeepLookback: 7 * 24 * time.Hour, APIConcurrency: 2, APIRequestsPerMinute: 60,
@@ -279,8 +280,8 @@ func TestSeveralOrganizations(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []connector.Organization{
-		{Name: "a", AdminKey: connector.SecretValue("ka"), BaseURL: "https://api", BackfillStart: &connector.BackfillStart{Earliest: true}, TenantEvents: connector.TenantOn},
-		{Name: "b", AdminKey: connector.SecretFile(file), BaseURL: "https://eu", BackfillStart: &connector.BackfillStart{At: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}, TenantEvents: connector.TenantAuto},
+		{Name: "a", KeySetting: "ORGANIZATIONS_0_ADMIN_KEY", AdminKey: connector.SecretValue("ka"), BaseURL: "https://api", BackfillStart: &connector.BackfillStart{Earliest: true}, TenantEvents: connector.TenantOn},
+		{Name: "b", KeySetting: "ORGANIZATIONS_2_ADMIN_KEY", AdminKey: connector.SecretFile(file), BaseURL: "https://eu", BackfillStart: &connector.BackfillStart{At: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}, TenantEvents: connector.TenantAuto},
 	}
 	if diff := cmp.Diff(want, s.Connector.Organizations, compare); diff != "" {
 		t.Error(diff)

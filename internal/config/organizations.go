@@ -41,7 +41,7 @@ func (e *environment) organizations(opts Options) []connector.Organization {
 	e.fill(&general, single, opts)
 	numbers := e.numbers()
 	if len(numbers) == 0 {
-		general.AdminKey = e.key(single, opts)
+		general.AdminKey, general.KeySetting = e.key(single, opts), single.key
 		return []connector.Organization{general}
 	}
 	var all []connector.Organization
@@ -52,7 +52,7 @@ func (e *environment) organizations(opts Options) []connector.Organization {
 		if o.Name == "" {
 			e.fault(v.name, "not set", "every organization needs a name")
 		}
-		o.AdminKey = e.key(v, opts)
+		o.AdminKey, o.KeySetting = e.key(v, opts), v.key
 		e.checkTwice(all, o, v)
 		all = append(all, o)
 	}

@@ -18,6 +18,9 @@ type Config struct {
 	// Key returns the admin key. It is called for each request, so a replaced
 	// file is used at once, and from many goroutines. The key is never printed.
 	Key func() (string, error)
+	// KeySetting is the name of the setting that gives the key, for messages; empty:
+	// OPENAI_ADMIN_KEY.
+	KeySetting string
 	// Transport does the requests. Nil: one of ours, see newTransport.
 	Transport http.RoundTripper
 	// Limiter is shared by all walks of an organization. Nil: a limiter of the

@@ -55,7 +55,7 @@ var errTooLarge = errors.New("the page is larger than the limit")
 
 // remedies says, for each kind, what to do about it.
 var remedies = map[Kind]string{
-	KindUnauthorized:   "the key is wrong, revoked or no admin key: put a valid one (sk-admin-…) into OPENAI_ADMIN_KEY or its file, it is read again",
+	KindUnauthorized:   "the key is wrong, revoked or no admin key: put a valid one (sk-admin-…) into the file of OPENAI_ADMIN_KEY_FILE, which is read again, or into OPENAI_ADMIN_KEY and start again",
 	KindForbidden:      "the key may not read this: it needs the scope api.audit_logs.read (Admin Keys, Restricted, Audit Logs: Read), and for tenant events a right to them",
 	KindRefused:        "refused without a reason, several times in a row: if it stays, check that the key has the scope api.audit_logs.read",
 	KindAddressRefused: "the organization takes requests from some IP addresses only, and ours is not among them; the key is not at fault: add the address that leaves this network to the organization's IP allow list (it counts within a quarter of an hour), or go out another way with HTTPS_PROXY",
@@ -96,6 +96,8 @@ type Error struct {
 	// the key.
 	Err error
 
+	// keySetting is Config.KeySetting.
+	keySetting string
 	// shouldRetry is the header x-should-retry: nil, or what it says.
 	shouldRetry *bool
 	// keyChanged says that the key was replaced while the request was out.
@@ -127,6 +129,9 @@ func (e *Error) Error() string {
 	remedy := remedies[e.Kind]
 	if e.Host != "" {
 		remedy = strings.Replace(remedy, "<host>", e.Host, 1)
+	}
+	if e.keySetting != "" {
+		remedy = strings.ReplaceAll(remedy, "OPENAI_ADMIN_KEY", e.keySetting)
 	}
 	b.WriteString(remedy)
 	return b.String()

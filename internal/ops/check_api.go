@@ -20,7 +20,7 @@ import (
 func (k *checker) checkAPI(ctx context.Context) {
 	client, err := k.client(2)
 	if err != nil {
-		k.add("api key", failed("give an admin key with Audit Logs: Read in OPENAI_ADMIN_KEY or its file, and check OPENAI_BASE_URL", "%v", err))
+		k.add("api key", failed("give an admin key with Audit Logs: Read in "+k.API.keySetting()+" or its file, and check OPENAI_BASE_URL", "%v", err))
 		return
 	}
 	page, err := client.Newest(ctx, auditlog.ScopeOrganization, 100)
@@ -123,10 +123,11 @@ func (k *checker) apiFinding(err error) Finding {
 	if !ok {
 		return failed("check the network, and OPENAI_BASE_URL", "the API did not answer: %v", err)
 	}
-	const newKey = "make an admin key (Admin Keys, Restricted, Audit Logs: Read) and put it into OPENAI_ADMIN_KEY or its file"
+	setting := k.API.keySetting()
+	newKey := "make an admin key (Admin Keys, Restricted, Audit Logs: Read) and put it into " + setting + " or its file"
 	switch e.Kind {
 	case openai.KindKeyUnreadable:
-		return failed("check OPENAI_ADMIN_KEY, or the file named by OPENAI_ADMIN_KEY_FILE: it must be readable and hold the key alone", "there is no key that could be sent: %v", e.Err)
+		return failed("check "+setting+", or the file named by "+setting+"_FILE: it must be readable and hold the key alone", "there is no key that could be sent: %v", e.Err)
 	case openai.KindUnauthorized:
 		if !k.isAdminKey() {
 			return failed(newKey, "it is no admin key (those begin with sk-admin-), but a project's or a person's (%s)", e.Said())

@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,6 +50,8 @@ type API struct {
 	BaseURL string
 	// Key returns the admin key; nil where none is needed.
 	Key func() (string, error)
+	// KeySetting is the name of the setting that gives it; empty: OPENAI_ADMIN_KEY.
+	KeySetting string
 	// Transport does the requests; nil: one of package openai.
 	Transport         http.RoundTripper
 	Concurrency       int
@@ -56,6 +59,8 @@ type API struct {
 	// Tenant says whether tenant events are read.
 	Tenant Tenant
 }
+
+func (a API) keySetting() string { return cmp.Or(a.KeySetting, "OPENAI_ADMIN_KEY") }
 
 // Tenant says whether tenant events are read.
 type Tenant string
@@ -111,12 +116,13 @@ func (c Config) transactionalID(parts ...string) string {
 // usual.
 func (c Config) client(attempts int) (*openai.Client, error) {
 	if c.API.Key == nil {
-		return nil, errors.New("there is no admin key: give one in OPENAI_ADMIN_KEY or its file")
+		return nil, fmt.Errorf("there is no admin key: give one in %s or its file", c.API.keySetting())
 	}
 	return openai.New(openai.Config{
-		BaseURL:   c.API.BaseURL,
-		Key:       c.API.Key,
-		Transport: c.API.Transport,
+		BaseURL:    c.API.BaseURL,
+		Key:        c.API.Key,
+		KeySetting: c.API.KeySetting,
+		Transport:  c.API.Transport,
 		Limiter: openai.NewLimiter(openai.LimiterConfig{
 			Concurrency:       c.API.Concurrency,
 			RequestsPerMinute: c.API.RequestsPerMinute,

@@ -7,13 +7,14 @@ import (
 )
 
 // NewLogger returns a logger that writes to w. Format is text, json, or auto: text
-// on a terminal, JSON otherwise.
+// on a terminal, JSON otherwise. What happens again and again is told at growing
+// distances.
 func NewLogger(level slog.Level, format string, w io.Writer, isTerminal bool) *slog.Logger {
 	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: readable}
 	if format == "text" || format == "auto" && isTerminal {
-		return slog.New(slog.NewTextHandler(w, opts))
+		return slog.New(thin(slog.NewTextHandler(w, opts)))
 	}
-	return slog.New(slog.NewJSONHandler(w, opts))
+	return slog.New(thin(slog.NewJSONHandler(w, opts)))
 }
 
 // readable writes durations as 1.5s; slog's JSON has nanoseconds.
