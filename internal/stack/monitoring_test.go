@@ -1,6 +1,7 @@
 package stack_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -109,7 +110,6 @@ func TestDashboards(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%v, %v", files, err)
 	}
-	source := regexp.MustCompile(`(?m)^\s+uid: (\S+)$`).FindStringSubmatch(read(t, "docker/grafana/provisioning/datasources/prometheus.yaml"))
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -126,10 +126,11 @@ func TestDashboards(t *testing.T) {
 				Datasource datasource
 				Targets    []struct{ Expr string }
 			}
+			Links      []struct{ URL string }
 			Templating struct {
 				List []struct {
-					Name  string
-					Query struct{ Query string }
+					Name, Type string
+					Query      json.RawMessage
 				}
 			}
 		}
@@ -156,15 +157,26 @@ func TestDashboards(t *testing.T) {
 			if p.Type == "row" {
 				continue
 			}
-			if len(p.Targets) == 0 || p.Datasource.UID != source[1] {
+			if len(p.Targets) == 0 || p.Datasource.UID != "${datasource}" {
 				t.Errorf("%s: panel %q shows nothing, or from %q", file, p.Title, p.Datasource.UID)
 			}
 			for _, target := range p.Targets {
 				metricsExist(t, p.Title, target.Expr)
 			}
 		}
+		variables := map[string]string{}
 		for _, v := range board.Templating.List {
-			metricsExist(t, "the variable "+v.Name, v.Query.Query)
+			if variables[v.Name] = v.Type; v.Type == "query" {
+				metricsExist(t, "the variable "+v.Name, string(v.Query))
+			}
+		}
+		// A data source with a fixed uid is another one in every Grafana.
+		if variables["datasource"] != "datasource" || bytes.Contains(text, []byte(`"uid": "prometheus"`)) {
+			t.Errorf("%s names a data source of its own", file)
+		}
+		if len(board.Links) != 2 || board.Links[0].URL != "${status_page}" || variables["status_page"] != "textbox" ||
+			!strings.HasSuffix(board.Links[1].URL, "docs/operations.md#metrics-and-alerts") {
+			t.Errorf("%s links to %+v, want the status page and the runbook", file, board.Links)
 		}
 	}
 }
@@ -184,7 +196,7 @@ func metricsExist(t *testing.T, where, expr string) {
 		existing[name] = true
 	}
 	used := regexp.MustCompile(`openai_audit_[a-z_]+`).FindAllString(expr, -1)
-	if len(used) == 0 && !regexp.MustCompile(`process_[a-z_]+`).MatchString(expr) {
+	if len(used) == 0 && !regexp.MustCompile(`process_[a-z_]+|^count by .*\(ALERTS\{`).MatchString(expr) {
 		t.Errorf("%s uses no metric: %s", where, expr)
 	}
 	for _, metric := range used {
@@ -192,7 +204,7 @@ func metricsExist(t *testing.T, where, expr string) {
 			t.Errorf("%s uses %s, which does not exist", where, metric)
 		}
 	}
-	labels := []string{"organization", "scope", "code", "result", "reason", "le", "job", "instance"}
+	labels := []string{"alertname", "severity", "organization", "scope", "code", "result", "reason", "le", "job", "instance"}
 	for _, list := range regexp.MustCompile(`(?:by|on) \(([^)]*)\)`).FindAllStringSubmatch(expr, -1) {
 		for label := range strings.SplitSeq(list[1], ",") {
 			if !slices.Contains(labels, strings.TrimSpace(label)) {
