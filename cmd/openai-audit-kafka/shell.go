@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -55,7 +56,7 @@ func onlyCommands(cmd *cobra.Command, args []string) error {
 		}
 		text += "; did you mean " + strings.Join(meant, " or ") + "?"
 	}
-	return fmt.Errorf("%s", text)
+	return errors.New(text)
 }
 
 // painted returns where findings are printed: with colours on a terminal, unless
