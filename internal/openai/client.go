@@ -38,8 +38,8 @@ type Config struct {
 	// OnRequest is told of each request: the HTTP status, 0 if no answer came,
 	// and the time to the end of the body. Nil: nobody is.
 	OnRequest func(code int, took time.Duration)
-	// OnRateLimited is told when a 429 made the whole organization wait longer,
-	// and by how much. Nil: nobody is.
+	// OnRateLimited is told when a 429 made a request wait, and by how much the time
+	// in which one waits so became longer. Nil: nobody is.
 	OnRateLimited func(wait time.Duration)
 	// MaxBodyBytes bounds a page after decompression; default 32 MiB. A larger
 	// page is asked for again with half the events, down to one, before it is an

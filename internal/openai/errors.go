@@ -102,6 +102,8 @@ type Error struct {
 	shouldRetry *bool
 	// keyChanged says that the key was replaced while the request was out.
 	keyChanged bool
+	// wait is how long the page waits after a 429, as told or not.
+	wait time.Duration
 }
 
 // Error says what happened, where, and what to do about it.

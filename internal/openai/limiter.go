@@ -5,8 +5,6 @@ import (
 	"math"
 	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
 // Class is which share of a Limiter a request takes.
@@ -21,10 +19,6 @@ const (
 	History
 )
 
-// historyShare is how much of the ceiling a minute history may take. The rest is
-// for the head, which so never finds the door full.
-const historyShare = 0.75
-
 // LimiterConfig says what a Limiter allows. The zero value allows everything.
 type LimiterConfig struct {
 	// Concurrency is the most history requests in flight; 0: no bound.
@@ -37,16 +31,24 @@ type LimiterConfig struct {
 }
 
 // Limiter is the one door for all requests of an organization, since the API
-// counts them by organization. A 429 closes it for everybody until the time the
-// server named; after that history goes on with half as many requests in flight
-// and at a rate that settles below the server's limit, see pace.
+// counts them by organization. A 429 that means everybody closes it until the
+// time the server named; after that history goes on at a rate that settles below
+// the server's limit, see pace.
+//
+// One request of each class stands at the door, and those behind it wait in line.
+// A time at the ceiling or of the pace is taken when a request goes, and never
+// before. So one that is given up leaves nothing behind, and whoever is at the
+// door goes by the rate of now.
 //
 // It may be used by many goroutines at once.
 type Limiter struct {
 	now func() time.Time
-	// ceiling and share hold RequestsPerMinute; nil without one. History takes
-	// from share first, so that it can never make a queue at the ceiling.
-	ceiling, share *rate.Limiter
+	// interval is the time between two requests at the ceiling; 0: no ceiling.
+	interval time.Duration
+	// door holds the request of each class that goes next.
+	door [2]chan struct{}
+	// places holds the history requests in flight, and the one at the door.
+	places chan struct{}
 	// large holds one for each class while a body of that class is large. The head
 	// has its own, so that it never waits for history.
 	large [2]chan struct{}
@@ -54,10 +56,10 @@ type Limiter struct {
 	mu          sync.Mutex // guards what follows, never held while waiting
 	pace        pace
 	pausedUntil time.Time
-	inFlight    int // of both classes
-	history     int // of these, history
-	// changed is closed, and replaced, when history may look again for a place.
-	changed chan struct{}
+	waitedUntil time.Time // until when a request waits as a 429 said
+	nextAt      time.Time // when the ceiling lets the next request go
+	live        int       // live requests at the door and behind it
+	inFlight    int       // of both classes
 }
 
 // NewLimiter returns a limiter for one organization.
@@ -68,14 +70,13 @@ func NewLimiter(cfg LimiterConfig) *Limiter {
 	if cfg.Concurrency <= 0 {
 		cfg.Concurrency = math.MaxInt32
 	}
-	l := &Limiter{now: cfg.Now, pace: newPace(cfg.Concurrency), changed: make(chan struct{})}
+	l := &Limiter{now: cfg.Now, pace: newPace(cfg.Concurrency), places: make(chan struct{}, cfg.Concurrency)}
 	for class := range l.large {
 		l.large[class] = make(chan struct{}, 1)
+		l.door[class] = make(chan struct{}, 1)
 	}
-	if perMinute := float64(cfg.RequestsPerMinute); perMinute > 0 {
-		// One at a time: a burst on top would break the ceiling.
-		l.ceiling = rate.NewLimiter(rate.Limit(perMinute/60), 1)
-		l.share = rate.NewLimiter(rate.Limit(historyShare*perMinute/60), 1)
+	if cfg.RequestsPerMinute > 0 {
+		l.interval = time.Minute / time.Duration(cfg.RequestsPerMinute)
 	}
 	return l
 }
@@ -97,153 +98,119 @@ func (l *Limiter) InFlight() int {
 	return l.inFlight
 }
 
-// Allowed returns how many history requests may be out now.
-func (l *Limiter) Allowed() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.pace.allowed()
-}
-
 // largeBody returns the permit for a large body of the class, not taken yet.
 func (l *Limiter) largeBody(class Class) permit { return permit{slot: l.large[class]} }
 
-// pause keeps everybody waiting for d from now on, and returns by how much that
-// is longer than before.
-func (l *Limiter) pause(d time.Duration) time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	now := l.now()
-	before, until := l.pausedUntil, now.Add(d)
-	if before.Before(now) {
-		before = now
-	}
-	if !until.After(before) {
-		return 0
-	}
-	l.pausedUntil = until
-	return until.Sub(before)
-}
-
-// ticket is the permission to send one request. Its holder releases it when the
-// answer is there.
+// ticket is the permission to send one request. Its holder ends it, once, with
+// answered, refused or failed.
 type ticket struct {
 	limiter *Limiter
-	class   Class
+	place   permit
 	at      time.Time // when it was given
 }
-
-// outcome is how a request ended, as far as the limiter cares.
-type outcome int
-
-const (
-	outcomeAnswered outcome = iota
-	outcomeLimited          // 429
-	outcomeFailed           // anything else: it says nothing about the limit
-)
 
 // acquire waits until a request of the class may be sent. The error is ctx's.
 func (l *Limiter) acquire(ctx context.Context, class Class) (*ticket, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if class == Live {
+		l.waitLive(1)
+		defer l.waitLive(-1)
+	}
+	door := permit{slot: l.door[class]}
+	if err := door.acquire(ctx); err != nil {
+		return nil, err
+	}
+	defer door.release()
+	t := &ticket{limiter: l}
 	if class == History {
-		if err := l.enter(ctx); err != nil {
+		t.place = permit{slot: l.places}
+		if err := t.place.acquire(ctx); err != nil {
 			return nil, err
 		}
 	}
 	for {
-		wait, line := l.delay(class)
-		if err := sleep(ctx, wait); err != nil {
-			l.leave(class)
-			return nil, err
-		}
-		if t := l.ticket(class, line); t != nil {
+		wait := l.pass(t, class)
+		if wait <= 0 {
 			return t, nil
 		}
-	}
-}
-
-// enter waits for a place among the history requests in flight.
-func (l *Limiter) enter(ctx context.Context) error {
-	for {
-		l.mu.Lock()
-		if l.history < l.pace.allowed() {
-			l.history++
-			l.mu.Unlock()
-			return nil
-		}
-		changed := l.changed
-		l.mu.Unlock()
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := sleep(ctx, wait); err != nil {
+			t.place.release()
+			return nil, err
 		}
 	}
 }
 
-// leave gives back what enter took.
-func (l *Limiter) leave(class Class) {
-	if class != History {
-		return
-	}
+func (l *Limiter) waitLive(n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.history--
-	l.wakeLocked()
+	l.live += n
 }
 
-func (l *Limiter) wakeLocked() {
-	close(l.changed)
-	l.changed = make(chan struct{})
-}
-
-// delay returns how long a request must wait as things are now, and the line of
-// the pace in which it does. It takes the request's place at each rate, and none
-// while the server's pause lasts, since the place is for those who may go.
-func (l *Limiter) delay(class Class) (wait time.Duration, line int) {
+// pass lets the request at the door go, if it is time, or returns how long to wait
+// before asking again.
+func (l *Limiter) pass(t *ticket, class Class) (wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
-	if pause := l.pausedUntil.Sub(now); pause > 0 {
-		return pause, -1
-	}
-	if l.ceiling != nil {
-		wait = l.ceiling.ReserveN(now, 1).DelayFrom(now)
-	}
+	wait = max(l.pausedUntil.Sub(now), l.nextAt.Sub(now))
 	if class == History {
-		if l.share != nil {
-			wait = max(wait, l.share.ReserveN(now, 1).DelayFrom(now))
+		wait = max(wait, l.pace.next.Sub(now))
+		if l.interval > 0 && l.live > 0 {
+			// The next time at the ceiling is for the head.
+			wait = max(wait, l.nextAt.Add(l.interval).Sub(now))
 		}
-		wait = max(wait, l.pace.reserve(now))
 	}
-	return wait, l.pace.line
-}
-
-// ticket lets the request out. nil: it only waited for a pause, or one began
-// while it waited, or history got a new line; look at the delay again.
-func (l *Limiter) ticket(class Class, line int) *ticket {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	now := l.now()
-	if line < 0 || l.pausedUntil.After(now) || (class == History && line != l.pace.line) {
-		return nil
+	if wait > 0 {
+		return wait
+	}
+	l.nextAt = now.Add(l.interval)
+	if class == History {
+		l.pace.went(now)
 	}
 	l.inFlight++
-	return &ticket{limiter: l, class: class, at: now}
+	t.at = now
+	return 0
 }
 
-// release ends a request, and lets the pace learn from its outcome.
-func (t *ticket) release(o outcome) {
+// answered ends a request whose page came.
+func (t *ticket) answered() {
+	t.end(func(l *Limiter, now time.Time) { l.pace.answered(now, t.at) })
+}
+
+// failed ends a request that failed in a way that says nothing about the limit.
+func (t *ticket) failed() { t.end(func(*Limiter, time.Time) {}) }
+
+// refused ends a request that was answered 429, with the wait that was named. Its
+// sender waits that long in any case; everybody does if the 429 was not for this
+// request alone. It returns by how much longer somebody waits than before.
+func (t *ticket) refused(wait time.Duration) (added time.Duration) {
+	t.end(func(l *Limiter, now time.Time) {
+		until := now.Add(wait)
+		if l.pace.refused(now, t.at, wait) && until.After(l.pausedUntil) {
+			l.pausedUntil = until
+		}
+		if before := later(l.waitedUntil, now); until.After(before) {
+			added, l.waitedUntil = until.Sub(before), until
+		}
+	})
+	return added
+}
+
+// end takes the request out, and lets the pace learn from its outcome.
+func (t *ticket) end(learn func(l *Limiter, now time.Time)) {
 	l := t.limiter
 	l.mu.Lock()
 	l.inFlight--
-	switch o {
-	case outcomeAnswered:
-		l.pace.answered(l.now())
-	case outcomeLimited:
-		l.pace.limited(l.now(), t.at)
-	}
+	learn(l, l.now())
 	l.mu.Unlock()
-	l.leave(t.class)
+	t.place.release()
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }

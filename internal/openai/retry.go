@@ -56,18 +56,18 @@ func (c *Client) try(ctx context.Context, r request) (answer, error) {
 	// Only now: the wait may have been long, and the key replaced meanwhile.
 	key, err := c.key()
 	if err != nil {
-		t.release(outcomeFailed)
+		t.failed()
 		return answer{}, err
 	}
 	a, err := c.exchange(ctx, r, key)
 	var e *Error
 	switch {
 	case err == nil:
-		t.release(outcomeAnswered)
+		t.answered()
 	case errors.As(err, &e) && e.Kind == KindRateLimited:
 		c.limited(t, e)
 	default:
-		t.release(outcomeFailed)
+		t.failed()
 	}
 	if e != nil && e.Status == 401 {
 		now, err := c.cfg.Key()
@@ -76,16 +76,13 @@ func (c *Client) try(ctx context.Context, r request) (answer, error) {
 	return a, err
 }
 
-// limited makes all walks of the organization wait after a 429.
+// limited obeys a 429: this page waits, and perhaps everybody, see Limiter.
 func (c *Client) limited(t *ticket, e *Error) {
-	wait := e.RetryAfter
-	if wait <= 0 {
-		wait = time.Second + rand.N(time.Second)
+	e.wait = e.RetryAfter
+	if e.wait <= 0 {
+		e.wait = time.Second + rand.N(time.Second)
 	}
-	// Pause first: releasing lets others go.
-	added := t.limiter.pause(wait)
-	t.release(outcomeLimited)
-	if added > 0 {
+	if added := t.refused(e.wait); added > 0 {
 		c.cfg.OnRateLimited(added)
 	}
 }
@@ -128,10 +125,10 @@ func (t *tries) next(e *Error) (wait time.Duration, again bool) {
 	}
 	if e.Kind == KindRateLimited && e.RetryAfter > 0 {
 		t.ordered++
-		return 0, t.ordered < orderedWaits // the limiter waits
+		return e.wait, t.ordered < orderedWaits
 	}
 	t.failed++
-	return max(backoff(t.failed), e.RetryAfter), t.failed < t.most
+	return max(backoff(t.failed), e.wait, e.RetryAfter), t.failed < t.most
 }
 
 // last completes the error with which the page is given up.
