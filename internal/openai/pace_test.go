@@ -118,7 +118,9 @@ func paced(t *testing.T, s *limited, seed uint64, f func(run func(time.Duration)
 		time.Sleep(time.Duration(seed) * 7919 * time.Millisecond) // another part of the minute
 		ctx, cancel := context.WithCancel(t.Context())
 		var group sync.WaitGroup
-		group.Go(func() { flood(ctx, t, c, 10, openai.History) })
+		for range 10 {
+			group.Go(func() { askAgain(ctx, c) })
+		}
 		f(func(d time.Duration) (int, int) {
 			pages, refusals := s.count()
 			time.Sleep(d)
@@ -128,6 +130,16 @@ func paced(t *testing.T, s *limited, seed uint64, f func(run func(time.Duration)
 		cancel()
 		group.Wait()
 	})
+}
+
+// askAgain walks one second of history until ctx ends. A walk may fail: the next one
+// begins.
+func askAgain(ctx context.Context, c *openai.Client) {
+	for ctx.Err() == nil {
+		for _, err := range c.Pages(ctx, openai.Query{Scope: auditlog.ScopeOrganization, From: start, To: start, Bounded: true, Class: openai.History}) {
+			_ = err
+		}
+	}
 }
 
 // TestSteadyLimit holds that fewer than one in twenty answers is 429 where the limit
@@ -189,13 +201,7 @@ func TestStray429sBesideOtherFaults(t *testing.T) {
 		defer cancel()
 		var group sync.WaitGroup
 		for range 10 {
-			group.Go(func() {
-				for ctx.Err() == nil {
-					for _, err := range c.Pages(ctx, openai.Query{Scope: auditlog.ScopeOrganization, From: start, To: start, Bounded: true, Class: openai.History}) {
-						_ = err // a fault that a walk cannot mend
-					}
-				}
-			})
+			group.Go(func() { askAgain(ctx, c) })
 		}
 		group.Wait()
 		return api.Requests().Pages
