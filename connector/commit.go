@@ -192,7 +192,7 @@ func (s *session) tellWritten(r read, step window.Step, written []records.Encode
 			w.Unknown++
 		}
 		if r.head {
-			if s.watching { // else it waited for us
+			if s.watching && ev.Placed() { // else it waited for us
 				w.Delays = append(w.Delays, now.Sub(ev.EffectiveAt.Time()))
 			}
 			if ev.EffectiveAt < s.newest {

@@ -105,6 +105,12 @@ func (s *session) walkHead(ctx context.Context, scope auditlog.Scope) (headWalk,
 	full := s.fullWalkDue(scope)
 	pages, bytes := 0, 0
 	for page, err := range s.live.Pages(ctx, openai.Query{Scope: scope, From: w.from, Class: openai.Live}) {
+		if errors.Is(err, openai.ErrOutOfOrder) {
+			// What came so far is written. Windows, which are read to their ends, are
+			// complete in any order.
+			w.behind = true
+			return w, nil
+		}
 		if err == nil {
 			err = s.checkPage(page)
 		}
@@ -241,8 +247,8 @@ func (s *session) notePage(page openai.Page) {
 	s.skew = page.Skew
 	s.mu.Unlock()
 	s.warnOfClock(was, page.Skew)
-	if page.Repeats > 0 {
-		s.telemetry.Skipped(s.Name, page.Repeats)
+	if n := page.Repeats + page.Strays; n > 0 {
+		s.telemetry.Skipped(s.Name, n)
 	}
 }
 

@@ -1,7 +1,12 @@
 package connector_test
 
 import (
+	"bytes"
 	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
 	"testing"
 	"time"
 
@@ -70,7 +75,7 @@ func (w *world) state() map[string][]byte {
 func TestRedated(t *testing.T) {
 	inBubble(t, simulator.Config{TenantForbidden: true}, func(t *testing.T, w *world) {
 		w.cfg.PollInterval = time.Minute
-		w.cfg.DeepLookback = 4 * time.Hour
+		w.cfg.DeepLookback = 6 * time.Hour
 		i := w.start()
 		i.awaitReady()
 		at := time.Now()
@@ -85,7 +90,7 @@ func TestRedated(t *testing.T) {
 			i = w.start()
 			i.awaitReady()
 		}
-		time.Sleep(6 * time.Hour)
+		time.Sleep(9 * time.Hour)
 		if n := len(w.cluster.Read(t, w.cfg.Kafka.Topic, kgo.ReadCommitted())); n != 1 {
 			t.Errorf("one event is %d records", n)
 		}
@@ -94,4 +99,114 @@ func TestRedated(t *testing.T) {
 		}
 		i.stop()
 	})
+}
+
+// Events whose effective_at lies elsewhere than the API lists them stop nothing, neither
+// in history nor at the head: each is written once, where it is listed, also across
+// starts. One that its own time lists too is left to that.
+func TestStrays(t *testing.T) {
+	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
+		w.cfg.DeepLookback = time.Hour
+		began := time.Now()
+		w.backfill(began.Add(-10 * 24 * time.Hour))
+		w.api.Generate(500, w.since, auditlog.SecondOf(began))
+		ago := func(d time.Duration) auditlog.Second { return auditlog.SecondOf(began.Add(-d)) }
+		stray := func(id string, place, field auditlog.Second) {
+			w.api.AddRaw(auditlog.ScopeOrganization, place, fmt.Appendf(nil, `{"id":%q,"type":"login.succeeded","effective_at":%d}`, id, field))
+		}
+		const day = 24 * time.Hour
+		stray("before-1970", ago(5*day), -5)
+		stray("before-the-start", ago(5*day+time.Second), ago(40*day))
+		stray("far-ahead", ago(4*day), ago(-1000*day))
+		stray("of-history-read-later", ago(3*day), ago(2*day))
+		stray("of-history-read-before", ago(2*day+time.Second), ago(3*day))
+		stray("old-at-the-head", ago(time.Second), ago(5*day))
+		stray("ahead", ago(2*time.Second), ago(-day))
+		w.strayOf(ago(6*day), simulator.Event{ID: "leaked", EffectiveAt: ago(8 * day)})
+		i := w.start()
+		i.awaitReady()
+		time.Sleep(time.Hour)
+		i.cancel()
+		<-i.done
+		i = w.start()
+		i.awaitReady()
+		// One stays at the top of the head for ever.
+		stray("top", auditlog.SecondOf(began.Add(100*day)), ago(9*day))
+		time.Sleep(5 * time.Hour)
+		requests := w.api.Requests().Total
+		time.Sleep(time.Hour)
+		if n := w.api.Requests().Total - requests; n > 720+80 {
+			t.Errorf("%d requests an hour beside a stray", n)
+		}
+		got := map[string]int{}
+		for _, r := range append(w.letters(), w.cluster.Read(t, w.cfg.Kafka.Topic, kgo.ReadCommitted())...) {
+			got[string(r.Key)]++
+		}
+		for _, id := range []string{
+			"before-1970", "before-the-start", "far-ahead", "of-history-read-later", "of-history-read-before",
+			"old-at-the-head", "ahead", "leaked", "top",
+		} {
+			if got[id] != 1 {
+				t.Errorf("%s is there %d times", id, got[id])
+			}
+		}
+		if len(got) != 509 || len(w.letters()) != 1 {
+			t.Errorf("%d events of 509, of which %d are dead letters", len(got), len(w.letters()))
+		}
+		if ready, reason := i.readiness(w); !ready {
+			t.Error(reason)
+		}
+		i.stop()
+	})
+}
+
+// strayOf adds an event, which pages of the time around a place list too.
+func (w *world) strayOf(place auditlog.Second, ev simulator.Event) {
+	w.api.Add(ev)
+	shown, _ := w.api.Event(ev.ID)
+	w.handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		from, _ := strconv.ParseInt(q.Get("effective_at[gte]"), 10, 64)
+		to, err := strconv.ParseInt(q.Get("effective_at[lte]"), 10, 64)
+		r.Header.Del("Accept-Encoding")
+		rec := httptest.NewRecorder()
+		w.api.ServeHTTP(rec, r)
+		body := rec.Body.Bytes()
+		if err == nil && q.Get("tenant_only") == "" && from <= int64(place) && int64(place) <= to && int64(ev.EffectiveAt) < from && bytes.Contains(body, []byte(`"data":[{`)) {
+			body = bytes.Replace(body, []byte(`"data":[`), fmt.Appendf(nil, `"data":[%s,`, shown.Raw), 1)
+		}
+		maps.Copy(rw.Header(), rec.Header())
+		rw.Header().Del("Content-Encoding")
+		rw.Header().Del("Content-Length")
+		rw.WriteHeader(rec.Code)
+		_, _ = rw.Write(body)
+	})
+}
+
+// The API lists by a time of arrival that is minutes from effective_at: the head goes on
+// in windows, and nothing is late for that.
+func TestListedByArrival(t *testing.T) {
+	for _, skew := range []time.Duration{5 * time.Minute, 30 * time.Minute} {
+		inBubble(t, simulator.Config{OrderSkew: skew}, func(t *testing.T, w *world) {
+			w.backfill(time.Now().Add(-6 * time.Hour))
+			w.api.Generate(5000, w.since, auditlog.SecondOf(time.Now()))
+			i := w.start()
+			i.awaitReady()
+			for range 90 { // 20 events a minute
+				time.Sleep(time.Minute)
+				w.api.Step(20, 0, 0)
+			}
+			time.Sleep(2 * time.Minute)
+			if r := w.report(); !r.OK() {
+				t.Errorf("%v apart: %s", skew, r)
+			}
+			if ready, reason := i.readiness(w); !ready {
+				t.Errorf("%v apart: %s", skew, reason)
+			}
+			i.stop()
+			if live := w.cursor().Scopes[auditlog.ScopeOrganization].Live; time.Since(live.Time()) > 3*time.Minute {
+				t.Errorf("%v apart: the live position is %v", skew, live)
+			}
+		})
+	}
 }

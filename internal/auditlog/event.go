@@ -21,7 +21,10 @@ type Event struct {
 	// Timed says that effective_at was an integer that is a usable Second, and, once
 	// a walk has listed it, not before 1970.
 	Timed bool
-	// Neighbour is the second under which an event without a time is
+	// Elsewhere says that the event is listed in a time that EffectiveAt is not in,
+	// and not in its own. Then its place in the list counts.
+	Elsewhere bool
+	// Neighbour is the second under which an event without a time of its own is
 	// remembered: that of the next newer event of its walk, so that it is
 	// forgotten no sooner than the API stops listing it above the floor.
 	Neighbour Second
@@ -66,10 +69,13 @@ func IdentityOf(name string) Identity {
 	return Identity(sum[:16])
 }
 
+// Placed reports whether the event is listed in the time that it has.
+func (e Event) Placed() bool { return e.Timed && !e.Elsewhere }
+
 // Second is the time under which the event is sorted and remembered: its
-// effective_at, or its neighbour's where it has none.
+// effective_at, or its neighbour's where it has none or is listed elsewhere.
 func (e Event) Second() Second {
-	if e.Timed {
+	if e.Placed() {
 		return e.EffectiveAt
 	}
 	return e.Neighbour

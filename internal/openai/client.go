@@ -94,6 +94,7 @@ type Client struct {
 	endpoint string
 	// lastID keeps the note that last_id is not the last record's id to one.
 	lastID sync.Once
+	strays strays
 }
 
 // New returns a client. It sends nothing. The error names what in cfg cannot be

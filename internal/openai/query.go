@@ -21,6 +21,10 @@ type Query struct {
 	To auditlog.Second
 	// Bounded says that To counts. A walk without it reads the head of the log.
 	Bounded bool
+	// ToEnd says that the walk is read to its end and counts for nothing before. So it
+	// is complete in whatever order the list comes. Without it the newest must come
+	// first, since the walk may be left.
+	ToEnd bool
 	// Class is which share of the limiter the walk's requests take.
 	Class Class
 }

@@ -21,6 +21,9 @@ type Page struct {
 	// without a time have their Neighbour. Their Raw are slices of one buffer that
 	// belongs to the page: to keep one is to keep all.
 	Events []auditlog.Event
+	// Strays is how many events of the page lie outside the time asked for and are
+	// listed in their own time too: they are left to whoever reads that.
+	Strays int
 	// Repeats is how many events of the page the walk had shown already.
 	Repeats int
 	// Began is the server time at which the walk began, never too late: the
@@ -88,7 +91,8 @@ type walk struct {
 
 	began        auditlog.Second
 	skew         time.Duration
-	seen         map[auditlog.Identity]struct{}
+	seen         map[auditlog.Identity]int // by the page that showed it first
+	looksUp      bool                      // only to find one event
 	cursors      map[string]struct{}
 	newer        auditlog.Second // the second of the event before, in the API's order
 	oldest       auditlog.Second // of the events of all pages before; if hasOldest
@@ -97,7 +101,7 @@ type walk struct {
 }
 
 func (c *Client) walk(r request) *walk {
-	return &walk{client: c, req: r, seen: map[auditlog.Identity]struct{}{}, cursors: map[string]struct{}{}}
+	return &walk{client: c, req: r, seen: map[auditlog.Identity]int{}, cursors: map[string]struct{}{}}
 }
 
 // next reads and checks the next page, and finds where the one after it begins.
@@ -124,7 +128,7 @@ func (w *walk) read(ctx context.Context) (Page, listing, error) {
 	if w.pages++; w.pages == 1 {
 		w.start(a)
 	}
-	page, err := w.check(a)
+	page, err := w.check(ctx, a)
 	return page, a.listing, err
 }
 
@@ -155,24 +159,44 @@ func (w *walk) start(a answer) {
 	}
 }
 
-// check drops repeats and holds the events against the window and the order.
-func (w *walk) check(a answer) (Page, error) {
+// check drops repeats and strays, and holds the events against the window and the
+// order.
+func (w *walk) check(ctx context.Context, a answer) (Page, error) {
 	page := Page{Began: w.began, Skew: w.skew, Organization: a.organization, Events: a.events[:0]}
-	if err := w.checkDirection(a.events); err != nil {
-		return page, err
+	for i, e := range a.events {
+		// No window would ever hold a time before 1970: it counts as none.
+		a.events[i].Timed = e.Timed && e.EffectiveAt >= 0
 	}
+	err := w.checkWindow(a.events)
+	if err == nil {
+		err = w.checkDirection(a.events)
+	}
+	rises := w.rises(a.events) > 0 // looked at before the events move
 	oldest, hasOldest := w.oldest, w.hasOldest
+	again := 0 // events that an earlier page showed
 	for _, e := range a.events {
+		if err != nil {
+			return page, err
+		}
 		id := e.Identity()
-		if _, ok := w.seen[id]; ok {
+		if on, ok := w.seen[id]; ok {
 			page.Repeats++
+			if on < w.pages && e.ID != "" {
+				again++
+			}
 			continue
 		}
-		w.seen[id] = struct{}{}
-		// No window would ever hold a time before 1970: the event counts as one without a time.
-		if e.Timed = e.Timed && e.EffectiveAt >= 0; e.Timed {
-			if err := w.checkTime(e.EffectiveAt); err != nil {
-				return page, err
+		w.seen[id] = w.pages
+		if e.Timed && !w.within(e.EffectiveAt) {
+			if e.Elsewhere, err = w.elsewhere(ctx, e); e.Elsewhere {
+				page.Strays++
+				continue
+			}
+			e.Elsewhere = true
+		}
+		if e.Placed() {
+			if err = w.checkOrder(e.EffectiveAt); err != nil && rises {
+				err = w.disordered("its events come oldest first, and are newer than those of a page before it")
 			}
 			if !hasOldest || e.EffectiveAt < oldest {
 				oldest, hasOldest = e.EffectiveAt, true
@@ -185,46 +209,59 @@ func (w *walk) check(a answer) (Page, error) {
 		page.Events = append(page.Events, e)
 	}
 	w.oldest, w.hasOldest = oldest, hasOldest
-	return page, nil
+	if fresh := len(page.Events) + page.Strays; err == nil && w.req.ToEnd && rises && fresh > 0 && again >= fresh {
+		// In one order, whichever, no page comes back to an earlier one. If the order
+		// changes on the way, the walk turns round, and ends where it began.
+		err = w.disordered("oldest first, with %d events of pages before it and %d new ones: the order changed", again, fresh)
+	}
+	return page, err
 }
 
 // checkDirection finds a page that is oldest first throughout. The order inside a
 // page does not matter otherwise; but from the last event of such a page the next
-// one leads back over the same events, to an end that is none.
+// one leads back over the same events, to an end that is none. One step up may be that
+// of one odd event.
 func (w *walk) checkDirection(events []auditlog.Event) error {
-	var first, last auditlog.Second
-	found := false
-	for _, e := range events {
-		switch {
-		case !e.Timed:
-			continue
-		case !found:
-			first, found = e.EffectiveAt, true
-		case e.EffectiveAt < last:
-			return nil
-		}
-		last = e.EffectiveAt
-	}
-	if last.Sub(first) > 2*orderTolerance {
-		return w.disordered("its events come oldest first, from %v to %v", first, last)
+	if span := w.rises(events); !w.req.ToEnd && span > 2*orderTolerance {
+		return w.disordered("its events come oldest first, by %v", span)
 	}
 	return nil
 }
 
-// checkTime holds an event against the window asked for and against the pages
-// before it.
-func (w *walk) checkTime(at auditlog.Second) error {
-	switch q := w.req.Query; {
-	case w.req.unfiltered:
-	case at < q.From:
-		return w.disordered("an event of %v, before %v, from which was asked", at, q.From)
-	case q.Bounded && at > q.To:
-		return w.disordered("an event of %v, after %v, up to which was asked", at, q.To)
+// rises returns by how much the events of a page rise that come oldest first
+// throughout; 0 if they do not.
+func (w *walk) rises(events []auditlog.Event) time.Duration {
+	var first, last auditlog.Second
+	found, steps := false, 0
+	for _, e := range events {
+		switch {
+		case !e.Timed || !w.within(e.EffectiveAt):
+			continue
+		case !found:
+			first, found = e.EffectiveAt, true
+		case e.EffectiveAt < last:
+			return 0
+		case e.EffectiveAt > last:
+			steps++
+		}
+		last = e.EffectiveAt
 	}
+	if steps < 2 {
+		return 0
+	}
+	return last.Sub(first)
+}
+
+// ErrOutOfOrder says that a page has an event that is much newer than one on a page
+// before it. A walk of the same time that is read to its end may still be complete.
+var ErrOutOfOrder = errors.New("the pages come oldest first, or out of order")
+
+// checkOrder holds an event against the pages before it.
+func (w *walk) checkOrder(at auditlog.Second) error {
 	// Against the oldest of all pages before, not of the last one alone: pages
 	// that come oldest first may each be just a little newer.
-	if w.hasOldest && at.Sub(w.oldest) > 2*orderTolerance {
-		return w.disordered("an event of %v, newer than one of %v on a page before it: the pages come oldest first, or out of order", at, w.oldest)
+	if !w.req.ToEnd && w.hasOldest && at.Sub(w.oldest) > 2*orderTolerance {
+		return w.disordered("an event of %v, newer than one of %v on a page before it: %w", at, w.oldest, ErrOutOfOrder)
 	}
 	return nil
 }
@@ -232,8 +269,8 @@ func (w *walk) checkTime(at auditlog.Second) error {
 // advance decides whether the list ends with the page, and if not, from which
 // event the next one goes on.
 func (w *walk) advance(l listing, page *Page) error {
-	fresh := len(page.Events) > 0
-	count := len(page.Events) + page.Repeats
+	fresh := len(page.Events)+page.Strays > 0
+	count := len(page.Events) + page.Strays + page.Repeats
 	switch {
 	case l.hasMore && !fresh:
 		return w.disordered("%d events, none of them new, and has_more: the walk would not end", count)

@@ -471,3 +471,28 @@ func TestLeavingAWalkEndsIt(t *testing.T) {
 		}
 	})
 }
+
+// A window that is read to its end is complete in whatever order the list comes: by a
+// time of arrival far from effective_at, or oldest first.
+func TestWindowInAnyOrder(t *testing.T) {
+	for name, cfg := range map[string]simulator.Config{
+		"by arrival":   {Seed: 3, OrderSkew: 30 * time.Minute},
+		"oldest first": {Seed: 3, Faults: map[simulator.Fault]float64{simulator.Reversed: 1}},
+		"shuffled":     {Seed: 3, Faults: map[simulator.Fault]float64{simulator.Shuffled: 1}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			api := simulator.New(cfg)
+			api.Generate(3000, start, start+7200)
+			var events []auditlog.Event
+			for from := start; from <= start+7200; from += 1800 {
+				q := openai.Query{Scope: auditlog.ScopeOrganization, From: from, To: from + 1799, Bounded: true, ToEnd: true}
+				_, found, done, err := read(t.Context(), newClient(t, api, nil), q)
+				if err != nil || !done {
+					t.Fatalf("%s: complete %v, %v", name, done, err)
+				}
+				events = append(events, found...)
+			}
+			checkComplete(t, api, auditlog.ScopeOrganization, events)
+		})
+	}
+}

@@ -110,7 +110,7 @@ func (v *verification) see(ev auditlog.Event) {
 	id, bytes := ev.Identity(), bytesHash(ev.Raw)
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if ev.Timed {
+	if ev.Placed() {
 		v.oldest = min(v.oldest, ev.EffectiveAt)
 	}
 	e := v.written.find(id)

@@ -68,11 +68,11 @@ func (m *Memory) Sift(events []auditlog.Event, at auditlog.Second, p Policy) (fr
 		switch in, known := m.index[ev.Identity()]; {
 		case !known:
 			fresh = append(fresh, ev)
-		case ev.Timed && ev.Second().Minute() > in.latest:
+		case ev.Placed() && ev.Second().Minute() > in.latest:
 			later = append(later, ev)
-		// One without a time may be listed for ever. What was read at this time
+		// One without a time of its own may be listed for ever. What was read at this time
 		// raises the floor no higher than this.
-		case !ev.Timed && in.latest+60 <= at.Add(-p.memory()):
+		case !ev.Placed() && in.latest+60 <= at.Add(-p.memory()):
 			later = append(later, ev)
 		}
 	}
@@ -174,10 +174,14 @@ func (m *Memory) parts(events []auditlog.Event, untimed auditlog.Second) []SeenP
 
 // remembered is the minute under which an event is.
 func remembered(ev auditlog.Event, untimed auditlog.Second) auditlog.Second {
-	if !ev.Timed {
-		return max(ev.Second(), untimed).Minute()
+	at := ev.Second()
+	if !ev.Placed() {
+		at = max(at, untimed)
 	}
-	return ev.Second().Minute()
+	if ev.Timed {
+		at = max(at, ev.EffectiveAt) // where it may be listed later
+	}
+	return at.Minute()
 }
 
 // outlived returns the events, each once, whose minute in the memory passes before

@@ -433,10 +433,10 @@ func (m *model) list(s auditlog.Scope, from, to auditlog.Second) []auditlog.Even
 	return out
 }
 
-// batch makes one of what a read found.
-func (m *model) batch(found []auditlog.Event, from auditlog.Second) window.Batch {
+// batch makes one of what a read found that began at a time.
+func (m *model) batch(found []auditlog.Event, from, began auditlog.Second) window.Batch {
 	b := window.Batch{From: from}
-	b.Events, b.Later = m.state.Memory.Sift(found, m.clock(), m.policy)
+	b.Events, b.Later = m.state.Memory.Sift(found, began, m.policy)
 	m.stats.longer += len(b.Later)
 	return b
 }
@@ -493,7 +493,7 @@ func (m *model) poll(s auditlog.Scope) {
 			break
 		}
 	}
-	b := m.batch(found, from)
+	b := m.batch(found, from, began)
 	switch {
 	case reached:
 		b.Effect = window.Walked(s, from, began, m.policy)
@@ -538,12 +538,13 @@ func (m *model) sweepStep(s auditlog.Scope) {
 	if sw.next == auditlog.MaxSecond {
 		return
 	}
-	sw.began = min(sw.began, m.clock())
+	began := m.clock()
+	sw.began = min(sw.began, began)
 	from, to := sw.next, sw.next+auditlog.Second(50+m.rng.IntN(900))
 	if to >= m.clock() || m.rng.IntN(5) == 0 {
 		to = auditlog.MaxSecond
 	}
-	b := m.batch(m.list(s, from, to), from)
+	b := m.batch(m.list(s, from, to), from, began)
 	sw.next = to + 1
 	if to == auditlog.MaxSecond {
 		sw.next = to
@@ -585,7 +586,7 @@ func (m *model) readAhead() {
 		m.stats.dense++
 		auditlog.SortEvents(events)
 		for part := range slices.Chunk(events[:len(events)-1], modelTxn) {
-			b := m.batch(part, w.From)
+			b := m.batch(part, w.From, m.clock())
 			b.History, b.Partial = &seg, true
 			m.ahead = append(m.ahead, b)
 		}
@@ -608,7 +609,7 @@ func (m *model) readAhead() {
 		seg.To = one
 	}
 	m.aheadFrom = w.To + 1
-	b := m.batch(events, w.From)
+	b := m.batch(events, w.From, m.clock())
 	b.History, b.Effect = &seg, window.HistoryRead(g.Scopes, w.To+1, m.policy)
 	m.ahead = append(m.ahead, b)
 }
@@ -628,7 +629,7 @@ func (m *model) readSecond(g window.Segment, at auditlog.Second) {
 	seg.From, seg.To = at, at+1
 	for part := range slices.Chunk(events, modelTxn) {
 		m.stats.dense++
-		b := m.batch(part, at)
+		b := m.batch(part, at, m.clock())
 		b.History, b.Partial = &seg, true
 		m.ahead = append(m.ahead, b)
 	}

@@ -142,6 +142,6 @@ func untimedUnder(c auditlog.Cursor) auditlog.Second {
 func toRemember(events []auditlog.Event, step Step, b Batch) []auditlog.Event {
 	lowest := step.Cursor.Floor.Minute()
 	return slices.DeleteFunc(events, func(ev auditlog.Event) bool {
-		return !b.Partial && ev.Timed && ev.Second() < lowest
+		return !b.Partial && ev.Placed() && ev.Second() < lowest
 	})
 }

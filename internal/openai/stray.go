@@ -1,0 +1,126 @@
+package openai
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+)
+
+// strayMost is how many events of a page may lie outside the time asked for, whatever
+// else is on it. Above it, a page of which that is more than half was not made for what
+// was asked.
+const strayMost = 10
+
+// within reports whether a time is one that was asked for.
+func (w *walk) within(at auditlog.Second) bool {
+	q := w.req.Query
+	return w.req.unfiltered || at >= q.From && (!q.Bounded || at <= q.To)
+}
+
+// checkWindow refuses a page that ignores the time asked for. A few odd events do not:
+// they must not stop all others.
+func (w *walk) checkWindow(events []auditlog.Event) error {
+	timed, outside := 0, 0
+	for _, e := range events {
+		if e.Timed {
+			timed++
+			if !w.within(e.EffectiveAt) {
+				outside++
+			}
+		}
+	}
+	if outside <= strayMost || 2*outside <= timed {
+		return nil
+	}
+	to := "on"
+	if w.req.Bounded {
+		to = "to " + w.req.To.String()
+	}
+	return w.disordered("%d of its %d events do not lie in the time from which was asked: from %v %s", outside, timed, w.req.From, to)
+}
+
+// elsewhere reports whether the list of an event's own second shows it too. Then it is
+// left to whoever reads that second, who would else write it again. If not, the place
+// where it is listed is its only one.
+func (w *walk) elsewhere(ctx context.Context, e auditlog.Event) (bool, error) {
+	if w.looksUp {
+		return true, nil // a list that is only looked into for another event
+	}
+	key := stray{w.req.Scope, e.Identity(), e.EffectiveAt}
+	if shown, ok := w.client.strays.get(key, w.client.cfg.Now()); ok {
+		return shown, nil
+	}
+	own := w.client.walk(request{limit: pageLimit, Query: Query{
+		Scope: w.req.Scope, From: e.EffectiveAt, To: e.EffectiveAt, Bounded: true, ToEnd: true, Class: w.req.Class,
+	}})
+	own.looksUp = true
+	shown, err := own.shows(ctx, key.id)
+	if err != nil {
+		return false, err
+	}
+	w.client.cfg.Logger.Warn("the API lists an event in a time that is not the event's own; if its own lists it too it is read there, else here",
+		"scope", string(w.req.Scope), "effective_at", e.EffectiveAt.String(), "its_own_lists_it", shown)
+	w.client.strays.put(key, shown, w.client.cfg.Now())
+	return shown, nil
+}
+
+// shows reports whether the walk's list has the event. A time that the API refuses has
+// none.
+func (w *walk) shows(ctx context.Context, id auditlog.Identity) (bool, error) {
+	for {
+		page, err := w.next(ctx)
+		if e := (*Error)(nil); errors.As(err, &e) && e.Kind == KindRejected {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		for _, e := range page.Events {
+			if e.Identity() == id {
+				return true, nil
+			}
+		}
+		if page.Last {
+			return false, nil
+		}
+	}
+}
+
+// stray is an event that is listed outside its time.
+type stray struct {
+	scope auditlog.Scope
+	id    auditlog.Identity
+	at    auditlog.Second
+}
+
+// strays keeps for an hour what was found out about strays: one may be on every page
+// of the head, and must not cost a request each time.
+type strays struct {
+	mu    sync.Mutex // guards what follows
+	since time.Time
+	shown map[stray]bool
+}
+
+const straysKept = 1000
+
+func (s *strays) get(key stray, now time.Time) (shown, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Sub(s.since) > time.Hour {
+		s.shown = nil
+	}
+	shown, ok = s.shown[key]
+	return shown, ok
+}
+
+func (s *strays) put(key stray, shown bool, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.shown == nil || len(s.shown) == straysKept {
+		s.shown, s.since = map[stray]bool{}, now
+	}
+	s.shown[key] = shown
+}
