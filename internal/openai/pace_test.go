@@ -62,8 +62,7 @@ func (s *limited) take(now time.Time) (wait time.Duration) {
 			s.pages++
 		}
 	}()
-	switch {
-	case s.down || s.rng.Float64() < s.stray:
+	if s.down || s.rng.Float64() < s.stray {
 		return time.Second
 	}
 	if s.perMinute == 0 {
