@@ -31,9 +31,9 @@ func Codec(name string) kgo.CompressionCodec {
 }
 
 // TakesCodec reports whether the topic takes what is compressed so: nil, or
-// kerr.UnsupportedCompressionType. The broker gets a batch that says of itself that it
-// is a marker of a transaction, which brokers alone may write: it is refused for that,
-// where it is not for its codec, and nothing is written.
+// kerr.UnsupportedCompressionType. The broker gets a batch with a wrong checksum that says
+// of itself that it is a marker of a transaction, which brokers alone may write: it is
+// refused for that, where it is not for its codec, and nothing is written.
 func TakesCodec(ctx context.Context, client *kgo.Client, topic Topic, codec string) error {
 	batch, err := markerOfNobody(codec)
 	if err != nil {
@@ -77,6 +77,7 @@ func markerOfNobody(codec string) ([]byte, error) {
 		ProducerID: -1, ProducerEpoch: -1, FirstSequence: -1, NumRecords: 1, Records: body,
 	}
 	raw := batch.AppendTo(nil)
-	batch.CRC = int32(crc32.Checksum(raw[crcEnds:], crc32.MakeTable(crc32.Castagnoli)))
+	// A wrong checksum: not even a broker that takes markers from anybody writes it.
+	batch.CRC = int32(^crc32.Checksum(raw[crcEnds:], crc32.MakeTable(crc32.Castagnoli)))
 	return batch.AppendTo(nil), nil
 }

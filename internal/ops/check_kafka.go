@@ -80,7 +80,7 @@ func compressionFinding(codec string, err error) Finding {
 func (k *checker) waiting(of string) func() {
 	return sync.OnceFunc(func() {
 		if k.Logger != nil {
-			k.Logger.Info("waiting for Kafka to have a coordinator of " + of + "; on a new cluster it makes a topic for that first")
+			k.Logger.Info("waiting for Kafka to have a coordinator; on a new cluster it makes a topic for that first", "of", of)
 		}
 	})
 }

@@ -35,7 +35,11 @@ func TestCheckDisturbsNobody(t *testing.T) {
 		if after := w.ends(); after != quiet {
 			t.Errorf("the topics ended at %v, and at %v after the check", quiet, after)
 		}
-		for _, writes := range []kmsg.Key{kmsg.InitProducerID, kmsg.Produce, kmsg.CreateTopics, kmsg.AddPartitionsToTxn, kmsg.JoinGroup} {
+		// What tries the codec cannot be written: the ends above would have moved.
+		if n := proxy.Count(kmsg.Produce.Int16()).Requests; n > 1 {
+			t.Errorf("check sent %d Produce requests", n)
+		}
+		for _, writes := range []kmsg.Key{kmsg.InitProducerID, kmsg.CreateTopics, kmsg.AddPartitionsToTxn, kmsg.JoinGroup} {
 			if n := proxy.Count(writes.Int16()).Requests; n != 0 {
 				t.Errorf("check sent %d %s requests", n, writes.Name())
 			}
