@@ -131,7 +131,9 @@ type SASL struct {
 	Username  string
 	Password  Secret
 	Token     Secret // OAUTHBEARER
-	AWS       AWS    // AWS_MSK_IAM
+	// Extensions are sent with the token, as Confluent Cloud's logicalCluster.
+	Extensions map[string]string
+	AWS        AWS // AWS_MSK_IAM
 }
 
 // AWS are the credentials of AWS_MSK_IAM.

@@ -195,10 +195,11 @@ func (c *Connector) connection(log *slog.Logger) kafka.Connection {
 		ClientID: k.ClientID,
 		TLS:      kafka.TLS(k.TLS),
 		SASL: kafka.SASL{
-			Mechanism: k.SASL.Mechanism,
-			Username:  k.SASL.Username,
-			Password:  k.SASL.Password.Read,
-			Token:     k.SASL.Token.Read,
+			Mechanism:  k.SASL.Mechanism,
+			Username:   k.SASL.Username,
+			Password:   k.SASL.Password.Read,
+			Token:      k.SASL.Token.Read,
+			Extensions: k.SASL.Extensions,
 			AWS: kafka.AWS{
 				AccessKeyID:     k.SASL.AWS.AccessKeyID.Read,
 				SecretAccessKey: k.SASL.AWS.SecretAccessKey.Read,

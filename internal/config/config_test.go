@@ -318,6 +318,24 @@ func TestTheUserOfTheRegistryMayBeInItsURL(t *testing.T) {
 	}
 }
 
+func TestExtensions(t *testing.T) {
+	token := []string{"OPENAI_ADMIN_KEY=" + key, "KAFKA_TLS=true", "KAFKA_SASL_MECHANISM=OAUTHBEARER", "KAFKA_SASL_TOKEN=t"}
+	s, err := load(append(token, "KAFKA_SASL_OAUTH_EXTENSIONS=logicalCluster=lkc-1, identityPoolId=pool-2")...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"logicalCluster": "lkc-1", "identityPoolId": "pool-2"}
+	if diff := cmp.Diff(want, s.Connector.Kafka.SASL.Extensions); diff != "" {
+		t.Error(diff)
+	}
+	for _, wrong := range []string{"logicalCluster", "auth=x", "logical_cluster=x", "a=1,a=2", "a="} {
+		_, err := load(append(token, "KAFKA_SASL_OAUTH_EXTENSIONS="+wrong)...)
+		if faults, _ := errors.AsType[config.Faults](err); len(faults) != 1 || faults[0].Variable != "KAFKA_SASL_OAUTH_EXTENSIONS" {
+			t.Errorf("%s: %v", wrong, err)
+		}
+	}
+}
+
 func TestSeveralRegistryURLs(t *testing.T) {
 	s, err := load("OPENAI_ADMIN_KEY="+key, "SCHEMA_REGISTRY_URL=https://user:p,w@a:8081/, https://user:p,w@b/contexts/.prod")
 	if err != nil {

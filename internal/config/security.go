@@ -95,6 +95,7 @@ func (e *environment) checkSASL(v values, k *connector.Kafka) {
 		need("KAFKA_SASL_PASSWORD", s.Password.IsSet())
 	case "OAUTHBEARER":
 		need("KAFKA_SASL_TOKEN", s.Token.IsSet())
+		s.Extensions = e.extensions(v.SASLExtensions)
 	case "AWS_MSK_IAM":
 		s.AWS.AccessKeyID = e.secret("AWS_ACCESS_KEY_ID")
 		s.AWS.SecretAccessKey = e.secret("AWS_SECRET_ACCESS_KEY")
@@ -168,3 +169,19 @@ func (e *environment) takeUser(u *url.URL, r *connector.Registry) {
 
 // sentInClear reports whether requests to the URL can be read on their way.
 func sentInClear(u *url.URL) bool { return u.Scheme == "http" && isRemote(u.Hostname()) }
+
+// extensionName is what the OAUTHBEARER of Kafka takes for a name; auth is the token's.
+var extensionName = regexp.MustCompile(`^[A-Za-z]+$`)
+
+func (e *environment) extensions(given pairs) map[string]string {
+	extensions := make(map[string]string, len(given))
+	for _, pair := range given {
+		name, value := pair[0], pair[1]
+		if _, twice := extensions[name]; twice || !extensionName.MatchString(name) || name == "auth" || value == "" {
+			e.fault("KAFKA_SASL_OAUTH_EXTENSIONS", "not a list of extensions", "write name=value,name=value, each name once and of letters only")
+			return nil
+		}
+		extensions[name] = value
+	}
+	return extensions
+}

@@ -94,6 +94,8 @@ var table = []Setting{
 	{Name: "KAFKA_SASL_USERNAME", Absent: "none", Meaning: "For `PLAIN` and SCRAM."},
 	{Name: "KAFKA_SASL_PASSWORD", Secret: true, Absent: "none", Meaning: "For `PLAIN` and SCRAM."},
 	{Name: "KAFKA_SASL_TOKEN", Secret: true, Absent: "none", Meaning: "For `OAUTHBEARER`."},
+	{Name: "KAFKA_SASL_OAUTH_EXTENSIONS", Absent: "none",
+		Meaning: "Sent with the token of `OAUTHBEARER`: `name=value,...`, as Confluent Cloud's `logicalCluster` and `identityPoolId`."},
 	{Name: "AWS_ACCESS_KEY_ID", Secret: true, Absent: "none", Meaning: "For `AWS_MSK_IAM`."},
 	{Name: "AWS_SECRET_ACCESS_KEY", Secret: true, Absent: "none", Meaning: "For `AWS_MSK_IAM`."},
 	{Name: "AWS_SESSION_TOKEN", Secret: true, Absent: "none", Meaning: "For `AWS_MSK_IAM`; optional."},

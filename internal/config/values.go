@@ -34,6 +34,7 @@ type values struct {
 	TLS             flag   `env:"KAFKA_TLS"`
 	SASLMechanism   string `env:"KAFKA_SASL_MECHANISM"`
 	SASLUsername    string `env:"KAFKA_SASL_USERNAME"`
+	SASLExtensions  pairs  `env:"KAFKA_SASL_OAUTH_EXTENSIONS"`
 
 	RegistryURL      string `env:"SCHEMA_REGISTRY_URL"`
 	RegistryUsername string `env:"SCHEMA_REGISTRY_USERNAME"`

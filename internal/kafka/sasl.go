@@ -31,7 +31,9 @@ type SASL struct {
 	Username  string
 	Password  Secret
 	Token     Secret // of OAUTHBEARER
-	AWS       AWS    // of AWS_MSK_IAM
+	// Extensions are sent with the token; some brokers find by them what it is for.
+	Extensions map[string]string
+	AWS        AWS // of AWS_MSK_IAM
 }
 
 // AWS are the credentials of AWS_MSK_IAM.
@@ -58,7 +60,7 @@ func (s SASL) mechanism() (sasl.Mechanism, error) {
 	case "OAUTHBEARER":
 		return oauth.Oauth(func(context.Context) (oauth.Auth, error) {
 			token, err := s.Token.read()
-			return oauth.Auth{Token: token}, err
+			return oauth.Auth{Token: token, Extensions: s.Extensions}, err
 		}), nil
 	case "AWS_MSK_IAM":
 		return aws.ManagedStreamingIAM(s.AWS.auth), nil
