@@ -86,7 +86,7 @@ func short(parts ...string) string {
 // that nobody has waited for yet, does no work.
 func isRunning(p auditlog.Process) bool {
 	state, started, ok := look(p.ID)
-	return ok && started == p.Started && !strings.Contains("TtZXx", state)
+	return ok && started == p.Started && !strings.ContainsAny(state, "TtZXx")
 }
 
 // look returns the state of a process, and when it was started, in ticks since boot.

@@ -61,7 +61,7 @@ func TestCommands(t *testing.T) {
 		{"config", nil, exitDone, "unset (required)", ""},
 		{"config", []string{"ORGANIZATION_NAME=x", "ORGANIZATIONS_0_NAME=a", "ORGANIZATIONS_0_ADMIN_KEY=k"}, exitDone, "ORGANIZATIONS_0_NAME", "warning: ORGANIZATION_NAME is not used"},
 		{"config", []string{"POLL_INTERVAL=1ms"}, exitSettings, "POLL_INTERVAL", "POLL_INTERVAL=\"1ms\": below 1s"},
-		{"health", []string{"HTTP_ADDR=off"}, exitFailed, "", "HTTP_ADDR=off"},
+		{"health --ready", []string{"HTTP_ADDR=off"}, exitFailed, "", "HTTP_ADDR=off"},
 		{"health", []string{"HTTP_ADDR=127.0.0.1:1"}, exitFailed, "", "HTTP_ADDR=127.0.0.1:1"},
 		{"--version", nil, exitDone, "openai-audit-kafka dev (commit ", ""},
 		{"bogus", nil, exitUsage, "", "unknown command \"bogus\" for \"openai-audit-kafka\"\nRun \"openai-audit-kafka --help\" for usage."},

@@ -177,7 +177,7 @@ func TestRegisterErrors(t *testing.T) {
 func TestIngressInPlaceOfTheRegistry(t *testing.T) {
 	var writes []string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if req.Method == "PUT" || strings.HasSuffix(req.URL.Path, "/versions") && req.Method == "POST" {
+		if req.Method == http.MethodPut || strings.HasSuffix(req.URL.Path, "/versions") && req.Method == "POST" {
 			writes = append(writes, req.Method+" "+req.URL.Path)
 		}
 		http.Error(w, "default backend - 404", http.StatusNotFound)
@@ -216,17 +216,17 @@ func TestSeveralAddresses(t *testing.T) {
 	r := newRegistry(t)
 	down := httptest.NewServer(http.NotFoundHandler())
 	down.Close()
-	ingress := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no backend", 404) }))
+	ingress := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no backend", http.StatusNotFound) }))
 	t.Cleanup(ingress.Close)
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(404)
+		w.WriteHeader(http.StatusNotFound)
 		io.WriteString(w, `{"status":404,"title":"Could not find resource"}`) // of Apicurio, one path too high
 	}))
 	t.Cleanup(elsewhere.Close)
 	starting := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(503)
+		w.WriteHeader(http.StatusServiceUnavailable)
 	}))
 	t.Cleanup(starting.Close)
 	c := r.config()

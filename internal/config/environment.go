@@ -115,7 +115,7 @@ func unseen(r rune) bool {
 
 func isQuoted(value string) bool {
 	first, last := value[:1], value[len(value)-1:]
-	return len(value) > 1 && first == last && strings.Contains("\"'`", first)
+	return len(value) > 1 && first == last && strings.ContainsAny(first, "\"'`")
 }
 
 // reason returns why a file could not be read, without its path: the fault shows

@@ -55,7 +55,7 @@ func TestThrottled(t *testing.T) {
 				if tt.ok != (err == nil) {
 					t.Errorf("throttled for %v it ended with %v", tt.wait, err)
 				}
-				if err != nil && !(strings.Contains(err.Error(), "throttle this client, for 2m0s") && strings.Contains(err.Error(), `client id "test"`)) {
+				if err != nil && (!strings.Contains(err.Error(), "throttle this client, for 2m0s") || !strings.Contains(err.Error(), `client id "test"`)) {
 					t.Errorf("the error does not name the quota: %v", err)
 				}
 				log.Close()
