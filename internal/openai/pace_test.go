@@ -131,6 +131,14 @@ func paced(t *testing.T, s *limited, seed uint64, f func(run func(time.Duration)
 	})
 }
 
+// seeds returns how many seeds are tried: all of them without -short.
+func seeds(n uint64) uint64 {
+	if testing.Short() {
+		return 1
+	}
+	return n
+}
+
 // askAgain walks one second of history until ctx ends. A walk may fail: the next one
 // begins.
 func askAgain(ctx context.Context, c *openai.Client) {
@@ -146,6 +154,9 @@ func askAgain(ctx context.Context, c *openai.Client) {
 func TestSteadyLimit(t *testing.T) {
 	for _, fixed := range []bool{false, true} {
 		for _, perMinute := range []int{60, 300, 1000, 3000} {
+			if testing.Short() && perMinute > 300 {
+				continue // many requests, which the race detector makes slow
+			}
 			for _, latency := range []time.Duration{time.Millisecond, 150 * time.Millisecond} {
 				s := &limited{latency: latency, perMinute: perMinute, fixed: fixed}
 				paced(t, s, 1, func(run func(time.Duration) (int, int)) {
@@ -164,7 +175,7 @@ func TestSteadyLimit(t *testing.T) {
 // half of our speed, and that a refused request waits as it was told all the same.
 func TestStray429s(t *testing.T) {
 	for _, latency := range []time.Duration{100 * time.Millisecond, 150 * time.Millisecond} {
-		for seed := range uint64(4) {
+		for seed := range seeds(4) {
 			paced(t, &limited{latency: latency, stray: 0.08}, seed, func(run func(time.Duration) (int, int)) {
 				pages, refusals := run(2 * time.Minute)
 				without := 8 * int(2*time.Minute/latency) // eight at once
@@ -191,10 +202,10 @@ func TestStray429sBesideOtherFaults(t *testing.T) {
 				}
 			}
 		}
-		api := simulator.New(simulator.Config{Seed: seed, Latency: 150 * time.Millisecond, Faults: faults, EndlessBytes: 2 << 20})
+		api := simulator.New(simulator.Config{Seed: seed, Latency: 150 * time.Millisecond, Faults: faults, EndlessBytes: 128 << 10})
 		fill(api, 1)
 		c := newClient(t, api, func(cfg *openai.Config) {
-			cfg.Limiter, cfg.MaxBodyBytes = openai.NewLimiter(openai.LimiterConfig{Concurrency: 8}), 1<<20
+			cfg.Limiter, cfg.MaxBodyBytes = openai.NewLimiter(openai.LimiterConfig{Concurrency: 8}), 64<<10
 		})
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
@@ -205,7 +216,7 @@ func TestStray429sBesideOtherFaults(t *testing.T) {
 		group.Wait()
 		return api.Requests().Pages
 	}
-	for seed := range uint64(2) {
+	for seed := range seeds(2) {
 		synctest.Test(t, func(t *testing.T) {
 			if with, without := pages(t, 0.08, seed), pages(t, 0, seed); with < without/2 {
 				t.Errorf("seed %d: %d pages in two minutes, want half of %d", seed, with, without)
@@ -222,7 +233,7 @@ func TestPaceComesBack(t *testing.T) {
 		"8 % at random":      {func(s *limited) { s.stray = 0.08 }, func(s *limited) { s.stray = 0 }},
 		"60 a minute":        {func(s *limited) { s.perMinute = 60 }, func(s *limited) { s.perMinute = 0 }},
 	} {
-		for seed := range uint64(2) {
+		for seed := range seeds(2) {
 			s := &limited{latency: 100 * time.Millisecond}
 			paced(t, s, seed, func(run func(time.Duration) (int, int)) {
 				run(time.Minute)
