@@ -81,7 +81,7 @@ chart-check: ## render and lint the Helm chart, and play updates of it (Java, Ma
 # to the table of faults. TORTURE_RUNS and TORTURE_SEED make another number of runs,
 # and begin at a seed that a failure printed.
 TORTURE_KAFKA ?= $(KAFKA_VERSIONS)
-TORTURE_TESTS ?= LostMarkers|WireFaults|EveryStepFailsBothWays|SilentEndlessRetry|KillAnywhere|HangingTransaction|SleeperIsReplaced|BrokersAreKilled|AllBrokersDown|DiskBreaks|RepairIsKilledAnywhere|TwoRepairsAtOnce|SimulatedYear
+TORTURE_TESTS ?= LostMarkers|EpochsRunOut|WireFaults|EveryStepFailsBothWays|SilentEndlessRetry|KillAnywhere|HangingTransaction|SleeperIsReplaced|BrokersAreKilled|AllBrokersDown|DiskBreaks|RepairIsKilledAnywhere|TwoRepairsAtOnce|SimulatedYear
 KAFKA_VERSIONS := 4.3.1 3.9.2
 
 .PHONY: torture
@@ -89,7 +89,7 @@ torture: ## the long form of the tests of faults, on two versions of Kafka, and 
 	@report=$$(mktemp); status=0; \
 	for version in $(TORTURE_KAFKA); do \
 		TORTURE=full REQUIRE_KAFKA=1 KAFKA_VERSION=$$version TEST_REPORT=$$report CGO_ENABLED=0 go run ./internal/kafkatest/localkafka -- \
-			go test -count=1 -timeout 2h -p 1 $(TESTFLAGS) -run '^Test($(TORTURE_TESTS))$$' ./connector ./cmd/openai-audit-kafka || status=1; \
+			go test -count=1 -timeout 2h -p 1 $(TESTFLAGS) -run '^Test($(TORTURE_TESTS))$$' ./connector ./cmd/openai-audit-kafka ./internal/txlog || status=1; \
 	done; \
 	go run ./internal/kafkatest/localkafka -faults $$report || status=1; \
 	rm -f $$report; exit $$status

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafkatest"
 )
 
@@ -50,6 +52,14 @@ func TestLostMarkers(t *testing.T) {
 		m.process.signal(syscall.SIGTERM)
 		if code := m.process.exit(20 * time.Second); code != exitDone {
 			t.Errorf("run %d: exit code %d\n%s", n, code, m.process.log.String())
+		}
+	}
+	// With one broker chance decides whether markers are lost: the long form alone tries.
+	if alone := kafkatest.Runs(t, 0, 6); alone > 0 {
+		one := kafkatest.Real(t)
+		trials := kafkatest.NewTrials(t, one.Backend(), "kill -9 of the only broker at the end of a transaction, twice")
+		for n := range alone {
+			trials.Add(1, killedTwice(t, one, n%2 == 0))
 		}
 	}
 	t.Run("the operator lists and ends what hangs", func(t *testing.T) { endsByHand(t, c) })
@@ -152,6 +162,37 @@ func (m *markers) text() string {
 		all += p.log.String()
 	}
 	return all
+}
+
+// killedTwice kills the only broker at the end of a transaction, and again soon after
+// it has come back: at once, or a few seconds later.
+func killedTwice(t *testing.T, c *kafkatest.Cluster, atOnce bool) kafkatest.Report {
+	w := newProcesses(t, c)
+	w.api.Generate(20_000, w.from, auditlog.SecondOf(time.Now().Add(-time.Hour)))
+	kill := make(chan struct{}, 1)
+	var armed atomic.Bool
+	w.proxy.Observe(func(f kafkatest.Frame) {
+		if f.Key == kmsg.EndTxn.Int16() && !f.Answer && armed.CompareAndSwap(true, false) {
+			_ = c.Node(0).Kill()
+			kill <- struct{}{}
+		}
+	})
+	p := w.start(w.proxy.Brokers())
+	for range 2 {
+		before := w.proxy.Count(kmsg.EndTxn.Int16()).Answered
+		w.until("transactions end", func() bool { return w.proxy.Count(kmsg.EndTxn.Int16()).Answered > before+3 })
+		armed.Store(true)
+		<-kill
+		if !atOnce {
+			time.Sleep(5 * time.Second)
+		}
+		w.must(c.Node(0).Start())
+		c.WaitReady()
+		w.api.Step(10, 0, 0)
+	}
+	report := await(t, c, w.api, w.topics[:2])
+	w.alive(p)
+	return report
 }
 
 // place moves all partitions of the topics to the broker.
