@@ -100,7 +100,7 @@ func (o *organization) tellHanging(all []txlog.Hanging) {
 	o.telemetry.Warned(o.Name, hangingSubject, Warning{
 		Text: fmt.Sprintf("A hanging transaction: %s. read_committed consumers of these partitions see nothing behind it.", strings.Join(where, "; ")),
 		Remedy: "Our own is ended by the connector, where it has ClusterAction on the cluster; else, and for one of another organization, run " +
-			"`openai-audit-kafka transactions` and `openai-audit-kafka transactions end --yes` as a user who has it.",
+			"`openai-audit-kafka transactions` and `openai-audit-kafka transactions end --organization NAME --yes` as a user who has it.",
 	})
 }
 
@@ -111,8 +111,12 @@ func (o *organization) tellHangingError(err error) {
 		return
 	}
 	var all []txlog.Hanging
+	id := o.transactionalID()
+	if e.Neighbour {
+		id = e.Of
+	}
 	for _, t := range e.Open {
-		all = append(all, txlog.Hanging{OpenTransaction: t, TransactionalID: o.transactionalID()})
+		all = append(all, txlog.Hanging{OpenTransaction: t, TransactionalID: id})
 	}
 	o.tellHanging(all)
 }

@@ -45,6 +45,8 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 		Partition:       partition,
 		Topics:          o.cfg.Kafka.writtenTopics(),
 		Owns:            o.owns,
+		Siblings:        []string{o.transactionalID() + "/repair"},
+		OtherTimes:      o.cfg.Kafka.Timestamp == TimestampEvent,
 		Keep:            func(key string) bool { read++; return o.keep(key) },
 		BeforeFence: func(records map[string][]byte, whole bool) error {
 			return o.beforeFence(ctx, records, whole, topics, values)

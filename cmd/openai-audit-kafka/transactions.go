@@ -90,14 +90,16 @@ started meanwhile, 78 wrong settings.`,
 		if err := found.Print(a.stderr); err != nil {
 			return err
 		}
-		if !found.Found() {
+		writers := found.Writers(cfg)
+		if len(writers) == 0 {
+			fmt.Fprintf(a.stderr, "Nothing of %s hangs: there is nothing to end.\n", found.Organization)
 			return nil
 		}
 		if !*yes && !confirmed(os.Stdin, a.stderr) {
 			return errors.New("nothing was done")
 		}
-		fmt.Fprintln(a.stderr, "Fencing the connector, if one is running: it ends with 3, and goes on when it is started again.")
-		ended, err := ops.EndTransactions(cmd.Context(), cfg)
+		fmt.Fprintln(a.stderr, "Fencing the writer, if one is running: it ends with 3, and goes on when it is started again.")
+		ended, err := ops.EndTransactions(cmd.Context(), cfg, writers)
 		for _, e := range ended {
 			fmt.Fprintf(a.stdout, "It was %v.\n", e)
 		}

@@ -78,8 +78,3 @@ func (l listing) lookup(topic string, partition int32) (Offsets, error) {
 	}
 	return Offsets{Start: found[0], Stable: found[1], End: found[2]}, nil
 }
-
-// PartitionOffsets returns the offsets of one partition.
-func PartitionOffsets(ctx context.Context, client *kgo.Client, p Partition) (Offsets, error) {
-	return listPartition(ctx, client, p.Topic, p.Partition)
-}

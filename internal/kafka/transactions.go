@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -75,7 +76,7 @@ func OpenTransactions(ctx context.Context, client *kgo.Client, partitions []Part
 		req.Topics[at].Partitions = append(req.Topics[at].Partitions, p.Partition)
 	}
 	for _, shard := range client.RequestSharded(ctx, req) {
-		if errors.Is(shard.Err, kerr.UnsupportedVersion) || tooOld(shard.Err) {
+		if errors.Is(shard.Err, kerr.UnsupportedVersion) || TooOld(shard.Err) {
 			return nil, partitions, nil
 		}
 		if shard.Err != nil {
@@ -97,10 +98,10 @@ func OpenTransactions(ctx context.Context, client *kgo.Client, partitions []Part
 	return open, hidden, nil
 }
 
-// tooOld reports that the broker does not know the request. kgo's error for that is
+// TooOld reports that the broker does not know the request. kgo's error for that is
 // its own, so its text is all there is; where it changes, the request's failure is an
 // error like any other.
-func tooOld(err error) bool {
+func TooOld(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "broker is too old")
 }
 
@@ -120,11 +121,15 @@ func openIn(where Partition, producers []kmsg.DescribeProducersResponseTopicPart
 // WriteMarker ends the open transaction in its partition, and there alone. It needs
 // the right ClusterAction on the cluster. A marker that was written already, and not
 // answered, does no harm when it is written again.
+//
+// The marker takes the epoch after that of the transaction, as Kafka's own do from
+// transaction.version 2 on: so it is told apart from the markers of other transactions
+// where they share an epoch.
 func WriteMarker(ctx context.Context, client *kgo.Client, t OpenTransaction, commit bool) error {
 	topic := kmsg.NewWriteTxnMarkersRequestMarkerTopic()
 	topic.Topic, topic.Partitions = t.Topic, []int32{t.Partition.Partition}
 	marker := kmsg.NewWriteTxnMarkersRequestMarker()
-	marker.ProducerID, marker.ProducerEpoch, marker.Committed = t.Producer, t.Epoch, commit
+	marker.ProducerID, marker.ProducerEpoch, marker.Committed = t.Producer, min(t.Epoch, math.MaxInt16-1)+1, commit
 	marker.CoordinatorEpoch = max(0, t.CoordinatorEpoch) // -1 stands for none yet
 	marker.Topics = append(marker.Topics, topic)
 	req := kmsg.NewPtrWriteTxnMarkersRequest()
@@ -207,16 +212,77 @@ func CoordinatedOf(ctx context.Context, client *kgo.Client, producers ...int64) 
 	return known, nil
 }
 
-// AnyOpenIn reports whether somebody has a transaction open in the partition that its
-// coordinator will end, as far as we may see that.
-func AnyOpenIn(ctx context.Context, client *kgo.Client, p Partition) (bool, error) {
+// Describable reports whether we may see what the coordinators know of each of the
+// transactional ids.
+func Describable(ctx context.Context, client *kgo.Client, ids ...string) (bool, error) {
+	if len(ids) == 0 {
+		return true, nil
+	}
+	described, err := kadm.NewClient(client).DescribeTransactions(ctx, ids...)
+	if err != nil {
+		return false, fmt.Errorf("describing transactions: %w", err)
+	}
+	for _, t := range described {
+		if errors.Is(t.Err, kerr.TransactionalIDAuthorizationFailed) {
+			return false, nil
+		}
+		if t.Err != nil && !errors.Is(t.Err, kerr.TransactionalIDNotFound) {
+			return false, fmt.Errorf("describing the transactional id %s: %w", t.TxnID, t.Err)
+		}
+	}
+	return true, nil
+}
+
+// Ends returns where the partitions end, or where they are stable: behind the last
+// record that read_committed consumers can see. A partition of which its broker does
+// not tell, for want of a leader say, is left out.
+func Ends(ctx context.Context, client *kgo.Client, partitions []Partition, stable bool) (map[Partition]int64, error) {
+	req := kmsg.NewPtrListOffsetsRequest()
+	if req.ReplicaID = -1; stable {
+		req.IsolationLevel = 1
+	}
+	for _, p := range partitions {
+		at := slices.IndexFunc(req.Topics, func(t kmsg.ListOffsetsRequestTopic) bool { return t.Topic == p.Topic })
+		if at < 0 {
+			at = len(req.Topics)
+			topic := kmsg.NewListOffsetsRequestTopic()
+			topic.Topic = p.Topic
+			req.Topics = append(req.Topics, topic)
+		}
+		one := kmsg.NewListOffsetsRequestTopicPartition()
+		one.Partition, one.Timestamp, one.CurrentLeaderEpoch = p.Partition, -1, -1
+		req.Topics[at].Partitions = append(req.Topics[at].Partitions, one)
+	}
+	ends, failed := map[Partition]int64{}, error(nil)
+	for _, shard := range client.RequestSharded(ctx, req) {
+		if shard.Err != nil {
+			failed = fmt.Errorf("listing offsets: %w", shard.Err)
+			continue
+		}
+		for _, topic := range shard.Resp.(*kmsg.ListOffsetsResponse).Topics {
+			for _, p := range topic.Partitions {
+				if p.ErrorCode == 0 && p.Offset >= 0 {
+					ends[Partition{topic.Topic, p.Partition}] = p.Offset
+				}
+			}
+		}
+	}
+	if len(ends) == 0 && failed != nil {
+		return nil, failed
+	}
+	return ends, nil
+}
+
+// AnyOpenIn reports whether somebody but the transactional id has a transaction open
+// in the partition that its coordinator will end, as far as we may see that.
+func AnyOpenIn(ctx context.Context, client *kgo.Client, p Partition, but string) (bool, error) {
 	listed, err := CoordinatedOf(ctx, client)
 	if err != nil {
 		return false, err
 	}
 	var open []string
 	for id, c := range listed {
-		if c.Open() {
+		if c.Open() && id != but {
 			open = append(open, id)
 		}
 	}

@@ -96,7 +96,7 @@ func (k *checker) checkHanging(ctx context.Context) {
 		for _, h := range found.Hanging {
 			where = append(where, txlog.Describe(h.OpenTransaction))
 		}
-		k.add("hanging transactions", failed("start the connector of that organization, with ClusterAction on the cluster, or run `openai-audit-kafka transactions end --yes`",
+		k.add("hanging transactions", failed("start the connector of that organization, with ClusterAction on the cluster, or run `openai-audit-kafka transactions end --organization NAME --yes`",
 			"%s: consumers see nothing behind it", strings.Join(where, "; ")))
 	case len(found.Hidden) > 0:
 		k.add("hanging transactions", warning("grant READ on the topic, and check again in a minute",

@@ -108,6 +108,8 @@ func (c Config) openToEdit(ctx context.Context, partition int32, id string) (*tx
 		Partition:       partition,
 		Topics:          c.Topics.all(),
 		Owns:            c.wrote,
+		Siblings:        c.transactionalIDs(),
+		OtherTimes:      c.EventTime,
 		Keep:            func(key string) bool { return auditlog.OwnsKey(c.Organization, key) },
 		Compression:     c.Compression,
 		StopGrace:       stopGrace,

@@ -51,6 +51,8 @@ func Repair(ctx context.Context, c Config, from, to auditlog.Second) (*Report, e
 		Partition:       partition,
 		Topics:          c.Topics.all(),
 		Owns:            c.wrote,
+		Siblings:        c.transactionalIDs(),
+		OtherTimes:      c.EventTime,
 		Keep:            func(key string) bool { return auditlog.OwnsKey(c.Organization, key) },
 		Compression:     c.Compression,
 		MaxMessageBytes: topics.maxMessageBytes(),

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -87,17 +88,36 @@ func (c Config) transactionalIDs() []string {
 	return []string{c.transactionalID(), c.transactionalID("repair")}
 }
 
-// EndTransactions ends what hangs of the organization, as it was decided. It fences
-// the connector, if one is running, and a repair: nobody else may write while it
-// reads which way that was. It may be killed, and run again.
-func EndTransactions(ctx context.Context, c Config) ([]txlog.Ended, error) {
+// Writers returns the transactional ids whose transactions hang, of those of the
+// organization: who ends them fences those.
+func (t *Transactions) Writers(c Config) []string {
+	var ids []string
+	for _, h := range t.Hanging {
+		id := h.By
+		if id == "" {
+			id = c.transactionalID()
+		}
+		if h.Ours && !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// EndTransactions ends what hangs of the writers, as it was decided. It fences them:
+// nobody else may write while it reads which way that was. It may be killed, and run
+// again.
+func EndTransactions(ctx context.Context, c Config, writers []string) ([]txlog.Ended, error) {
 	partition, _, err := c.place(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var all []txlog.Ended
-	for _, id := range c.transactionalIDs() {
+	for _, id := range writers {
 		log, _, err := c.openToEdit(ctx, partition, id)
+		if hanging, ok := errors.AsType[*txlog.HangingError](err); ok {
+			return all, hanging
+		}
 		if err != nil {
 			return all, again(err)
 		}

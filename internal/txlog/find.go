@@ -45,13 +45,9 @@ func Hangs(ctx context.Context, client *kgo.Client, topics ...string) (Hang, err
 		return Hang{}, err
 	}
 	var found Hang
-	ends := map[kafka.Partition]int64{}
-	for _, p := range hidden {
-		offsets, err := kafka.PartitionOffsets(ctx, client, p)
-		if err != nil {
-			return Hang{}, err
-		}
-		ends[p] = offsets.End
+	ends, err := kafka.Ends(ctx, client, hidden, false)
+	if err != nil && len(hidden) > 0 {
+		return Hang{}, err
 	}
 	suspects, err := abandoned(ctx, client, before)
 	if err != nil {
@@ -65,9 +61,16 @@ func Hangs(ctx context.Context, client *kgo.Client, topics ...string) (Hang, err
 		if err := wait(ctx, 2*time.Second); err != nil {
 			return Hang{}, err
 		}
-		found.Hidden, err = unexplained(ctx, client, hidden, func(p kafka.Partition) int64 { return ends[p] })
+		stable, err := kafka.Ends(ctx, client, hidden, true)
 		if err != nil {
 			return Hang{}, err
+		}
+		for _, p := range hidden {
+			if at, told := stable[p]; told && at < ends[p] {
+				if open, err := kafka.AnyOpenIn(ctx, client, p, ""); err != nil || !open {
+					found.Hidden = append(found.Hidden, p)
+				}
+			}
 		}
 	}
 	after, _, err := kafka.OpenTransactions(ctx, client, behind)
@@ -85,16 +88,23 @@ func Hangs(ctx context.Context, client *kgo.Client, topics ...string) (Hang, err
 	return found, nil
 }
 
-// unstable returns the partitions in which something is open.
+// unstable returns the partitions in which something is open. One without a leader says
+// nothing, and is left out.
 func unstable(ctx context.Context, client *kgo.Client, partitions []kafka.Partition) (behind []kafka.Partition, err error) {
-	offsets := map[string]map[int32]kafka.Offsets{}
+	if len(partitions) == 0 {
+		return nil, nil
+	}
+	stable, err := kafka.Ends(ctx, client, partitions, true)
+	if err != nil {
+		return nil, err
+	}
+	ends, err := kafka.Ends(ctx, client, partitions, false)
+	if err != nil {
+		return nil, err
+	}
 	for _, p := range partitions {
-		if offsets[p.Topic] == nil {
-			if offsets[p.Topic], err = kafka.ListOffsets(ctx, client, p.Topic); err != nil {
-				return nil, err
-			}
-		}
-		if o := offsets[p.Topic][p.Partition]; o.Stable < o.End {
+		at, told := stable[p]
+		if end, there := ends[p]; told && there && at < end {
 			behind = append(behind, p)
 		}
 	}

@@ -55,9 +55,13 @@ func way(commit bool, yes, no string) string {
 type HangingError struct {
 	Open   []kafka.OpenTransaction
 	Hidden []kafka.Partition // may hold one; we have no right to look
-	Of     string            // whose it is, if it is another's, in the partition of our state
-	Commit bool              // which way the first of Open was decided
-	Err    error             // why it was not ended; nil if that was not tried
+	// Neighbour says that it is another writer's, in the partition of our state, and Of
+	// whose, by transactional id; empty if no coordinator knows.
+	Neighbour bool
+	Of        string
+	Commit    bool  // which way the first of Open was decided
+	Undecided bool  // or that nobody can tell
+	Err       error // why it was not ended; nil if that was not tried
 }
 
 func (e *HangingError) Error() string {
@@ -71,12 +75,17 @@ func (e *HangingError) Error() string {
 		what[i] = Describe(t)
 	}
 	remedy := "The connector ends it by itself"
-	if e.Of != "" {
-		remedy = fmt.Sprintf("It is of %s: start the connector of that organization, or run `openai-audit-kafka transactions end --yes` for it", e.Of)
-	}
-	if e.Err != nil {
+	switch {
+	case e.Neighbour && e.Of != "":
+		remedy = fmt.Sprintf("It is of %s: start the connector of that organization, or run `openai-audit-kafka transactions end --organization NAME --yes` for it", e.Of)
+	case e.Neighbour:
+		remedy = "No coordinator knows whose it is: run `openai-audit-kafka transactions`, which looks into it"
+	case e.Undecided:
+		remedy = fmt.Sprintf("Which way it was decided cannot be told: %v. Look with kafka-transactions.sh find-hanging whether its events are in the topic without their "+
+			"cursor; after an abort by hand, `openai-audit-kafka verify` shows what is missing, and --repair fills it", e.Err)
+	case e.Err != nil:
 		remedy = fmt.Sprintf("It could not be ended here: %v. Grant ClusterAction on the cluster to this user, or run "+
-			"`openai-audit-kafka transactions end --yes` as a user who has it", e.Err)
+			"`openai-audit-kafka transactions end --organization NAME --yes` as a user who has it", e.Err)
 		if !e.Commit {
 			first := e.Open[0]
 			remedy += fmt.Sprintf("; kafka-transactions.sh --bootstrap-server HOST:PORT abort --topic %s --partition %d --start-offset %d does the same, in each of the partitions",
@@ -107,7 +116,8 @@ type passage struct {
 	where  kafka.Partition
 	epoch  int16
 	marker bool
-	commit bool // of a marker
+	commit bool      // of a marker
+	at     time.Time // of data: the timestamp of its last record
 }
 
 // broker is what ending needs of Kafka. Tests put a model in its place.
@@ -117,6 +127,10 @@ type broker interface {
 	// past returns what the producer left in the partition of the state, or in the
 	// others; there from the time on.
 	past(ctx context.Context, producer int64, state bool, from time.Time) ([]passage, error)
+	// began returns the timestamp of the transaction's first record in its partition.
+	began(ctx context.Context, t kafka.OpenTransaction) (time.Time, error)
+	// timed reports whether timestamps in the partition are the times of writing.
+	timed(p kafka.Partition) bool
 	mark(ctx context.Context, t kafka.OpenTransaction, commit bool) error
 }
 
@@ -135,9 +149,12 @@ func endHanging(ctx context.Context, b broker, state kafka.Partition, word kafka
 		slices.SortFunc(open, func(x, y kafka.OpenTransaction) int { return inOrder(state, x.Partition, y.Partition) })
 		first := open[0]
 		if n := len(ended); n > 0 && ended[n-1].OpenTransaction == first {
-			return ended, &HangingError{Open: open, Err: errors.New("a marker was taken, and ended nothing")}
+			return ended, &HangingError{Open: open, Commit: ended[n-1].Commit, Err: errors.New("a marker was taken, and ended nothing")}
 		}
 		commit, because, err := decide(ctx, b, first, earliest(open, first), word)
+		if errors.Is(err, errUndecided) {
+			return ended, &HangingError{Open: open, Undecided: true, Err: err}
+		}
 		if err != nil {
 			return ended, err
 		}
@@ -174,7 +191,7 @@ func earliest(open []kafka.OpenTransaction, t kafka.OpenTransaction) time.Time {
 
 // decide reads which way a transaction that hangs was decided. In this order:
 //
-//  1. A marker of it in another partition. It is visible to consumers there, and may
+//  1. A marker of it in another partition, that of the state first. It is visible to consumers there, and may
 //     be in the state that we go on from.
 //  2. A later transaction of the same producer. It was built on this one: only a
 //     connector of before this rule did so, and only after a yes.
@@ -186,19 +203,27 @@ func earliest(open []kafka.OpenTransaction, t kafka.OpenTransaction) time.Time {
 //     the word could be about the transaction before, as it can below 4.0, to commit
 //     might show a transaction of which a part was never written.
 func decide(ctx context.Context, b broker, t kafka.OpenTransaction, from time.Time, word kafka.Coordinated) (commit bool, because string, err error) {
-	var all []passage
-	// The partition of the state is a part of nearly every transaction, and short.
-	for _, state := range []bool{true, false} {
-		past, err := b.past(ctx, t.Producer, state, from)
-		if err != nil {
-			return false, "", err
-		}
-		if m, found := markerOf(past, t.Epoch); found {
-			return m.commit, fmt.Sprintf("%v has its %s marker", m.where, way(m.commit, "commit", "abort")), nil
-		}
-		all = append(all, past...)
+	ofState, err := b.past(ctx, t.Producer, true, from)
+	if err != nil {
+		return false, "", err
 	}
-	for _, p := range all {
+	if m, found := markerOf(ofState, t.Epoch); found {
+		return m.commit, marked(m), nil
+	}
+	if m, found, err := sharedMarker(ctx, b, t, ofState); err != nil || found {
+		return m.commit, marked(m), err
+	}
+	others, err := b.past(ctx, t.Producer, false, from)
+	if err != nil {
+		return false, "", err
+	}
+	if m, found := markerOf(others, t.Epoch); found {
+		return m.commit, marked(m), nil
+	}
+	if m, found, err := sharedBeside(b, t, ofState, others); err != nil || found {
+		return m.commit, marked(m), err
+	}
+	for _, p := range append(ofState, others...) {
 		if !p.marker && p.epoch > t.Epoch {
 			return true, fmt.Sprintf("a later transaction of the same producer is in %v", p.where), nil
 		}
@@ -209,27 +234,91 @@ func decide(ctx context.Context, b broker, t kafka.OpenTransaction, from time.Ti
 	return false, "no partition has a marker of it, nothing was built on it, and the coordinator did not have it as committed", nil
 }
 
-// markerOf returns the marker that ended the transaction of the epoch in some
-// partition. Before Kafka 4.0 transactions share an epoch, and the one that hangs is
-// the last of them. There an abort, which is never followed by another transaction of
-// the epoch, goes before the commits of earlier ones.
+func marked(m passage) string {
+	return fmt.Sprintf("%v has its %s marker", m.where, way(m.commit, "commit", "abort"))
+}
+
+// errUndecided says that transactions share an epoch, and times do not tell which of
+// them a marker ended.
+var errUndecided = errors.New("below transaction.version 2 transactions share an epoch, and with KAFKA_TIMESTAMP=event times do not tell them apart")
+
+// markerOf returns the marker that ended the transaction of the epoch, where nothing
+// else can have: a marker has an epoch above that of its transaction from
+// transaction.version 2 on, and below that if a fence or we ended it.
 func markerOf(past []passage, epoch int16) (m passage, found bool) {
 	inside := map[kafka.Partition]bool{} // data of the epoch were met, and no marker since
 	for _, p := range past {
-		switch {
-		case !p.marker:
+		if !p.marker {
 			inside[p.where] = p.epoch == epoch
-			// A later transaction of the epoch in the same partition: what ended the one
-			// before it says nothing of the last.
-			if inside[p.where] && found && m.where == p.where {
-				found = false
-			}
-		case inside[p.where]:
-			inside[p.where] = false
-			if !found || !p.commit {
-				m, found = p, true
-			}
+			continue
+		}
+		if p.epoch == epoch+1 || inside[p.where] && p.epoch > epoch {
+			return p, true
+		}
+		inside[p.where] = false
+	}
+	return passage{}, false
+}
+
+// lastShared returns, of the partition, the last data of the epoch that a marker of the
+// same epoch ended. That is how transactions end which share an epoch: the data may be
+// of the transaction that hangs, or of the one before.
+func lastShared(past []passage, where kafka.Partition, epoch int16) (data, m passage, found bool) {
+	var last passage
+	inside := false
+	for _, p := range past {
+		switch {
+		case p.where != where:
+		case !p.marker:
+			last, inside = p, p.epoch == epoch
+		case inside:
+			data, m, found, inside = last, p, p.epoch == epoch, false
 		}
 	}
-	return m, found
+	return data, m, found
+}
+
+// sharedMarker looks whether a marker in the partition of the state ended the
+// transaction, where it shares its epoch. Of each transaction the state is written last:
+// data of it are no older than what hangs elsewhere, and those of the one before are.
+func sharedMarker(ctx context.Context, b broker, t kafka.OpenTransaction, ofState []passage) (m passage, found bool, err error) {
+	if len(ofState) == 0 || ofState[0].where == t.Partition {
+		return m, false, nil
+	}
+	data, m, found := lastShared(ofState, ofState[0].where, t.Epoch)
+	if !found {
+		return m, false, nil
+	}
+	if !b.timed(t.Partition) {
+		return m, false, errUndecided
+	}
+	began, err := b.began(ctx, t)
+	return m, err == nil && !data.at.Before(began), err
+}
+
+// sharedBeside is sharedMarker for the other partitions, where the state hangs: data
+// there that are younger than the state of the transaction before are of this one.
+func sharedBeside(b broker, t kafka.OpenTransaction, ofState, others []passage) (m passage, found bool, err error) {
+	if len(ofState) == 0 || ofState[0].where != t.Partition {
+		return m, false, nil
+	}
+	before, _, _ := lastShared(ofState, t.Partition, t.Epoch) // zero: it is the first of its epoch
+	seen := map[kafka.Partition]bool{}
+	for _, p := range others {
+		if seen[p.where] {
+			continue
+		}
+		seen[p.where] = true
+		data, m, found := lastShared(others, p.where, t.Epoch)
+		if !found {
+			continue
+		}
+		if !b.timed(p.where) {
+			return m, false, errUndecided
+		}
+		if data.at.After(before.at) {
+			return m, true, nil
+		}
+	}
+	return m, false, nil
 }

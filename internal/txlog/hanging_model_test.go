@@ -22,7 +22,9 @@ type modelKafka struct {
 	word     kafka.Coordinated
 	producer int64
 	epoch    int16
-	crashAt  int // the request at which everything stops; 0: none
+	clock    time.Time
+	events   bool // records but those of the state have other times than that of writing
+	crashAt  int  // the request at which everything stops; 0: none
 	requests int
 }
 
@@ -81,34 +83,52 @@ func (m *modelKafka) mark(_ context.Context, t kafka.OpenTransaction, commit boo
 	if m.requests == m.crashAt && m.rng.IntN(2) == 0 {
 		return errCrash // not written
 	}
-	m.marker(t.Partition, t.Epoch, commit)
+	m.marker(t.Partition, t.Epoch+1, commit)
 	if m.requests == m.crashAt {
 		return errCrash // written, and not answered
 	}
 	return nil
 }
 
+func (m *modelKafka) began(_ context.Context, t kafka.OpenTransaction) (time.Time, error) {
+	return m.log[t.Partition][t.Start].at, m.request()
+}
+
+func (m *modelKafka) timed(p kafka.Partition) bool { return p == m.parts[0] || !m.events }
+
 func (m *modelKafka) marker(p kafka.Partition, epoch int16, commit bool) {
 	m.log[p] = append(m.log[p], modelRecord{passage: passage{where: p, epoch: epoch, marker: true, commit: commit}})
 }
 
-// transaction writes to the partition of the state and to some others, and ends. Of
-// its markers some are lost, where that is said. It returns where it wrote.
+// transaction writes to some partitions, and last to that of the state, and ends. One
+// that is aborted may have ended before it wrote all. Of its markers some are lost,
+// where that is said.
 func (m *modelKafka) transaction(txn int, commit, lossy bool) {
 	var wrote []kafka.Partition
-	for i, p := range m.parts {
-		if i == 0 || m.rng.IntN(2) == 0 {
+	for i := len(m.parts) - 1; i >= 0; i-- {
+		p := m.parts[i]
+		m.clock = m.clock.Add(time.Duration(m.rng.IntN(2)) * time.Millisecond)
+		if i == 0 && commit || m.rng.IntN(2) == 0 {
 			wrote = append(wrote, p)
 			for range 1 + m.rng.IntN(2) {
-				m.log[p] = append(m.log[p], modelRecord{passage: passage{where: p, epoch: m.epoch}, txn: txn})
+				at := m.clock
+				if m.events && i > 0 {
+					at = at.Add(-time.Duration(m.rng.IntN(1000)) * time.Hour)
+				}
+				m.log[p] = append(m.log[p], modelRecord{passage: passage{where: p, epoch: m.epoch, at: at}, txn: txn})
 			}
 		}
 	}
+	m.clock = m.clock.Add(time.Millisecond) // the end takes one
 	epoch := m.epoch
 	if m.tv2 || !commit { // an abort is the fence's, which takes the next epoch too
 		m.epoch++
 	}
-	if m.tv2 {
+	if m.tv2 || !commit {
+		epoch = m.epoch
+	}
+	if !commit && m.rng.IntN(2) == 0 { // a fence takes one more where transactions have their own
+		m.epoch++
 		epoch = m.epoch
 	}
 	m.word = kafka.Coordinated{State: "Complete" + way(commit, "Commit", "Abort"), Producer: m.producer, Epoch: m.epoch}
@@ -166,7 +186,7 @@ func TestHangingModel(t *testing.T) {
 
 func hangingRun(seed uint64) error {
 	rng := rand.New(rand.NewPCG(seed, seed))
-	m := &modelKafka{rng: rng, tv2: rng.IntN(2) == 0, log: map[kafka.Partition][]modelRecord{}, producer: 7}
+	m := &modelKafka{rng: rng, tv2: rng.IntN(2) == 0, events: rng.IntN(3) == 0, clock: time.Unix(1e9, 0), log: map[kafka.Partition][]modelRecord{}, producer: 7}
 	for p := range 1 + rng.IntN(4) {
 		m.parts = append(m.parts, kafka.Partition{Topic: fmt.Sprintf("topic-%d", p%2), Partition: int32(p)})
 	}
@@ -191,6 +211,12 @@ func hangingRun(seed uint64) error {
 		word = kafka.Coordinated{State: "Empty", Producer: m.producer, Epoch: m.epoch}
 		if err == nil {
 			break
+		}
+		if h, ok := errors.AsType[*HangingError](err); ok && h.Undecided {
+			if m.tv2 || !m.events {
+				return err
+			}
+			return nil // nothing more is done to it
 		}
 		if !errors.Is(err, errCrash) {
 			return err
@@ -277,6 +303,11 @@ func (k *taking) open(ctx context.Context) ([]kafka.OpenTransaction, error) {
 func (k *taking) past(ctx context.Context, producer int64, state bool, from time.Time) ([]passage, error) {
 	defer k.wait()()
 	return k.modelKafka.past(ctx, producer, state, from)
+}
+
+func (k *taking) began(ctx context.Context, t kafka.OpenTransaction) (time.Time, error) {
+	defer k.wait()()
+	return k.modelKafka.began(ctx, t)
 }
 
 func (k *taking) mark(ctx context.Context, t kafka.OpenTransaction, commit bool) error {

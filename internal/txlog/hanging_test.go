@@ -167,6 +167,7 @@ func TestHangingMarkers(t *testing.T) {
 	c := kafkatest.Real(t, kafkatest.Unverified(), kafkatest.Secured())
 	t.Run("ended as it was decided", func(t *testing.T) { endedAsDecided(t, c) })
 	t.Run("nothing is built on it", func(t *testing.T) { nothingIsBuilt(t, c) })
+	t.Run("somebody alive is left alone", func(t *testing.T) { aliveIsLeftAlone(t, c) })
 	t.Run("without the right", func(t *testing.T) { withoutTheRight(t, c) })
 }
 
@@ -235,13 +236,18 @@ func nothingIsBuilt(t *testing.T, c *kafkatest.Cluster) {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	var partition int32
+	// A neighbour's open transaction hides from the stable offset what is behind it.
+	partition := txlog.Partition("a", 2)
+	neighbour := c.Client(kgo.TransactionalID(c.Name("neighbour")), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err := neighbour.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := neighbour.ProduceSync(t.Context(), &kgo.Record{Topic: w.events, Partition: partition, Value: []byte("theirs")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
 	if err := log.Commit(t.Context(), []txlog.Record{{Topic: w.events, Key: []byte("a"), Value: []byte("first")}},
 		[]txlog.Change{{Key: "acme/cursor", Value: []byte("1")}}); err != nil {
 		t.Fatal(err)
-	}
-	for _, r := range c.Read(t, w.events, kgo.ReadCommitted()) {
-		partition = r.Partition
 	}
 	// What it would be if the marker of the first one had been lost there.
 	described, err := c.Admin().DescribeTransactions(t.Context(), w.cfg.TransactionalID)
@@ -266,6 +272,9 @@ func nothingIsBuilt(t *testing.T, c *kafkatest.Cluster) {
 		t.Fatal(err)
 	}
 	log.Close()
+	if err := neighbour.EndTransaction(t.Context(), kgo.TryAbort); err != nil {
+		t.Fatal(err)
+	}
 	if got := string(state["acme/cursor"]); got != "1" {
 		t.Errorf("the cursor is %q", got)
 	}
@@ -314,7 +323,7 @@ func withoutTheRight(t *testing.T, c *kafkatest.Cluster) {
 	}
 	for _, want := range []string{
 		"hanging transaction", w.cfg.Topic + ", partition 0", w.events + ", partition 1", fmt.Sprintf("producer id %d, epoch %d", s.producer, s.epoch),
-		"Grant ClusterAction on the cluster", "openai-audit-kafka transactions end --yes",
+		"Grant ClusterAction on the cluster", "openai-audit-kafka transactions end --organization NAME --yes",
 		fmt.Sprintf("abort --topic %s --partition 0 --start-offset 0", w.cfg.Topic),
 	} {
 		if !strings.Contains(err.Error(), want) {
@@ -327,4 +336,35 @@ func withoutTheRight(t *testing.T, c *kafkatest.Cluster) {
 		t.Fatal(err)
 	}
 	s.want(log, state, false, 1)
+}
+
+// A transaction that is under way is nobody's to end, however old the times of its
+// records are and whoever wrote them: a repair beside a start, say, or the reverse.
+func aliveIsLeftAlone(t *testing.T, c *kafkatest.Cluster) {
+	w := newWorld(t, c)
+	sibling := w.cfg.TransactionalID + "/repair"
+	w.cfg.Topics, w.cfg.Siblings = []string{w.events}, []string{sibling}
+	w.cfg.Owns = func(*kafka.Record) bool { return true }
+	alive := c.Client(kgo.TransactionalID(sibling))
+	if err := alive.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	old := &kgo.Record{Topic: w.events, Value: []byte("repaired"), Timestamp: time.Now().AddDate(-2, 0, 0)}
+	if err := alive.ProduceSync(t.Context(), old).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	log, _, err := txlog.Open(t.Context(), w.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.Close()
+	if len(log.Ended()) > 0 {
+		t.Errorf("ended: %v", log.Ended())
+	}
+	if err := alive.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+		t.Fatal(err)
+	}
+	if found := c.Read(t, w.events, kgo.ReadCommitted()); len(found) != 1 {
+		t.Errorf("%d records are committed", len(found))
+	}
 }

@@ -25,6 +25,13 @@ type Config struct {
 	// Topics are the others that transactions write to. In all of them Open looks for
 	// transactions that hang.
 	Topics []string
+	// Siblings are the transactional ids of the owner's other writers. A transaction of
+	// a producer that no coordinator knows counts as ours only where it cannot be one of
+	// theirs.
+	Siblings []string
+	// OtherTimes says that records of the other topics have other timestamps than those
+	// of their writing.
+	OtherTimes bool
 	// Owns, if set, reports whether a record of the other topics is the owner's: of a
 	// transaction that hangs and that no coordinator knows any more.
 	Owns func(*kafka.Record) bool

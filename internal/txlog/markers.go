@@ -3,6 +3,7 @@ package txlog
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -16,6 +17,10 @@ import (
 // markersWait is how long a decided transaction may go without its markers before it
 // counts as hanging. Usually it is a millisecond.
 const markersWait = 10 * time.Second
+
+// hiddenWait is longer than a neighbour's transaction stays open whose writer is gone:
+// for its timeout, and the broker's sweep.
+const hiddenWait = TransactionTimeout + 20*time.Second
 
 // maxTransaction is longer than any broker leaves a transaction open: its
 // transaction.max.timeout.ms, 15 minutes unless somebody raised it, and the sweep.
@@ -76,84 +81,102 @@ func (l *Log) Settle(ctx context.Context) error {
 // To begin another one before that would build on a transaction that Kafka may lose: an
 // abort of ours would take its records along, in the partitions without a marker.
 //
-// It asks the partitions and not the coordinator, which has been seen to call a
-// transaction complete whose markers it had dropped.
+// It asks the partitions and not the coordinator alone, which has been seen to call a
+// transaction complete whose markers it had dropped. A partition is settled when its
+// last stable offset is behind the transaction: then the marker is on all replicas.
 func (l *Log) awaitMarkers(ctx context.Context) error {
 	if len(l.last.places) == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, cmp.Or(l.cfg.markersWait, markersWait))
+	limit := cmp.Or(l.cfg.markersWait, markersWait)
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, errors.New("not within "+limit.String()))
 	defer cancel()
 	defer context.AfterFunc(ctx, l.cut)()
 	pending := make([]kafka.Partition, len(l.last.places))
 	for i, p := range l.last.places {
 		pending[i] = p.Partition
 	}
+	began := time.Now()
 	for pause := time.Millisecond; ; pause = min(2*pause, 250*time.Millisecond) {
-		open, hidden, err := kafka.OpenTransactions(ctx, l.client, pending)
-		if err != nil && !kerr.IsRetriable(err) {
+		left, err := l.unsettled(ctx, pending, time.Since(began) > limit/2)
+		switch {
+		case err != nil && !kerr.IsRetriable(err):
 			return err
-		}
-		if err == nil {
-			open = slices.DeleteFunc(open, func(t kafka.OpenTransaction) bool { return t.Producer != l.last.producer })
-			if hidden, err = unexplained(ctx, l.client, hidden, func(p kafka.Partition) int64 { return l.last.last(p) + 1 }); err != nil {
-				return err
-			}
-			if len(open)+len(hidden) == 0 {
-				l.last = written{}
-				return nil
-			}
-			pending = pending[:0]
-			for _, t := range open {
-				pending = append(pending, t.Partition)
-			}
-			pending = append(pending, hidden...)
+		case err == nil && len(left) == 0:
+			l.last = written{}
+			return nil
+		case err == nil:
+			pending = left
 		}
 		if wait(ctx, pause) != nil {
-			return &pendingError{open: open, hidden: hidden, err: err}
+			return &pendingError{where: pending, err: context.Cause(ctx), last: err}
 		}
 	}
+}
+
+// unsettled returns which of the partitions have no marker of the last transaction. A
+// neighbour's open transaction may hold the stable offset back: then the coordinator
+// must have ours as complete, and after that the partition must not have it open. late
+// says that for a partition into which we may not look a neighbour is excuse enough.
+func (l *Log) unsettled(ctx context.Context, pending []kafka.Partition, late bool) (left []kafka.Partition, err error) {
+	stable, err := kafka.Ends(ctx, l.client, pending, true)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range pending {
+		if stable[p] <= l.last.last(p) {
+			left = append(left, p)
+		}
+	}
+	if len(left) == 0 {
+		return nil, nil
+	}
+	known, err := kafka.DescribeCoordinated(ctx, l.client, l.cfg.TransactionalID)
+	if err != nil {
+		return nil, err
+	}
+	if known[l.cfg.TransactionalID].Open() {
+		return left, nil // its markers are under way
+	}
+	open, hidden, err := kafka.OpenTransactions(ctx, l.client, left)
+	if err != nil {
+		return nil, err
+	}
+	left = left[:0]
+	for _, t := range open {
+		if t.Producer == l.last.producer {
+			left = append(left, t.Partition)
+		}
+	}
+	for _, p := range hidden {
+		excused := false
+		if late {
+			excused, err = kafka.AnyOpenIn(ctx, l.client, p, l.cfg.TransactionalID)
+		}
+		if !excused || err != nil { // a broker that does not list transactions excuses nothing
+			left = append(left, p)
+		}
+	}
+	return left, nil
 }
 
 // pendingError says that the markers of a committed transaction did not come.
 type pendingError struct {
-	open   []kafka.OpenTransaction
-	hidden []kafka.Partition
-	err    error // of the last look
+	where []kafka.Partition
+	err   error // why it was not waited for longer
+	last  error // of the last look; nil if there was none
 }
 
 func (e *pendingError) Error() string {
-	where := make([]kafka.Partition, 0, len(e.open)+len(e.hidden))
-	for _, t := range e.open {
-		where = append(where, t.Partition)
+	text := fmt.Sprintf("no marker in %v: %v; the partition has too few replicas in sync or no leader, or the transaction hangs; "+
+		"the next start looks which", e.where, e.err)
+	if e.last != nil {
+		text += fmt.Sprintf(" (the last look: %v)", e.last)
 	}
-	if where = append(where, e.hidden...); len(where) == 0 {
-		return fmt.Sprintf("where its markers are cannot be seen: %v", e.err)
-	}
-	return fmt.Sprintf("no marker for %v in %v: the partition has too few replicas in sync or no leader, or the transaction hangs; "+
-		"the next start looks which", markersWait, where)
+	return text
 }
 
-func (e *pendingError) Unwrap() error { return e.err }
-
-// unexplained returns which of the partitions, into which we may not look, are not
-// stable up to the offset, and have no transaction of a neighbour that explains it.
-func unexplained(ctx context.Context, client *kgo.Client, hidden []kafka.Partition, upTo func(kafka.Partition) int64) (left []kafka.Partition, err error) {
-	for _, p := range hidden {
-		offsets, err := kafka.PartitionOffsets(ctx, client, p)
-		if err != nil {
-			return nil, err
-		}
-		if offsets.Stable >= upTo(p) {
-			continue
-		}
-		if open, err := kafka.AnyOpenIn(ctx, client, p); err != nil || open {
-			continue // a broker that does not list transactions explains nothing, and must not stop us
-		}
-		left = append(left, p)
-	}
-	return left, nil
-}
+func (e *pendingError) Unwrap() error { return cmp.Or(e.last, e.err) }
 
 func wait(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
@@ -169,7 +192,6 @@ func wait(ctx context.Context, d time.Duration) error {
 // endHanging ends what hangs of earlier writers of this log. It is called after the
 // fence, and word is what the coordinator knew before it.
 func (l *Log) endHanging(ctx context.Context, word kafka.Coordinated) ([]Ended, error) {
-	defer context.AfterFunc(ctx, l.cut)()
 	producer, _, err := l.client.ProducerID(ctx)
 	if err != nil {
 		return nil, err
@@ -201,6 +223,8 @@ type brokers struct {
 	log  *Log
 	ours []int64                   // our producer ids
 	ends map[kafka.Partition]int64 // of partitions into which we may not look, as first seen
+	// alone says that what no coordinator knows can be nobody's but ours; nil: not asked.
+	alone *bool
 }
 
 func (b *brokers) partitions(ctx context.Context) ([]kafka.Partition, error) {
@@ -235,7 +259,7 @@ func (b *brokers) open(ctx context.Context) ([]kafka.OpenTransaction, error) {
 		case len(hidden) == 0:
 			return open, nil
 		case grace.IsZero():
-			grace = time.Now().Add(markersWait)
+			grace = time.Now().Add(hiddenWait)
 		case time.Now().After(grace):
 			return nil, &HangingError{Hidden: hidden}
 		}
@@ -246,38 +270,82 @@ func (b *brokers) open(ctx context.Context) ([]kafka.OpenTransaction, error) {
 }
 
 // behind returns in which partitions that we may not look into something was open
-// when we first looked and still is.
-func (b *brokers) behind(ctx context.Context, hidden []kafka.Partition) ([]kafka.Partition, error) {
-	for _, p := range hidden {
-		if _, known := b.ends[p]; known {
-			continue
-		}
-		offsets, err := kafka.PartitionOffsets(ctx, b.log.client, p)
-		if err != nil {
-			return nil, err
-		}
-		b.ends[p] = offsets.End
+// when we first looked and still is. A neighbour's transaction ends within its timeout.
+func (b *brokers) behind(ctx context.Context, hidden []kafka.Partition) (left []kafka.Partition, err error) {
+	if len(hidden) == 0 {
+		return nil, nil
 	}
-	return unexplained(ctx, b.log.client, hidden, func(p kafka.Partition) int64 { return b.ends[p] })
+	ends, err := kafka.Ends(ctx, b.log.client, hidden, false)
+	if err != nil {
+		return nil, err
+	}
+	stable, err := kafka.Ends(ctx, b.log.client, hidden, true)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range hidden {
+		end, known := ends[p]
+		if first, before := b.ends[p]; before {
+			end = first
+		} else if known {
+			b.ends[p] = end
+		}
+		if at, told := stable[p]; !known || !told || at < end {
+			left = append(left, p)
+		}
+	}
+	return left, nil
 }
 
 // ofOurs returns those of our producers. A producer id of ours may be an earlier one,
-// when the transactional id had expired: what such a one left is known by its first
-// record, once it is older than any transaction that somebody may still end.
+// when the transactional id had expired, or its epochs ran out: what such a one left is
+// known by its first record. But only where no coordinator knows the producer, and the
+// owner's other writers can be seen to have others: the transaction of somebody alive
+// is never touched.
 func (b *brokers) ofOurs(ctx context.Context, open []kafka.OpenTransaction) ([]kafka.OpenTransaction, error) {
 	for _, t := range open {
-		if slices.Contains(b.ours, t.Producer) || time.Since(t.LastWrite) < maxTransaction {
+		if slices.Contains(b.ours, t.Producer) {
 			continue
 		}
-		first, err := FirstOf(ctx, b.log.cfg.Connection, t)
+		adopt, err := b.abandoned(ctx, t)
 		if err != nil {
 			return nil, err
 		}
-		if first != nil && b.log.cfg.owns(first) {
+		if adopt {
 			b.ours = append(b.ours, t.Producer)
 		}
 	}
 	return slices.DeleteFunc(open, func(t kafka.OpenTransaction) bool { return !slices.Contains(b.ours, t.Producer) }), nil
+}
+
+func (b *brokers) abandoned(ctx context.Context, t kafka.OpenTransaction) (bool, error) {
+	known, err := kafka.CoordinatedOf(ctx, b.log.client, t.Producer)
+	if err != nil || len(known) > 0 {
+		// Brokers that do not list transactions tell nothing, and must not stop us.
+		return false, ignoreUnsupported(err)
+	}
+	if b.alone == nil {
+		alone, err := kafka.Describable(ctx, b.log.client, append(slices.Clone(b.log.cfg.Siblings), b.log.cfg.TransactionalID)...)
+		if err != nil {
+			return false, err
+		}
+		b.alone = &alone
+	}
+	if !*b.alone {
+		return false, nil
+	}
+	first, err := FirstOf(ctx, b.log.cfg.Connection, t)
+	if kafka.Classify(err) == kafka.ClassAuthorization {
+		return false, nil
+	}
+	return err == nil && first != nil && b.log.cfg.owns(first), err
+}
+
+func ignoreUnsupported(err error) error {
+	if errors.Is(err, kerr.UnsupportedVersion) || kafka.TooOld(err) {
+		return nil
+	}
+	return err
 }
 
 // FirstOf returns the first record of an open transaction; nil if it is not there.
@@ -343,13 +411,29 @@ func passagesIn(ctx context.Context, conn kafka.Connection, p kafka.Partition, p
 			return nil
 		}
 		commit, marker := kafka.MarkerOf(r)
-		next := passage{where: p, epoch: r.ProducerEpoch, marker: marker, commit: commit}
-		if n := len(all); n == 0 || marker || all[n-1] != next {
-			all = append(all, next)
+		if n := len(all); !marker && n > 0 && !all[n-1].marker && all[n-1].epoch == r.ProducerEpoch {
+			all[n-1].at = r.Timestamp
+			return nil
 		}
+		all = append(all, passage{where: p, epoch: r.ProducerEpoch, marker: marker, commit: commit, at: r.Timestamp})
 		return nil
 	})
 	return all, err
+}
+
+func (b *brokers) began(ctx context.Context, t kafka.OpenTransaction) (time.Time, error) {
+	first, err := FirstOf(ctx, b.log.cfg.Connection, t)
+	if err == nil && first == nil {
+		err = fmt.Errorf("the first record of the transaction in %v is not there", t.Partition)
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	return first.Timestamp, nil
+}
+
+func (b *brokers) timed(p kafka.Partition) bool {
+	return p == b.log.state() || !b.log.cfg.OtherTimes
 }
 
 func (b *brokers) mark(ctx context.Context, t kafka.OpenTransaction, commit bool) error {

@@ -1,7 +1,6 @@
 package txlog
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,6 +51,9 @@ func Open(ctx context.Context, cfg Config) (*Log, map[string][]byte, error) {
 	if err != nil {
 		return nil, nil, failed("opening the log", err)
 	}
+	// Whatever the client waits for ends with ctx: kgo begins each connection with a
+	// request that does not.
+	defer context.AfterFunc(ctx, log.cut)()
 	word := log.coordinated(ctx)
 	if err := log.fence(ctx); err != nil {
 		log.Close()
@@ -61,15 +63,16 @@ func Open(ctx context.Context, cfg Config) (*Log, map[string][]byte, error) {
 	// 3. End what hangs: a transaction that a partition has open now is one whose
 	// marker Kafka lost, and nobody but us ends it. If we crash in here, the next start
 	// reads the markers that were written, and goes on in the same way.
-	if log.ended, err = log.endHanging(ctx, word); err != nil {
+	log.ended, err = log.endHanging(ctx, word)
+	for _, e := range log.ended {
+		cfg.Logger.WarnContext(ctx, "a hanging transaction was ended: Kafka had lost its marker", "ended", e.String())
+	}
+	if err != nil {
 		log.Close()
 		if hanging, ok := errors.AsType[*HangingError](err); ok {
 			return nil, nil, hanging
 		}
 		return nil, nil, failed("looking for transactions that hang", err)
-	}
-	for _, e := range log.ended {
-		cfg.Logger.WarnContext(ctx, "a hanging transaction was ended: Kafka had lost its marker", "ended", e.String())
 	}
 
 	// 4. Read on to the high watermark, taken after the fence. Up to the last
@@ -135,7 +138,6 @@ func newLog(ctx context.Context, cfg Config) (*Log, error) {
 }
 
 func (l *Log) fence(ctx context.Context) error {
-	defer context.AfterFunc(ctx, l.cut)()
 	defer waiting(ctx, l.cfg.Logger, "the transaction coordinator to end the predecessor's transaction; "+
 		"if it lasts, look for a partition with fewer replicas in sync than min.insync.replicas")()
 	_, _, err := l.client.ProducerID(ctx)
@@ -164,7 +166,7 @@ func (l *Log) readOn(ctx context.Context, reader *kafka.Reader, apply func(*kgo.
 		}
 		for _, h := range found.Hanging {
 			if h.Partition == l.state() {
-				return &HangingError{Open: []kafka.OpenTransaction{h.OpenTransaction}, Of: cmp.Or(h.TransactionalID, "a writer that no coordinator knows")}
+				return &HangingError{Open: []kafka.OpenTransaction{h.OpenTransaction}, Neighbour: true, Of: h.TransactionalID}
 			}
 		}
 	}
