@@ -250,7 +250,7 @@ func endsByHand(t *testing.T, c *kafkatest.Cluster) {
 			"A transaction of default hangs in " + w.topics[1] + ", partition 0", "producer id", "epoch", "from offset 0",
 			"openai-audit-kafka transactions end --organization default --yes"}},
 		{[]string{"transactions", "--output", "json"}, exitFound, []string{`"start_offset": 0`, `"transactional_id": "` + id + `"`, `"ours": true`}},
-		{[]string{"check"}, exitFound, []string{"hanging transactions", "transactions end --yes"}},
+		{[]string{"check"}, exitFound, []string{"hanging transactions", "transactions end --organization NAME --yes"}},
 		{[]string{"transactions", "end"}, exitUsage, []string{"--yes"}},
 		{[]string{"transactions", "end", "--organization", "default", "--yes"}, exitDone, []string{"It was aborted in " + w.topics[1]}},
 		{[]string{"transactions"}, exitDone, []string{"no transaction hangs"}},
