@@ -13,7 +13,7 @@ type Class int
 // The classes of request.
 const (
 	// Live reads what is new. It waits for what the server ordered and for the
-	// ceiling a minute, and never for history.
+	// ceiling a minute, and for history at every fourth time at the ceiling only.
 	Live Class = iota
 	// History reads the past, in parallel, with what the server lets it have.
 	History
@@ -59,8 +59,14 @@ type Limiter struct {
 	waitedUntil time.Time // until when a request waits as a 429 said
 	nextAt      time.Time // when the ceiling lets the next request go
 	live        int       // live requests at the door and behind it
+	past        int       // history requests at the door that have a place
+	turns       int       // live requests since the last one of history
 	inFlight    int       // of both classes
 }
+
+// liveTurns is after how many live requests the next time at the ceiling is for
+// history: a head that is always busy must not keep history from ever going on.
+const liveTurns = 3
 
 // NewLimiter returns a limiter for one organization.
 func NewLimiter(cfg LimiterConfig) *Limiter {
@@ -115,8 +121,8 @@ func (l *Limiter) acquire(ctx context.Context, class Class) (*ticket, error) {
 		return nil, err
 	}
 	if class == Live {
-		l.waitLive(1)
-		defer l.waitLive(-1)
+		l.count(&l.live, 1)
+		defer l.count(&l.live, -1)
 	}
 	door := permit{slot: l.door[class]}
 	if err := door.acquire(ctx); err != nil {
@@ -129,6 +135,8 @@ func (l *Limiter) acquire(ctx context.Context, class Class) (*ticket, error) {
 		if err := t.place.acquire(ctx); err != nil {
 			return nil, err
 		}
+		l.count(&l.past, 1)
+		defer l.count(&l.past, -1)
 	}
 	for {
 		wait := l.pass(t, class)
@@ -142,10 +150,10 @@ func (l *Limiter) acquire(ctx context.Context, class Class) (*ticket, error) {
 	}
 }
 
-func (l *Limiter) waitLive(n int) {
+func (l *Limiter) count(waiting *int, n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.live += n
+	*waiting += n
 }
 
 // pass lets the request at the door go, if it is time, or returns how long to wait
@@ -157,10 +165,9 @@ func (l *Limiter) pass(t *ticket, class Class) (wait time.Duration) {
 	wait = max(l.pausedUntil.Sub(now), l.nextAt.Sub(now))
 	if class == History {
 		wait = max(wait, l.pace.next.Sub(now))
-		if l.interval > 0 && l.live > 0 {
-			// The next time at the ceiling is for the head.
-			wait = max(wait, l.nextAt.Add(l.interval).Sub(now))
-		}
+	}
+	if l.interval > 0 && l.otherNext(class, now) {
+		wait = max(wait, l.nextAt.Add(l.interval).Sub(now))
 	}
 	if wait > 0 {
 		return wait
@@ -168,10 +175,23 @@ func (l *Limiter) pass(t *ticket, class Class) (wait time.Duration) {
 	l.nextAt = now.Add(l.interval)
 	if class == History {
 		l.pace.went(now)
+		l.turns = 0
+	} else {
+		l.turns++
 	}
 	l.inFlight++
 	t.at = now
 	return 0
+}
+
+// otherNext reports whether the next time at the ceiling is for the other class: for
+// the head if it waits, and for history if it could go and the head had its turns.
+func (l *Limiter) otherNext(class Class, now time.Time) bool {
+	historys := l.past > 0 && l.turns >= liveTurns && !l.pace.next.After(later(l.nextAt, now))
+	if class == Live {
+		return historys
+	}
+	return l.live > 0 && !historys
 }
 
 // answered ends a request whose page came.

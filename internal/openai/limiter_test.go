@@ -86,8 +86,33 @@ func TestConcurrencyIsBounded(t *testing.T) {
 	})
 }
 
-// TestLiveNeverWaitsForHistory holds that a poll waits for one interval of the
-// ceiling at most, whatever of history wants to go, or was given up.
+// TestBusyHeadLeavesHistoryTime holds that history goes on under a ceiling that the
+// head alone would use up, and that the head has most of it.
+func TestBusyHeadLeavesHistoryTime(t *testing.T) {
+	for _, concurrency := range []int{1, 8} {
+		synctest.Test(t, func(t *testing.T) {
+			limiter := openai.NewLimiter(openai.LimiterConfig{Concurrency: concurrency, RequestsPerMinute: 60})
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+			defer cancel()
+			var group sync.WaitGroup
+			var apis [2]*simulator.API
+			for class := range apis {
+				apis[class] = simulator.New(simulator.Config{Latency: 100 * time.Millisecond})
+				fill(apis[class], 1)
+				c := newClient(t, apis[class], func(cfg *openai.Config) { cfg.Limiter = limiter })
+				group.Go(func() { flood(ctx, t, c, 2, openai.Class(class)) })
+			}
+			group.Wait()
+			live, history := apis[openai.Live].Requests().Pages, apis[openai.History].Requests().Pages
+			if all := live + history; all < 590 || history*5 < all || history*10 > all*3 {
+				t.Errorf("%d at once: %d pages of the head and %d of history in ten minutes, want 450 and 150", concurrency, live, history)
+			}
+		})
+	}
+}
+
+// TestLiveNeverWaitsForHistory holds that the one request of a poll waits for one
+// interval of the ceiling at most, whatever of history wants to go, or was given up.
 func TestLiveNeverWaitsForHistory(t *testing.T) {
 	for _, test := range []struct{ perMinute, concurrency, plans int }{
 		{0, 2, 1}, {60, 2, 1}, {60, 8, 3}, {60, 64, 10}, {600, 64, 3},
