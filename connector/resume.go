@@ -152,6 +152,7 @@ func (s *session) begin(ctx context.Context, records map[string][]byte) error {
 	if err != nil {
 		return err
 	}
+	state.Policy = s.policy
 	s.state = state
 	if err := s.openingCommit(ctx, hello.Organization); err != nil {
 		return err

@@ -229,10 +229,10 @@ func encodedLen(name string) int {
 
 // forgettable returns the stored parts that no read will need again under the
 // cursor.
-func (m *Memory) forgettable(c auditlog.Cursor) []auditlog.Bucket {
+func (m *Memory) forgettable(c auditlog.Cursor, p Policy) []auditlog.Bucket {
 	var out []auditlog.Bucket
 	for of, at := range m.minutes {
-		if of+60 > c.Floor || needed(c, of) {
+		if of+60 > c.Floor || needed(c, of, p) {
 			continue
 		}
 		for _, part := range at.parts {
@@ -248,14 +248,18 @@ func (m *Memory) forgettable(c auditlog.Cursor) []auditlog.Bucket {
 // range will come to what the head wrote. A frozen scope's range may lie below the
 // floor though it once held it.
 //
-// While a range holds the floor, none of the minutes before its end is forgotten, also
-// those that it has passed: the API may have moved an event of one to a time that
-// the range reaches later.
-func needed(c auditlog.Cursor, of auditlog.Second) bool {
+// A range that holds the floor needs the minutes of one lookback before it too: the
+// API may have moved an event of one to a time that the range reaches later. Those
+// further back it does not, or a month of history would be in memory as a whole.
+func needed(c auditlog.Cursor, of auditlog.Second, p Policy) bool {
 	for _, pos := range c.Scopes {
 		for _, r := range pos.History {
 			standsIn := of <= r.From && r.From < of+60
-			willRead := of < r.To && (r.HoldsFloor || r.Remembered && r.From < of+60)
+			from := r.From
+			if r.HoldsFloor {
+				from = from.Add(-p.memory() - clockSlack)
+			}
+			willRead := of < r.To && (r.HoldsFloor || r.Remembered) && from < of+60
 			if standsIn || willRead {
 				return true
 			}

@@ -79,6 +79,7 @@ func (s *modelStats) add(o modelStats) {
 // happening is one event of the world, the truth.
 type happening struct {
 	id        string
+	first     auditlog.Second // effective_at at first
 	at        auditlog.Second // effective_at
 	visible   auditlog.Second // when the API begins to list it
 	scopes    []auditlog.Scope
@@ -193,7 +194,7 @@ func runModel(t *testing.T, seed uint64) modelStats {
 // after it.
 func (m *model) happen(at auditlog.Second, late int) {
 	m.serial++
-	ev := happening{id: fmt.Sprintf("audit_log-%d", m.serial), at: at, visible: max(at, at+auditlog.Second(late))}
+	ev := happening{id: fmt.Sprintf("audit_log-%d", m.serial), first: at, at: at, visible: max(at, at+auditlog.Second(late))}
 	switch m.rng.IntN(6) {
 	case 0, 1:
 		ev.scopes = []auditlog.Scope{auditlog.ScopeTenant}
@@ -281,7 +282,7 @@ func (m *model) oddTimes() {
 		organizations := len(ev.scopes) == 1 && ev.scopes[0] == auditlog.ScopeOrganization
 		age := int(m.now - ev.at)
 		young := age > 0 && age <= int(m.promised.Seconds())
-		if organizations && young && !ev.untimed && ev.visible <= m.now && m.rng.IntN(8) == 0 {
+		if organizations && young && !ev.untimed && ev.visible <= m.now && m.rng.IntN(8) == 0 && m.now.Sub(ev.first) <= m.promised {
 			ev.at += auditlog.Second(1 + m.rng.IntN(age))
 			ev.visible = m.now
 			m.stats.redated++
@@ -376,7 +377,7 @@ func (m *model) open() {
 			auditlog.ScopeOrganization: true,
 			auditlog.ScopeTenant:       !m.refused && !m.tenantOff,
 		}
-		m.state = &window.State{Cursor: window.FirstRun("acme", start, now, on, m.policy), Memory: window.NewMemory()}
+		m.state = &window.State{Cursor: window.FirstRun("acme", start, now, on, m.policy), Memory: window.NewMemory(), Policy: m.policy}
 		m.commit(window.Batch{From: m.state.Cursor.Floor, Effect: func(c auditlog.Cursor) auditlog.Cursor { return c }})
 		return
 	}
@@ -384,7 +385,7 @@ func (m *model) open() {
 	if err != nil {
 		m.t.Fatalf("the stored cursor: %v\n%s", err, m.cursor)
 	}
-	m.state = &window.State{Cursor: c, Memory: window.NewMemory()}
+	m.state = &window.State{Cursor: c, Memory: window.NewMemory(), Policy: m.policy}
 	for b, names := range m.parts {
 		m.state.Memory.Load(b, names)
 	}

@@ -36,7 +36,7 @@ func (s *State) SkipTo(to, now auditlog.Second) (Step, error) {
 		pos.History = shrink(pos.History, to)
 		c.Scopes[scope] = pos
 	}
-	step := Step{Cursor: c, Forget: s.Memory.forgettable(c)}
+	step := Step{Cursor: c, Forget: s.Memory.forgettable(c, s.Policy)}
 	step.count(s.Memory)
 	return step, nil
 }

@@ -11,6 +11,7 @@ import (
 type State struct {
 	Cursor auditlog.Cursor
 	Memory *Memory
+	Policy Policy // how long the ids before history are kept
 }
 
 // Batch is what a read of the API found, and what it proves once it is written.
@@ -69,7 +70,7 @@ func (s *State) Stage(b Batch) Step {
 	untimed := untimedUnder(step.Cursor)
 	again := s.Memory.outlived(known, b.Later, untimed)
 	step.Seen = s.Memory.parts(toRemember(slices.Concat(step.Write, again), step, b), untimed)
-	step.Forget = s.Memory.forgettable(step.Cursor)
+	step.Forget = s.Memory.forgettable(step.Cursor, s.Policy)
 	step.count(s.Memory)
 	return step
 }
