@@ -3,6 +3,7 @@ package openai
 import (
 	"context"
 	"errors"
+	"net/http"
 	"sync"
 	"time"
 
@@ -45,7 +46,9 @@ func (w *walk) checkWindow(events []auditlog.Event) error {
 // elsewhere reports whether the list of an event's own second shows it too. Then it is
 // left to whoever reads that second, who would else write it again. If not, the place
 // where it is listed is its only one.
-func (w *walk) elsewhere(ctx context.Context, e auditlog.Event) (bool, error) {
+//
+// The answer must be of the organization whose page has the event.
+func (w *walk) elsewhere(ctx context.Context, e auditlog.Event, organization string) (bool, error) {
 	if w.looksUp {
 		return true, nil // a list that is only looked into for another event
 	}
@@ -57,7 +60,7 @@ func (w *walk) elsewhere(ctx context.Context, e auditlog.Event) (bool, error) {
 		Scope: w.req.Scope, From: e.EffectiveAt, To: e.EffectiveAt, Bounded: true, ToEnd: true, Class: w.req.Class,
 	}})
 	own.looksUp = true
-	shown, err := own.shows(ctx, key.id)
+	shown, err := own.shows(ctx, key.id, organization)
 	if err != nil {
 		return false, err
 	}
@@ -67,16 +70,20 @@ func (w *walk) elsewhere(ctx context.Context, e auditlog.Event) (bool, error) {
 	return shown, nil
 }
 
-// shows reports whether the walk's list has the event. A time that the API refuses has
-// none.
-func (w *walk) shows(ctx context.Context, id auditlog.Identity) (bool, error) {
+// shows reports whether the walk's list has the event. A time that the API itself
+// refuses has none. Any other error says nothing: a proxy's page in place of the list
+// must not let the event be written twice.
+func (w *walk) shows(ctx context.Context, id auditlog.Identity, organization string) (bool, error) {
 	for {
 		page, err := w.next(ctx)
-		if e := (*Error)(nil); errors.As(err, &e) && e.Kind == KindRejected {
+		if e := (*Error)(nil); errors.As(err, &e) && e.refusesTime() {
 			return false, nil
 		}
 		if err != nil {
 			return false, err
+		}
+		if page.Organization != organization {
+			return false, w.disordered("it is of another organization than the page before it")
 		}
 		for _, e := range page.Events {
 			if e.Identity() == id {
@@ -87,6 +94,12 @@ func (w *walk) shows(ctx context.Context, id auditlog.Identity) (bool, error) {
 			return false, nil
 		}
 	}
+}
+
+// refusesTime reports whether the API said that it has no such time.
+func (e *Error) refusesTime() bool {
+	return e.Kind == KindRejected && e.FromAPI &&
+		(e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity)
 }
 
 // stray is an event that is listed outside its time.

@@ -188,7 +188,7 @@ func (w *walk) check(ctx context.Context, a answer) (Page, error) {
 		}
 		w.seen[id] = w.pages
 		if e.Timed && !w.within(e.EffectiveAt) {
-			if e.Elsewhere, err = w.elsewhere(ctx, e); e.Elsewhere {
+			if e.Elsewhere, err = w.elsewhere(ctx, e, a.organization); e.Elsewhere {
 				page.Strays++
 				continue
 			}
