@@ -38,7 +38,7 @@ const (
 	paceMemory = 5 * time.Minute
 	// paceLeast is the slowest rate, in requests a second. It is for limits that
 	// were measured. Where nearly all is refused there is nothing to measure, and
-	// the rate is one a second, or one for the wait that the server names.
+	// the rate is one a second, or one for a wait of up to four that the server names.
 	paceLeast = 0.25
 )
 
@@ -195,7 +195,7 @@ func (p *pace) judge(now time.Time) {
 			left = paceShut
 		}
 		p.share = 1
-		p.lower(now, p.rate*left, 1/max(1, p.wait.Seconds()))
+		p.lower(now, p.rate*left, max(paceLeast, 1/max(1, p.wait.Seconds())))
 	case share > paceKnown*p.stray && share < paceSame*p.share:
 		p.before, p.share = p.rate, share
 		p.lower(now, min(p.rate, p.since(now, n))*paceAgain, paceLeast)
@@ -208,7 +208,7 @@ func (p *pace) judge(now time.Time) {
 func (p *pace) learn(now time.Time, share float64) {
 	p.trial, p.refusals, p.triedAt, p.clean = false, 0, now, share == 0
 	if !p.clean {
-		p.rate = p.before
+		p.rate, p.next = p.before, now // and not when the lower rate would let it go
 	}
 	if p.stray = (p.stray + share) / 2; p.stray < 0.005 {
 		p.stray = 0

@@ -23,10 +23,11 @@ type limited struct {
 	mu      sync.Mutex // guards what follows
 	rng     *rand.Rand
 
-	perMinute int     // 0: no limit
-	fixed     bool    // it counts in minutes of the clock; else in a bucket of a tenth
-	stray     float64 // the share of 429s for no reason
-	down      bool    // every answer is 429
+	perMinute int           // 0: no limit
+	fixed     bool          // it counts in minutes of the clock; else in a bucket of a tenth
+	stray     float64       // the share of 429s for no reason
+	down      bool          // every answer is 429
+	says      time.Duration // how long a 429 says to wait then; 0: a second
 
 	tokens          float64
 	filled          time.Time
@@ -62,7 +63,10 @@ func (s *limited) take(now time.Time) (wait time.Duration) {
 			s.pages++
 		}
 	}()
-	if s.down || s.rng.Float64() < s.stray {
+	if s.down {
+		return max(s.says, time.Second)
+	}
+	if s.rng.Float64() < s.stray {
 		return time.Second
 	}
 	if s.perMinute == 0 {
@@ -226,21 +230,31 @@ func TestStray429sBesideOtherFaults(t *testing.T) {
 }
 
 // TestPaceComesBack holds that history is as fast as before within a minute of the
-// server's giving it again.
+// server's giving it again, and of the end of the last wait that it named.
 func TestPaceComesBack(t *testing.T) {
-	for name, test := range map[string]struct{ before, after func(*limited) }{
-		"two minutes of 429": {func(s *limited) { s.down = true }, func(s *limited) { s.down = false }},
-		"8 % at random":      {func(s *limited) { s.stray = 0.08 }, func(s *limited) { s.stray = 0 }},
-		"60 a minute":        {func(s *limited) { s.perMinute = 60 }, func(s *limited) { s.perMinute = 0 }},
+	down := func(says time.Duration) func(*limited) {
+		return func(s *limited) { s.down, s.says = true, says }
+	}
+	up := func(s *limited) { s.down = false }
+	for name, test := range map[string]struct {
+		before, after func(*limited)
+		lasts, wait   time.Duration
+	}{
+		"two minutes of 429":             {down(0), up, 2 * time.Minute, 0},
+		"a quarter of an hour of 429":    {down(0), up, 15 * time.Minute, 0},
+		"429s that say to wait 30 s":     {down(30 * time.Second), up, 2 * time.Minute, 30 * time.Second},
+		"429s that say to wait a minute": {down(time.Minute), up, 15 * time.Minute, time.Minute},
+		"8 % at random":                  {func(s *limited) { s.stray = 0.08 }, func(s *limited) { s.stray = 0 }, 2 * time.Minute, 0},
+		"60 a minute":                    {func(s *limited) { s.perMinute = 60 }, func(s *limited) { s.perMinute = 0 }, 2 * time.Minute, 0},
 	} {
 		for seed := range seeds(2) {
 			s := &limited{latency: 100 * time.Millisecond}
 			paced(t, s, seed, func(run func(time.Duration) (int, int)) {
 				run(time.Minute)
 				s.change(func() { test.before(s) })
-				run(2 * time.Minute)
+				run(test.lasts)
 				s.change(func() { test.after(s) })
-				run(time.Minute)
+				run(test.wait + time.Minute)
 				if pages, _ := run(10 * time.Second); pages < 760 {
 					t.Errorf("%s, seed %d: %d pages in ten seconds, a minute after its end, want 760 of 800", name, seed, pages)
 				}
