@@ -48,7 +48,7 @@ stack: ## run the compose stack on this machine without Docker, and prove that i
 
 .PHONY: test
 test: ## run the tests, on real Kafka too if Java and Maven are there
-	CGO_ENABLED=0 go run ./internal/kafkatest/localkafka -- go test -timeout 20m $(TESTFLAGS) $(PKG)
+	CGO_ENABLED=0 go run ./internal/kafkatest/localkafka -- go test -timeout 60m $(TESTFLAGS) $(PKG)
 
 .PHONY: release
 release: ## make the files of a release in dist/
@@ -161,7 +161,7 @@ check-race: check-race-connector check-race-rest
 # The tests of ./connector take longer than all others, and one core. With --jobs=2
 # these two run beside each other: what the first runs, the second skips by the same
 # pattern.
-RACE := REQUIRE_KAFKA= KAFKA_TEST_BROKERS=off CGO_ENABLED=1 go test -race -short -timeout 30m
+RACE := REQUIRE_KAFKA= KAFKA_TEST_BROKERS=off CGO_ENABLED=1 go test -race -short -timeout 60m
 RACE_FIRST := ^Test[A-K]
 
 check-race-connector:

@@ -107,7 +107,7 @@ func TestCheckLeavesAnOpenTransactionAlone(t *testing.T) {
 	})
 }
 
-// The last line says which guarantee holds.
+// The line before the count says which guarantee holds.
 func TestGuarantee(t *testing.T) {
 	c := kafkatest.InProcess(t, kafkatest.Nodes(3))
 	topics := func(replicas int16, settings map[string]string) func(*world) {
@@ -139,8 +139,11 @@ func TestGuarantee(t *testing.T) {
 			w.api.Generate(3, ago(time.Hour), ago(time.Minute))
 			tt.change(w)
 			lines := strings.Split(strings.TrimSpace(printed(ops.Check(t.Context(), w.ops, w.settings))), "\n")
-			if last := lines[len(lines)-1]; !strings.Contains(last, tt.want) {
-				t.Errorf("the last line is %q, want %q", last, tt.want)
+			if said := lines[len(lines)-2]; !strings.Contains(said, tt.want) {
+				t.Errorf("the line before the count is %q, want %q", said, tt.want)
+			}
+			if last := lines[len(lines)-1]; !strings.Contains(last, "checks: ") {
+				t.Errorf("the last line is %q", last)
 			}
 		})
 	}
