@@ -97,6 +97,7 @@ type walk struct {
 	newer        auditlog.Second // the second of the event before, in the API's order
 	oldest       auditlog.Second // of the events of all pages before; if hasOldest
 	hasOldest    bool
+	rose         bool // a page before came oldest first throughout
 	askedPastEnd bool // the page before was full and said that it is the last
 }
 
@@ -168,7 +169,7 @@ func (w *walk) check(ctx context.Context, a answer) (Page, error) {
 		a.events[i].Timed = e.Timed && e.EffectiveAt >= 0
 	}
 	err := w.checkWindow(a.events)
-	if err == nil {
+	if ends := !a.listing.hasMore && len(a.events) < w.req.limit; err == nil && !ends {
 		err = w.checkDirection(a.events)
 	}
 	rises := w.rises(a.events) > 0 // looked at before the events move
@@ -195,7 +196,7 @@ func (w *walk) check(ctx context.Context, a answer) (Page, error) {
 			e.Elsewhere = true
 		}
 		if e.Placed() {
-			if err = w.checkOrder(e.EffectiveAt); err != nil && rises {
+			if err = w.checkOrder(e.EffectiveAt); err != nil && rises && w.rose {
 				err = w.disordered("its events come oldest first, and are newer than those of a page before it")
 			}
 			if !hasOldest || e.EffectiveAt < oldest {
@@ -208,7 +209,7 @@ func (w *walk) check(ctx context.Context, a answer) (Page, error) {
 		page.Bytes += len(e.Raw)
 		page.Events = append(page.Events, e)
 	}
-	w.oldest, w.hasOldest = oldest, hasOldest
+	w.oldest, w.hasOldest, w.rose = oldest, hasOldest, w.rose || rises
 	if fresh := len(page.Events) + page.Strays; err == nil && w.req.ToEnd && rises && fresh > 0 && again >= fresh {
 		// In one order, whichever, no page comes back to an earlier one. If the order
 		// changes on the way, the walk turns round, and ends where it began.
@@ -220,12 +221,18 @@ func (w *walk) check(ctx context.Context, a answer) (Page, error) {
 // checkDirection finds a page that is oldest first throughout. The order inside a
 // page does not matter otherwise; but from the last event of such a page the next
 // one leads back over the same events, to an end that is none. One step up may be that
-// of one odd event.
+// of one odd event. After pages that were newest first it may be chance, and does not
+// make what they gave worthless.
 func (w *walk) checkDirection(events []auditlog.Event) error {
-	if span := w.rises(events); !w.req.ToEnd && span > 2*orderTolerance {
+	span := w.rises(events)
+	switch {
+	case w.req.ToEnd || span <= 2*orderTolerance:
+		return nil
+	case w.pages > 1 && !w.rose:
+		return w.disordered("its events come oldest first, by %v: %w", span, ErrOutOfOrder)
+	default:
 		return w.disordered("its events come oldest first, by %v", span)
 	}
-	return nil
 }
 
 // rises returns by how much the events of a page rise that come oldest first
@@ -253,7 +260,7 @@ func (w *walk) rises(events []auditlog.Event) time.Duration {
 }
 
 // ErrOutOfOrder says that a page has an event that is much newer than one on a page
-// before it. A walk of the same time that is read to its end may still be complete.
+// before it, or comes oldest first after pages that did not. A walk of the same time that is read to its end may still be complete.
 var ErrOutOfOrder = errors.New("the pages come oldest first, or out of order")
 
 // checkOrder holds an event against the pages before it.
