@@ -160,6 +160,37 @@ func TestStrays(t *testing.T) {
 	})
 }
 
+// An event that is listed some minutes after its time is in the first reads of the head
+// like any other, and outside the later ones. It stays known when its own minute is
+// forgotten.
+func TestStrayOfMinutes(t *testing.T) {
+	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
+		w.cfg.DeepLookback = time.Hour
+		w.backfill(time.Now().Add(-24 * time.Hour))
+		i := w.start()
+		i.awaitReady()
+		apart := []time.Duration{70 * time.Second, 5 * time.Minute, 9 * time.Minute}
+		for n := range 30 { // at all parts of a deep walk's time
+			time.Sleep(130 * time.Second)
+			place := time.Now()
+			field := place.Add(-apart[n%len(apart)])
+			w.api.AddRaw(auditlog.ScopeOrganization, auditlog.SecondOf(place),
+				fmt.Appendf(nil, `{"id":"stray-%d","type":"login.succeeded","effective_at":%d}`, n, auditlog.SecondOf(field)))
+		}
+		time.Sleep(3 * time.Hour)
+		got := map[string]int{}
+		for _, r := range w.cluster.Read(t, w.cfg.Kafka.Topic, kgo.ReadCommitted()) {
+			got[string(r.Key)]++
+		}
+		for n := range 30 {
+			if id := fmt.Sprint("stray-", n); got[id] != 1 {
+				t.Errorf("%s, %v after its time, is there %d times", id, apart[n%len(apart)], got[id])
+			}
+		}
+		i.stop()
+	})
+}
+
 // strayOf adds an event, which pages of the time around a place list too.
 func (w *world) strayOf(place auditlog.Second, ev simulator.Event) {
 	w.api.Add(ev)

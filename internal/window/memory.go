@@ -74,6 +74,10 @@ func (m *Memory) Sift(events []auditlog.Event, at auditlog.Second, p Policy) (fr
 		// raises the floor no higher than this.
 		case !ev.Placed() && in.latest+60 <= at.Add(-p.memory()):
 			later = append(later, ev)
+		// A read whose time held both this one's own and the place where it is listed took it
+		// for one like others. It is forgotten with its own minute, and listed after that.
+		case !ev.Placed() && ev.Timed && in.latest == ev.EffectiveAt.Minute():
+			later = append(later, ev)
 		}
 	}
 	return fresh, later
