@@ -177,7 +177,7 @@ func TestRegisterErrors(t *testing.T) {
 func TestIngressInPlaceOfTheRegistry(t *testing.T) {
 	var writes []string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if req.Method == http.MethodPut || strings.HasSuffix(req.URL.Path, "/versions") && req.Method == "POST" {
+		if req.Method == http.MethodPut || strings.HasSuffix(req.URL.Path, "/versions") && req.Method == http.MethodPost {
 			writes = append(writes, req.Method+" "+req.URL.Path)
 		}
 		http.Error(w, "default backend - 404", http.StatusNotFound)

@@ -169,7 +169,7 @@ func (w *walk) check(ctx context.Context, a answer) (Page, error) {
 		a.events[i].Timed = e.Timed && e.EffectiveAt >= 0
 	}
 	err := w.checkWindow(a.events)
-	if ends := !a.listing.hasMore && len(a.events) < w.req.limit; err == nil && !ends {
+	if ends := !a.hasMore && len(a.events) < w.req.limit; err == nil && !ends {
 		err = w.checkDirection(a.events)
 	}
 	rises := w.rises(a.events) > 0 // looked at before the events move
