@@ -76,6 +76,7 @@ func (s *session) commit(ctx context.Context, r read) (discarded bool, err error
 	}
 	s.advance(step)
 	s.committed = s.now()
+	s.commits.Add(1)
 	s.tellWritten(r, step, written)
 	return false, nil
 }

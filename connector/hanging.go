@@ -14,9 +14,14 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 )
 
-// hangingEvery is how often a session looks for transactions that hang. What is met in
-// two looks is told: within 15 s of the markers being lost.
-const hangingEvery = 5 * time.Second
+// hangingEvery is how often a session looks for transactions that hang, after it has
+// committed one and for as long as anything is open. What is met in two looks is told:
+// within 15 s of the markers being lost. A quiet log looks at every hangingIdle, since
+// a partition can lose what it had.
+const (
+	hangingEvery = 5 * time.Second
+	hangingIdle  = 2 * time.Minute
+)
 
 // transactionalID names the organization's one writer.
 func (o *organization) transactionalID() string {
@@ -44,10 +49,16 @@ func (s *session) watchHanging(ctx context.Context) error {
 	}
 	defer client.Close()
 	var before []txlog.Hanging
+	commits, quiet, looked := int64(-1), false, s.now()
 	for {
 		if err := wait(ctx, hangingEvery); err != nil {
 			return err
 		}
+		n := s.commits.Load()
+		if n == commits && quiet && s.now().Sub(looked) < hangingIdle {
+			continue
+		}
+		commits, quiet, looked = n, false, s.now()
 		found, err := txlog.Hangs(ctx, client, s.cfg.Kafka.writtenTopics()...)
 		if err != nil {
 			s.log.Debug("looking for transactions that hang", "error", err)
@@ -58,7 +69,7 @@ func (s *session) watchHanging(ctx context.Context) error {
 				return b.Partition == h.Partition && b.Producer == h.Producer && b.Start == h.Start
 			})
 		})
-		before = found.Hanging
+		before, quiet = found.Hanging, found.Stable
 		s.tellHanging(twice)
 		var ours []kafka.OpenTransaction
 		for _, h := range twice {

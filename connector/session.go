@@ -3,6 +3,7 @@ package connector
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -40,6 +41,7 @@ type session struct {
 	newest       auditlog.Second // effective_at of the newest event written
 	health       map[auditlog.Scope]*scopeHealth
 	wakes        []chan struct{} // of the readers of the past
+	commits      atomic.Int64    // of this session
 }
 
 // cursorEvery is how often a quiet log writes its cursor. That keeps the

@@ -23,6 +23,8 @@ type Hang struct {
 	// Hidden are partitions whose last stable offset stays behind for a reason that we
 	// may not see: the right READ on the topic is missing.
 	Hidden []kafka.Partition
+	// Stable says that nothing is open in any partition, and that each of them told.
+	Stable bool
 }
 
 // Hangs looks for transactions that hang in the topics. It fences nobody, and disturbs
@@ -36,9 +38,9 @@ func Hangs(ctx context.Context, client *kgo.Client, topics ...string) (Hang, err
 	if err != nil {
 		return Hang{}, err
 	}
-	behind, err := unstable(ctx, client, partitions)
+	behind, all, err := unstable(ctx, client, partitions)
 	if err != nil || len(behind) == 0 {
-		return Hang{}, err
+		return Hang{Stable: all && err == nil}, err
 	}
 	before, hidden, err := kafka.OpenTransactions(ctx, client, behind)
 	if err != nil {
@@ -89,26 +91,27 @@ func Hangs(ctx context.Context, client *kgo.Client, topics ...string) (Hang, err
 }
 
 // unstable returns the partitions in which something is open. One without a leader says
-// nothing, and is left out.
-func unstable(ctx context.Context, client *kgo.Client, partitions []kafka.Partition) (behind []kafka.Partition, err error) {
+// nothing, and is left out: all is false then.
+func unstable(ctx context.Context, client *kgo.Client, partitions []kafka.Partition) (behind []kafka.Partition, all bool, err error) {
 	if len(partitions) == 0 {
-		return nil, nil
+		return nil, true, nil
 	}
 	stable, err := kafka.Ends(ctx, client, partitions, true)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	ends, err := kafka.Ends(ctx, client, partitions, false)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
+	all = len(stable) == len(partitions) && len(ends) == len(partitions)
 	for _, p := range partitions {
 		at, told := stable[p]
 		if end, there := ends[p]; told && there && at < end {
 			behind = append(behind, p)
 		}
 	}
-	return behind, nil
+	return behind, all, nil
 }
 
 // abandoned returns those that no coordinator has open.
