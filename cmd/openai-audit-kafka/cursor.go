@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -54,13 +55,9 @@ Exit codes: 0 shown, 1 failed, or there is none, 2 wrong usage, 78 wrong setting
 		if err != nil {
 			return err
 		}
-		settings, log, err := a.settings(config.Options{WithoutKey: true})
+		settings, log, organizations, err := a.toLookAt(*name)
 		if err != nil {
 			return err
-		}
-		organizations := settings.Connector.Organizations
-		if *name != "" { // it may be one that is not in the settings any more
-			organizations = []connector.Organization{{Name: *name}}
 		}
 		return a.inTurn(cmd.Context(), organizations, asJSON, func(org connector.Organization, out io.Writer) (bool, error) {
 			report, err := ops.Cursor(cmd.Context(), operate(settings, org, log))
@@ -74,6 +71,19 @@ Exit codes: 0 shown, 1 failed, or there is none, 2 wrong usage, 78 wrong setting
 		})
 	}
 	return cmd
+}
+
+// toLookAt returns the organizations of a command that only looks at the topics: the one
+// of that name, which may not be in the settings any more, or all.
+func (a *app) toLookAt(name string) (*config.Settings, *slog.Logger, []connector.Organization, error) {
+	settings, log, err := a.settings(config.Options{WithoutKey: true})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if name != "" {
+		return settings, log, []connector.Organization{{Name: name}}, nil
+	}
+	return settings, log, settings.Connector.Organizations, nil
 }
 
 func (a *app) cursorSetCommand() *cobra.Command {

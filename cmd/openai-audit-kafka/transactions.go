@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/config"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ops"
 )
 
@@ -35,13 +34,9 @@ settings.`,
 		if err != nil {
 			return err
 		}
-		settings, log, err := a.settings(config.Options{WithoutKey: true})
+		settings, log, organizations, err := a.toLookAt(*name)
 		if err != nil {
 			return err
-		}
-		organizations := settings.Connector.Organizations
-		if *name != "" { // it may be one that is not in the settings any more
-			organizations = []connector.Organization{{Name: *name}}
 		}
 		return a.inTurn(cmd.Context(), organizations, asJSON, func(org connector.Organization, out io.Writer) (bool, error) {
 			found, err := ops.ListTransactions(cmd.Context(), operate(settings, org, log))
