@@ -64,7 +64,7 @@ var table = []Setting{
 	{Name: "KAFKA_OCSF_TOPIC", Absent: "none",
 		Meaning: "If set, the event as OCSF 1.8.0 JSON also goes here, in the same transaction."},
 	{Name: "KAFKA_CREATE_TOPICS", Default: "true",
-		Meaning: "Create missing topics with the right settings; where a policy of the cluster refuses them, with those that it takes, and a warning ([docs/brokers.md](docs/brokers.md)). `false`: fail with the command that creates them."},
+		Meaning: "Create missing topics with the right settings; where a policy of the cluster refuses them, with those that it takes, and a warning (see docs/brokers.md). `false`: fail with the command that creates them."},
 	{Name: "KAFKA_PARTITIONS", Default: "1",
 		Meaning: "Of topics created, the offsets topic apart."},
 	{Name: "KAFKA_REPLICATION_FACTOR", Absent: "the broker's",
@@ -124,7 +124,7 @@ var organizationTable = []Setting{
 	{Name: "TENANT_EVENTS", Absent: "`OPENAI_TENANT_EVENTS`", Meaning: "As that."},
 }
 
-// MarkdownTable returns all settings as the README shows them.
+// MarkdownTable returns all settings as docs/settings.md shows them.
 func MarkdownTable() string {
 	var b strings.Builder
 	b.WriteString("| variable | default | meaning |\n|---|---|---|\n")

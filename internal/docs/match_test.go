@@ -18,9 +18,10 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/config"
 )
 
-var update = flag.Bool("update", false, "write the generated part of README.md")
+var update = flag.Bool("update", false, "write the generated part of docs/settings.md")
 
 const (
+	settingsFile  = "docs/settings.md"
 	settingsBegin = "<!-- settings: generated, see internal/docs -->\n"
 	settingsEnd   = "<!-- /settings -->"
 )
@@ -28,16 +29,16 @@ const (
 // The settings table is what the code says. "go test ./internal/docs -update"
 // writes it.
 func TestSettingsTable(t *testing.T) {
-	got := between(t, "README.md", settingsBegin, settingsEnd)
+	got := between(t, settingsFile, settingsBegin, settingsEnd)
 	want := config.MarkdownTable()
 	if got == want {
 		return
 	}
 	if !*update {
-		t.Fatal("the settings table in README.md is not that of the code: go test ./internal/docs -run TestSettingsTable -update")
+		t.Fatal("the settings table in " + settingsFile + " is not that of the code: go test ./internal/docs -run TestSettingsTable -update")
 	}
-	text := strings.Replace(read(t, "README.md"), settingsBegin+got+settingsEnd, settingsBegin+want+settingsEnd, 1)
-	if err := os.WriteFile(filepath.Join(root, "README.md"), []byte(text), 0o644); err != nil {
+	text := strings.Replace(read(t, settingsFile), settingsBegin+got+settingsEnd, settingsBegin+want+settingsEnd, 1)
+	if err := os.WriteFile(filepath.Join(root, settingsFile), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
