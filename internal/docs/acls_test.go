@@ -16,10 +16,10 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
 )
 
-// The commands in the README grant what the connector needs, and each of them is
+// The commands in docs/operations.md grant what the connector needs, and each of them is
 // needed: they are run as they stand, on a broker that forbids everything else.
 func TestLeastRights(t *testing.T) {
-	commands := between(t, "README.md", "<!-- acls -->", "<!-- /acls -->")
+	commands := between(t, "docs/operations.md", "<!-- acls -->", "<!-- /acls -->")
 	c := kafkatest.Real(t, kafkatest.Secured())
 	for topic, config := range map[string]map[string]string{
 		"openai.audit.events":     nil,

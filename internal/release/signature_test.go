@@ -14,7 +14,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafkatest"
 )
 
-// signer is how README.md names who signs.
+// signer is how docs/operations.md names who signs.
 const signer = "release@openai-audit-kafka"
 
 // throwAwayKey makes a key to sign with, and returns its private part.
@@ -40,16 +40,16 @@ func throwAwayKey(t *testing.T) string {
 // allowedSigners is what somebody has who checks a release: the public key, from elsewhere.
 var allowedSigners string
 
-// signature runs the command of README.md, word for word, on the release; then on the
+// signature runs the command of docs/operations.md, word for word, on the release; then on the
 // release with one byte of it changed, on each file in turn, and with another key.
 func signature(t *testing.T, dir string) {
-	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
+	operations, err := os.ReadFile(filepath.Join(root, "docs", "operations.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := regexp.MustCompile(`(?m)^ssh-keygen -Y verify .*$`).FindString(string(readme))
+	command := regexp.MustCompile(`(?m)^ssh-keygen -Y verify .*$`).FindString(string(operations))
 	if command == "" {
-		t.Fatal("README.md does not say how a release is checked")
+		t.Fatal("docs/operations.md does not say how a release is checked")
 	}
 	check := func(dir string) error {
 		cmd := exec.CommandContext(t.Context(), "bash", "-c", command)
