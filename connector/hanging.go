@@ -49,6 +49,7 @@ func (s *session) watchHanging(ctx context.Context) error {
 	}
 	defer client.Close()
 	var before []txlog.Hanging
+	behind := map[txlog.Hidden]time.Time{}
 	commits, quiet, looked := int64(-1), false, s.now()
 	for {
 		if err := wait(ctx, hangingEvery); err != nil {
@@ -71,6 +72,7 @@ func (s *session) watchHanging(ctx context.Context) error {
 		})
 		before, quiet = found.Hanging, found.Stable
 		s.tellHanging(twice)
+		s.tellHidden(lasting(behind, found.Hidden, s.now()))
 		var ours []kafka.OpenTransaction
 		for _, h := range twice {
 			if h.TransactionalID == s.transactionalID() {
@@ -113,6 +115,47 @@ func (o *organization) tellHanging(all []txlog.Hanging) {
 		Remedy: "Our own is ended by the connector, where it has ClusterAction on the cluster; else, and for one of another organization, run " +
 			"`openai-audit-kafka transactions` and `openai-audit-kafka transactions end --organization NAME --yes` as a user who has it.",
 	})
+}
+
+// lasting returns which of the partitions are as they were for longer than anybody's
+// transaction lives, and keeps since when each is so.
+func lasting(since map[txlog.Hidden]time.Time, hidden []txlog.Hidden, now time.Time) (long []kafka.Partition) {
+	maps.DeleteFunc(since, func(h txlog.Hidden, _ time.Time) bool { return !slices.Contains(hidden, h) })
+	for _, h := range hidden {
+		if _, known := since[h]; !known {
+			since[h] = now
+		}
+		if now.Sub(since[h]) > txlog.OutlastsNeighbours {
+			long = append(long, h.Partition)
+		}
+	}
+	return long
+}
+
+// tellHidden says, once, in which partitions something stays open that we may not look
+// at; without any it takes the warning back. It may be ours, so nobody else would tell.
+func (o *organization) tellHidden(where []kafka.Partition) {
+	if slices.Equal(where, o.hidden) {
+		return
+	}
+	o.hidden = where
+	const subject = "hidden transactions"
+	if len(where) == 0 {
+		o.telemetry.Warned(o.Name, subject, Warning{})
+		return
+	}
+	var names, topics []string
+	for _, p := range where {
+		names, topics = append(names, p.String()), append(topics, "Topic:"+p.Topic)
+	}
+	w := Warning{
+		Text: fmt.Sprintf("A transaction may hang in %s: the last stable offset stays behind there, and whose transaction it waits for cannot be seen. "+
+			"read_committed consumers see nothing behind it.", strings.Join(names, "; ")),
+		Remedy: fmt.Sprintf("Grant READ on %s to this user, so that it is seen, and ended if it is ours; or run `openai-audit-kafka transactions` as a user who has it.",
+			strings.Join(slices.Compact(topics), " and ")),
+	}
+	o.telemetry.Warned(o.Name, subject, w)
+	o.log.Warn("a transaction may hang where this user may not look", "where", names, "remedy", w.Remedy)
 }
 
 // tellHangingError tells what the end of a session says of hanging transactions.

@@ -41,6 +41,7 @@ type organization struct {
 	opened    bool                  // one of this process is known to be in the topic; owned by run
 	backfill  *progress             // of history; owned by readHistory
 	hanging   int                   // how many transactions were last told to hang; owned by whoever runs the session
+	hidden    []kafka.Partition     // in which one may hang, as last told; likewise
 	// shared says that a consumer group decides who works for the organization.
 	shared bool
 }

@@ -68,6 +68,7 @@ var rightCauses = []cause{
 	lacks("WRITE on the offsets topic", "offsets", kadm.OpWrite, topicOf(offsetsTopic), ops.Failed, "WRITE on Topic:offsets"),
 	lacks("READ on the offsets topic", "offsets", kadm.OpRead, topicOf(offsetsTopic), ops.Failed, "READ on Topic:offsets"),
 	lacks("READ on the events topic", "events", kadm.OpRead, topicOf(eventsTopic), ops.Warning, "READ on Topic:events"),
+	lacks("READ on the events topic, and could not tell whose transaction hangs", "events", kadm.OpRead, named("hanging transactions"), ops.OK, "without READ on Topic:events"),
 	lacks("DESCRIBE_CONFIGS on the events topic", "events", kadm.OpDescribeConfigs, topicOf(eventsTopic), ops.Warning, "DESCRIBE_CONFIGS on Topic:events"),
 	lacks("DESCRIBE_CONFIGS on the dead letters' topic", "dlq", kadm.OpDescribeConfigs, topicOf(dlqTopic), ops.Warning, "DESCRIBE_CONFIGS on Topic:dlq"),
 	lacks("DESCRIBE_CONFIGS on the offsets topic", "offsets", kadm.OpDescribeConfigs, topicOf(offsetsTopic), ops.Warning, "DESCRIBE_CONFIGS on Topic:offsets"),

@@ -102,8 +102,22 @@ func (k *checker) checkHanging(ctx context.Context) {
 		k.add("hanging transactions", warning("grant READ on the topic, and check again in a minute",
 			"something stays open in %s, and it cannot be seen what", strings.Join(found.Hidden, "; ")))
 	default:
-		k.add("hanging transactions", fine("none"))
+		k.add("hanging transactions", fine("%s", "none"+k.unseen()))
 	}
+}
+
+// unseen says where a transaction that hangs could not be told from a neighbour's.
+func (k *checker) unseen() string {
+	var topics []string
+	for _, name := range k.Topics.all() {
+		if sight := k.sights[name]; sight.Exists && !sight.May.Read {
+			topics = append(topics, "Topic:"+name)
+		}
+	}
+	if len(topics) == 0 {
+		return ""
+	}
+	return "; without READ on " + strings.Join(topics, " and ") + " it will not be seen whose one there is, and it is not ended"
 }
 
 func clusterFinding(c kafka.Cluster, err error) Finding {

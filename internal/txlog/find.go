@@ -17,12 +17,22 @@ type Hanging struct {
 	TransactionalID string // whose it is; empty if no coordinator knows, or tells us
 }
 
+// Hidden is a partition that says what is open in it to nobody like us.
+type Hidden struct {
+	kafka.Partition
+	Stable int64 // its last stable offset; while it stays, what is open is the same
+}
+
+// OutlastsNeighbours is longer than a neighbour's transaction stays open whose writer
+// is gone: for its timeout, and the broker's sweep.
+const OutlastsNeighbours = TransactionTimeout + 20*time.Second
+
 // Hang is what Hangs found.
 type Hang struct {
 	Hanging []Hanging
 	// Hidden are partitions whose last stable offset stays behind for a reason that we
 	// may not see: the right READ on the topic is missing.
-	Hidden []kafka.Partition
+	Hidden []Hidden
 	// Stable says that nothing is open in any partition, and that each of them told.
 	Stable bool
 }
@@ -70,7 +80,7 @@ func Hangs(ctx context.Context, client *kgo.Client, topics ...string) (Hang, err
 		for _, p := range hidden {
 			if at, told := stable[p]; told && at < ends[p] {
 				if open, err := kafka.AnyOpenIn(ctx, client, p, ""); err != nil || !open {
-					found.Hidden = append(found.Hidden, p)
+					found.Hidden = append(found.Hidden, Hidden{p, at})
 				}
 			}
 		}

@@ -18,10 +18,6 @@ import (
 // counts as hanging. Usually it is a millisecond.
 const markersWait = 10 * time.Second
 
-// hiddenWait is longer than a neighbour's transaction stays open whose writer is gone:
-// for its timeout, and the broker's sweep.
-const hiddenWait = TransactionTimeout + 20*time.Second
-
 // maxTransaction is longer than any broker leaves a transaction open: its
 // transaction.max.timeout.ms, 15 minutes unless somebody raised it, and the sweep.
 const maxTransaction = 16 * time.Minute
@@ -259,7 +255,7 @@ func (b *brokers) open(ctx context.Context) ([]kafka.OpenTransaction, error) {
 		case len(hidden) == 0:
 			return open, nil
 		case grace.IsZero():
-			grace = time.Now().Add(hiddenWait)
+			grace = time.Now().Add(OutlastsNeighbours)
 		case time.Now().After(grace):
 			return nil, &HangingError{Hidden: hidden}
 		}
