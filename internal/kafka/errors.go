@@ -96,7 +96,7 @@ var meanings = map[*kerr.Error]meaning{
 	kerr.InvalidTxnState: {class: ClassFenced, remedy: "the broker had ended the transaction: it took longer than its timeout, or another instance took over; " +
 		"look for a process that was paused; " + oneInstance},
 
-	kerr.TopicAuthorizationFailed:           {class: ClassAuthorization, remedy: "the user may not use a topic, or it does not exist; needed are WRITE on every topic, READ on the offsets topic too, CREATE where topics are to be made, and DESCRIBE_CONFIGS to check their settings"},
+	kerr.TopicAuthorizationFailed:           {class: ClassAuthorization, remedy: "the user may not use a topic, or it does not exist; grant WRITE on every topic, READ on the offsets topic too, CREATE where topics are to be made, and DESCRIBE_CONFIGS to check their settings"},
 	kerr.TransactionalIDAuthorizationFailed: {class: ClassAuthorization, remedy: "the user may not use the transactional id; grant WRITE on TransactionalId with the prefix of KAFKA_TRANSACTIONAL_ID"},
 	kerr.GroupAuthorizationFailed:           {class: ClassAuthorization, remedy: "the user may not use the consumer group; grant READ on Group for KAFKA_GROUP_ID"},
 	kerr.ClusterAuthorizationFailed:         {class: ClassAuthorization, remedy: "the user may not do this to the cluster; grant CREATE, or make the topics beforehand and set KAFKA_CREATE_TOPICS=false"},
@@ -106,25 +106,25 @@ var meanings = map[*kerr.Error]meaning{
 	kerr.IllegalSaslState:         {class: ClassAuthentication, remedy: "the broker did not expect SASL here; check KAFKA_SASL_MECHANISM and the port in KAFKA_BROKERS"},
 
 	kerr.InvalidTransactionTimeout: {class: ClassSettings, remedy: "the broker's transaction.max.timeout.ms is below our transaction timeout; raise it"},
-	kerr.InvalidRecord:             {class: ClassSettings, remedy: "the topic does not take such records; a topic of events must not be compacted with records without keys, nor have a validating broker plugin"},
+	kerr.InvalidRecord:             {class: ClassSettings, remedy: "the topic does not take such records; use a topic with cleanup.policy=delete, and without a broker plugin that validates records"},
 	kerr.InvalidReplicationFactor:  {class: ClassSettings, remedy: "there are fewer brokers than replicas wanted; check KAFKA_REPLICATION_FACTOR"},
 	kerr.InvalidPartitions:         {class: ClassSettings, remedy: "check KAFKA_PARTITIONS"},
-	kerr.InvalidTopicException:     {class: ClassSettings, remedy: "Kafka does not take this topic name, or one that differs only in . and _ exists"},
+	kerr.InvalidTopicException:     {class: ClassSettings, remedy: "Kafka does not take this topic name, or one that differs only in . and _ exists; choose another name"},
 	kerr.InvalidConfig:             {class: ClassSettings, remedy: "the broker does not take one of the topic's settings, which its message names; make the topic without it"},
 	kerr.PolicyViolation:           {class: ClassSettings, remedy: "a policy of the cluster forbids it; make the topic as the policy wants it and set KAFKA_CREATE_TOPICS=false"},
 
 	kerr.UnsupportedCompressionType: {class: ClassSettings, remedy: "the broker does not take this compression; set KAFKA_COMPRESSION=gzip, or none"},
-	kerr.InvalidSessionTimeout:      {class: ClassSettings, remedy: "the session of our consumer group is outside the broker's group.min.session.timeout.ms and group.max.session.timeout.ms"},
+	kerr.InvalidSessionTimeout:      {class: ClassSettings, remedy: "the session of our consumer group is outside the broker's group.min.session.timeout.ms and group.max.session.timeout.ms; raise the latter to 6000 or more"},
 
 	kerr.MessageTooLarge:    {class: ClassEvent, remedy: "a record is larger than the topic takes; raise its max.message.bytes"},
 	kerr.RecordListTooLarge: {class: ClassEvent, remedy: "a batch is larger than a segment of the topic; raise its segment.bytes"},
 	kerr.InvalidTimestamp:   {class: ClassEvent, remedy: "a record's time is too far from the broker's clock; check the clocks, message.timestamp.before.max.ms and message.timestamp.after.max.ms"},
 
 	kerr.UnknownTopicOrPartition: {class: ClassTopic, remedy: "a topic does not exist, or may not be seen; make it, or grant DESCRIBE"},
-	kerr.UnknownTopicID:          {class: ClassTopic, remedy: "a topic was deleted and made anew while we ran"},
-	kerr.InconsistentTopicID:     {class: ClassTopic, remedy: "a topic was deleted and made anew while we ran"},
+	kerr.UnknownTopicID:          {class: ClassTopic, remedy: "a topic was deleted and made again while we ran; the next start says what to do"},
+	kerr.InconsistentTopicID:     {class: ClassTopic, remedy: "a topic was deleted and made again while we ran; the next start says what to do"},
 	kerr.TransactionAbortable: {class: ClassTopic, patience: moving,
-		remedy: "the broker asks for the transaction to be aborted; a topic may have been made anew"},
+		remedy: "the broker asks for the transaction to be aborted; a topic may have been deleted and made again; it is tried again from the committed state"},
 
 	kerr.NotEnoughReplicas: {class: ClassUnknown, remedy: underMinISR},
 	kerr.NotEnoughReplicasAfterAppend: {class: ClassUnknown,
@@ -132,22 +132,22 @@ var meanings = map[*kerr.Error]meaning{
 	kerr.KafkaStorageError: {class: ClassUnknown, patience: time.Minute,
 		remedy: "a broker cannot write to its disk, which may be full or broken; look at the broker's log and its log.dirs"},
 	kerr.CoordinatorNotAvailable: {class: ClassUnknown, patience: moving,
-		remedy: "there is no coordinator for the transactions; a broker may be away, or __transaction_state has fewer replicas than it needs"},
+		remedy: "there is no coordinator for the transactions; it is tried again; if it stays, check that all brokers are there and that __transaction_state has the replicas it needs"},
 	kerr.CoordinatorLoadInProgress: {class: ClassUnknown, patience: moving,
-		remedy: "the coordinator of the transactions is being loaded, as it is after a broker came or went"},
+		remedy: "the coordinator of the transactions is being loaded, as it is after a broker came or went; it is tried again"},
 	kerr.NotCoordinator: {class: ClassUnknown, patience: moving,
-		remedy: "the coordinator of the transactions has moved to another broker"},
+		remedy: "the coordinator of the transactions has moved to another broker; it is tried again"},
 	kerr.NotLeaderForPartition: {class: ClassUnknown, patience: moving,
-		remedy: "a partition's leader has moved to another broker"},
+		remedy: "a partition's leader has moved to another broker; it is tried again"},
 	kerr.LeaderNotAvailable: {class: ClassUnknown, patience: moving,
-		remedy: "a partition has no leader; a broker may be away, or have lost a disk"},
+		remedy: "a partition has no leader; a broker may be away, or have lost a disk; it is tried again, and goes on when that broker was started again"},
 	kerr.RequestTimedOut: {class: ClassUnknown, patience: moving,
-		remedy: "the broker had no answer in its own time; it may be overloaded, or a partition's replicas slow"},
+		remedy: "the broker had no answer in its own time; it is tried again; if it stays, look for an overloaded broker and for slow replicas"},
 	kerr.OutOfOrderSequenceNumber: {class: ClassUnknown, patience: moving,
 		remedy: "the broker lost track of what this producer wrote; a new one goes on from the committed state"},
-	kerr.UnknownServerError:       {class: ClassUnknown, remedy: "the broker failed, and its log says in what"},
-	kerr.ConcurrentTransactions:   {class: ClassUnknown, remedy: "the transaction before this one is not finished; a partition may have fewer replicas in sync than min.insync.replicas"},
-	kerr.InvalidProducerIDMapping: {class: ClassUnknown, patience: moving, remedy: "the broker forgot the transactional id, as it does after transactional.id.expiration.ms without a write"},
+	kerr.UnknownServerError:       {class: ClassUnknown, remedy: "the broker failed; look at its log; it is tried again"},
+	kerr.ConcurrentTransactions:   {class: ClassUnknown, remedy: "the transaction before this one is not finished; it is tried again; if it stays, look for a partition with fewer replicas in sync than min.insync.replicas"},
+	kerr.InvalidProducerIDMapping: {class: ClassUnknown, patience: moving, remedy: "the broker forgot the transactional id, as it does after transactional.id.expiration.ms without a write; a new one is asked for, and it goes on from the committed state"},
 }
 
 const (
@@ -174,7 +174,7 @@ func ofClient(err error) (Class, string) {
 		return ClassAuthentication, "the certificate is signed by a CA that is not trusted here; check KAFKA_TLS_CA_FILE"
 	}
 	if _, ok := errors.AsType[x509.HostnameError](err); ok {
-		return ClassAuthentication, "the certificate is for other names than the one in KAFKA_BROKERS or in advertised.listeners"
+		return ClassAuthentication, "the certificate is for other names than the one in KAFKA_BROKERS or in advertised.listeners; use a name that the certificate has, or have it made for this one"
 	}
 	if _, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
 		return ClassAuthentication, "the certificate is not valid; look at its dates and uses, and at the clock"

@@ -56,7 +56,7 @@ var errTooLarge = errors.New("the page is larger than the limit")
 // remedies says, for each kind, what to do about it.
 var remedies = map[Kind]string{
 	KindUnauthorized:   "the key is wrong, revoked or no admin key: put a valid one (sk-admin-…) into the file of OPENAI_ADMIN_KEY_FILE, which is read again, or into OPENAI_ADMIN_KEY and start again",
-	KindForbidden:      "the key may not read this: it needs the scope api.audit_logs.read (Admin Keys, Restricted, Audit Logs: Read), and for tenant events a right to them",
+	KindForbidden:      "the key may not read this: give one that has the scope api.audit_logs.read (Admin Keys, Restricted, Audit Logs: Read); tenant events need a right of their own",
 	KindRefused:        "refused without a reason, several times in a row: if it stays, check that the key has the scope api.audit_logs.read",
 	KindAddressRefused: "the organization takes requests from some IP addresses only, and ours is not among them; the key is not at fault: add the address that leaves this network to the organization's IP allow list (it counts within a quarter of an hour), or go out another way with HTTPS_PROXY",
 	KindOtherHost:      "the organization's data is kept in another region; the key is not at fault: set OPENAI_BASE_URL=https://<host>/v1, with the host that the API names",

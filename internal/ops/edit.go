@@ -139,7 +139,7 @@ func removed(records map[string][]byte, _ auditlog.Second) (does []string, chang
 // cursorChange is the change that writes the cursor.
 func cursorChange(c auditlog.Cursor) (txlog.Change, error) {
 	if err := c.Validate(); err != nil {
-		return txlog.Change{}, fmt.Errorf("the new cursor would not be one: %w", err)
+		return txlog.Change{}, fmt.Errorf("the new cursor would not be one, and nothing was done: report this, it is a fault of this program: %w", err)
 	}
 	value, err := c.Encode()
 	return txlog.Change{Key: auditlog.CursorKey(c.Organization), Value: value}, err

@@ -109,7 +109,7 @@ func AcceptTopics(ctx context.Context, c Config) (*Edit, error) {
 		case !same:
 			does = append(does, fmt.Sprintf("Values are framed as %s from now on, and not as %s.", framing, cursor.Framing))
 		case len(moved) == 0:
-			return nil, nil, fmt.Errorf("the topics are those that were written to so far: there is nothing to accept")
+			return nil, nil, fmt.Errorf("the topics are those that were written to so far: there is nothing to accept; start the connector as it is")
 		}
 		cursor.Topics, cursor.Framing, cursor.WrittenAt = now, framing, at
 		if moved["events"] {
