@@ -113,8 +113,10 @@ func operate(s *config.Settings, org connector.Organization, log *slog.Logger) o
 			RequestsPerMinute: c.APIRequestsPerMinute,
 			Tenant:            ops.Tenant(org.TenantEvents),
 		},
-		Registry: registry(c),
-		Logger:   log,
+		Lookback:     c.Lookback,
+		DeepLookback: c.DeepLookback,
+		Registry:     registry(c),
+		Logger:       log,
 	}
 	if org.AdminKey.IsSet() {
 		cfg.API.Key = org.AdminKey.Read

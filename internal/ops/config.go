@@ -33,6 +33,9 @@ type Config struct {
 	Headers     []codec.Header
 	EventTime   bool
 	API         API
+	// Lookback and DeepLookback are how far back the connector reads, and so for how long
+	// it remembers what it wrote.
+	Lookback, DeepLookback time.Duration
 	// Registry is the schema registry; without a URL there is none.
 	Registry codec.RegistryConfig
 	// Progress is told how far a long command is, often; nil: nobody is.

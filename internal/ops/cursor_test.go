@@ -141,6 +141,33 @@ func TestSkipToFencesAndSkips(t *testing.T) {
 	})
 }
 
+// To skip a part of what was missed keeps the ids that the rest of it may meet, by the
+// lookbacks of the settings.
+func TestSkipToKeepsIDsByTheSettings(t *testing.T) {
+	w := newWorld(t, kafkatest.InProcess(t), simulator.Config{Seed: 2})
+	since := time.Now().Add(-23 * time.Hour)
+	w.api.Generate(50, ago(20*time.Hour), ago(2*time.Hour))
+	w.backfill(since)
+	w.runUntilEqual(since)
+	was := w.cursor()
+	missed := was.Clone()
+	for scope, pos := range missed.Scopes {
+		pos.History = []auditlog.Range{{From: was.Floor, To: ago(10 * time.Minute), HoldsFloor: true}}
+		missed.Scopes[scope] = pos
+	}
+	value, err := missed.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.produceState(was.Partition, "cursor/default", value)
+	w.ops.Lookback, w.ops.DeepLookback = 10*time.Minute, 24*time.Hour
+	edit, err := ops.SkipTo(t.Context(), w.ops, ago(30*time.Minute))
+	w.mustApply(edit, err)
+	if got := w.cursor().SeenIDs; was.SeenIDs == 0 || got != was.SeenIDs {
+		t.Errorf("%d ids of the last 20 hours are known, of %d", got, was.SeenIDs)
+	}
+}
+
 // Where ids are gone, a time is a way out only if nothing was written with it.
 func TestSkipWhereSeenIDsWereDeleted(t *testing.T) {
 	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {

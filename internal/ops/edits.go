@@ -73,11 +73,13 @@ func skips(was auditlog.Cursor, to auditlog.Second, minutes int) []string {
 			}
 		}
 	}
+	again := "Nothing is written again."
 	if minutes > 0 {
 		does = append(does, fmt.Sprintf("The ids written in %d minutes before are forgotten.", minutes))
+		again = fmt.Sprintf("Nothing is written again, but an event of these minutes to which the API gives a time from %v on.", to)
 	}
 	return append(does,
-		"Nothing is written again.",
+		again,
 		fmt.Sprintf("What is skipped shows in `verify --from %v --to %v`, and `verify --repair` fills it.", was.Start, to))
 }
 

@@ -89,5 +89,8 @@ func (c Config) stateBy(decode func(string, map[string][]byte) (*window.State, e
 	if err == nil && state == nil {
 		err = fmt.Errorf("%w of %s in %s: it was never run with these settings; run it, or look at ORGANIZATION_NAME and KAFKA_OFFSETS_TOPIC", errNoCursor, c.Organization, c.Topics.Offsets)
 	}
+	if state != nil {
+		state.Policy = window.Policy{Lookback: c.Lookback, DeepLookback: c.DeepLookback}
+	}
 	return state, err
 }

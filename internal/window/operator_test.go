@@ -1,6 +1,7 @@
 package window_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -60,6 +61,40 @@ func TestSkipTo(t *testing.T) {
 	want := []auditlog.Bucket{{Minute: 110 * day}, {Minute: 110*day + 6*60*60}}
 	if len(step.Forget) != 2 || step.Forget[0] != want[0] || step.Forget[1] != want[1] {
 		t.Errorf("it forgets %v, want %v", step.Forget, want)
+	}
+}
+
+// Who skips a part of what was missed while nothing ran goes on in the rest of it. The
+// API may have moved an event there that was written before: it is known for as long as
+// the connector itself would know it, a deep lookback before the range, and no longer.
+func TestSkipToKeepsWhatARangeMayMeet(t *testing.T) {
+	s := readUpTo(t, 110*day)
+	s.Policy = operatorPolicy
+	for _, scope := range auditlog.Scopes() {
+		s.Cursor = window.CatchUp(scope, 114*day, operatorPolicy)(s.Cursor)
+	}
+	to := 111*day + 12*60*60
+	step, err := s.SkipTo(to, 114*day)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []auditlog.Bucket{{Minute: 110 * day}, {Minute: 110*day + 6*60*60}}
+	if !slices.Equal(step.Forget, want) {
+		t.Errorf("it forgets %v, want %v", step.Forget, want)
+	}
+	s.Advance(step)
+	moved := auditlog.Event{ID: (110*day + 12*60*60).String(), EffectiveAt: 112 * day}
+	fresh := auditlog.Event{ID: "fresh", EffectiveAt: 112 * day}
+	next, ok := window.NextHistory(s.Cursor)
+	if !ok || next.From != to {
+		t.Fatalf("history goes on at %+v, want at %v", next, to)
+	}
+	read := window.Batch{
+		Events: []auditlog.Event{moved, fresh}, From: next.From, History: &next,
+		Effect: window.HistoryRead(next.Scopes, next.To, operatorPolicy),
+	}
+	if got := s.Stage(read); got.Discard || len(got.Write) != 1 || got.Write[0].ID != "fresh" || got.Known != 1 {
+		t.Errorf("it writes %v and knows %d, want the fresh one alone: %+v", got.Write, got.Known, got)
 	}
 }
 
