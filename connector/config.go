@@ -136,11 +136,14 @@ type SASL struct {
 	AWS        AWS // AWS_MSK_IAM
 }
 
-// AWS are the credentials of AWS_MSK_IAM.
+// AWS are the credentials of AWS_MSK_IAM. Without a key, the default chain of the AWS SDK
+// looks for them: environment, profile, SSO, web identity, container, machine.
 type AWS struct {
 	AccessKeyID     Secret
 	SecretAccessKey Secret
 	SessionToken    Secret // optional
+	RoleARN         string // a role to assume with them; empty: none
+	Region          string // where the broker's name has none
 }
 
 // Registry is a schema registry with Confluent's API.

@@ -200,10 +200,12 @@ func (c *Connector) connection(log *slog.Logger) kafka.Connection {
 			Password:   k.SASL.Password.Read,
 			Token:      k.SASL.Token.Read,
 			Extensions: k.SASL.Extensions,
-			AWS: kafka.AWS{
+			AWS: &kafka.AWS{
 				AccessKeyID:     k.SASL.AWS.AccessKeyID.Read,
 				SecretAccessKey: k.SASL.AWS.SecretAccessKey.Read,
 				SessionToken:    k.SASL.AWS.SessionToken.Read,
+				RoleARN:         k.SASL.AWS.RoleARN,
+				Region:          k.SASL.AWS.Region,
 			},
 		},
 		Dial:    c.dial,

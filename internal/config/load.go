@@ -48,7 +48,7 @@ type Options struct {
 }
 
 // Environ returns the environment of the process. Nobody else reads it, so that
-// what is in force is what Effective shows.
+// what is in force is what Effective shows; the AWS SDK apart, which reads its own variables.
 func Environ() []string { return os.Environ() }
 
 // Load makes settings of an environment (of the form of os.Environ). Any error

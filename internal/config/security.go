@@ -72,6 +72,7 @@ func (e *environment) checkCA(variable string, bundle []byte) {
 }
 
 func (e *environment) checkSASL(v values, k *connector.Kafka) {
+	e.checkAWS(v)
 	s := &k.SASL
 	s.Mechanism = strings.ToUpper(v.SASLMechanism)
 	s.Username = v.SASLUsername
@@ -84,7 +85,7 @@ func (e *environment) checkSASL(v values, k *connector.Kafka) {
 	}
 	switch s.Mechanism {
 	case "":
-		for _, variable := range []string{"KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD", "KAFKA_SASL_PASSWORD" + FileSuffix, "KAFKA_SASL_TOKEN", "KAFKA_SASL_TOKEN" + FileSuffix} {
+		for _, variable := range []string{"KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD", "KAFKA_SASL_PASSWORD" + FileSuffix, "KAFKA_SASL_TOKEN", "KAFKA_SASL_TOKEN" + FileSuffix, "KAFKA_SASL_AWS_ROLE_ARN"} {
 			if e.isSet(variable) {
 				e.hiddenFault("KAFKA_SASL_MECHANISM", "not set, while "+variable+" is", "say which mechanism it is for")
 				return
@@ -97,11 +98,7 @@ func (e *environment) checkSASL(v values, k *connector.Kafka) {
 		need("KAFKA_SASL_TOKEN", s.Token.IsSet())
 		s.Extensions = e.extensions(v.SASLExtensions)
 	case "AWS_MSK_IAM":
-		s.AWS.AccessKeyID = e.secret("AWS_ACCESS_KEY_ID")
-		s.AWS.SecretAccessKey = e.secret("AWS_SECRET_ACCESS_KEY")
-		s.AWS.SessionToken = e.secret("AWS_SESSION_TOKEN")
-		need("AWS_ACCESS_KEY_ID", s.AWS.AccessKeyID.IsSet())
-		need("AWS_SECRET_ACCESS_KEY", s.AWS.SecretAccessKey.IsSet())
+		s.AWS = e.aws(v)
 	default:
 		e.oneOf("KAFKA_SASL_MECHANISM", s.Mechanism, "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM")
 	}
@@ -109,6 +106,38 @@ func (e *environment) checkSASL(v values, k *connector.Kafka) {
 	if sendsSecret && !k.TLS.Enabled && slices.ContainsFunc(k.Brokers, isRemote) {
 		e.fault("KAFKA_SASL_MECHANISM", "would send the secret unencrypted", "set KAFKA_TLS=true, or use SCRAM-SHA-512")
 	}
+}
+
+var (
+	roleSyntax   = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[^\s]+$`)
+	regionSyntax = regexp.MustCompile(`^[a-z0-9-]+$`)
+)
+
+// checkAWS is for any mechanism: what is no region is never shown as one.
+func (e *environment) checkAWS(v values) {
+	if v.AWSRole != "" && !roleSyntax.MatchString(v.AWSRole) {
+		e.fault("KAFKA_SASL_AWS_ROLE_ARN", "not the ARN of a role", "write it like arn:aws:iam::123456789012:role/audit")
+	}
+	if v.AWSRegion != "" && !regionSyntax.MatchString(v.AWSRegion) {
+		e.fault("AWS_REGION", "not a region", "write it like eu-west-1")
+	}
+}
+
+// aws checks a key, if one is given: half of it is a mistake. Without, the SDK looks for
+// credentials when they are needed.
+func (e *environment) aws(v values) connector.AWS {
+	a := connector.AWS{
+		AccessKeyID: e.secret("AWS_ACCESS_KEY_ID"), SecretAccessKey: e.secret("AWS_SECRET_ACCESS_KEY"), SessionToken: e.secret("AWS_SESSION_TOKEN"),
+		RoleARN: v.AWSRole, Region: v.AWSRegion,
+	}
+	if a.AccessKeyID.IsSet() || a.SecretAccessKey.IsSet() || a.SessionToken.IsSet() {
+		for variable, given := range map[string]bool{"AWS_ACCESS_KEY_ID": a.AccessKeyID.IsSet(), "AWS_SECRET_ACCESS_KEY": a.SecretAccessKey.IsSet()} {
+			if !given {
+				e.hiddenFault(variable, "not set, while other parts of the key are", "give the whole key, or none for the AWS SDK's default chain")
+			}
+		}
+	}
+	return a
 }
 
 func isRemote(broker string) bool {

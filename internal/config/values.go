@@ -35,6 +35,8 @@ type values struct {
 	SASLMechanism   string `env:"KAFKA_SASL_MECHANISM"`
 	SASLUsername    string `env:"KAFKA_SASL_USERNAME"`
 	SASLExtensions  pairs  `env:"KAFKA_SASL_OAUTH_EXTENSIONS"`
+	AWSRole         string `env:"KAFKA_SASL_AWS_ROLE_ARN"`
+	AWSRegion       string `env:"AWS_REGION"`
 
 	RegistryURL      string `env:"SCHEMA_REGISTRY_URL"`
 	RegistryUsername string `env:"SCHEMA_REGISTRY_USERNAME"`

@@ -101,7 +101,7 @@ var meanings = map[*kerr.Error]meaning{
 	kerr.GroupAuthorizationFailed:           {class: ClassAuthorization, remedy: "the user may not use the consumer group; grant READ on Group for KAFKA_GROUP_ID"},
 	kerr.ClusterAuthorizationFailed:         {class: ClassAuthorization, remedy: "the user may not do this to the cluster; grant CREATE, or make the topics beforehand and set KAFKA_CREATE_TOPICS=false"},
 
-	kerr.SaslAuthenticationFailed: {class: ClassAuthentication, remedy: "the broker refused the user name or the password; check KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"},
+	kerr.SaslAuthenticationFailed: {class: ClassAuthentication, remedy: "the broker refused the user name or the password; check KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD; with OAUTHBEARER the token and its extensions, with AWS_MSK_IAM the role and its policy"},
 	kerr.UnsupportedSaslMechanism: {class: ClassAuthentication, remedy: "the broker does not offer this mechanism; check KAFKA_SASL_MECHANISM"},
 	kerr.IllegalSaslState:         {class: ClassAuthentication, remedy: "the broker did not expect SASL here; check KAFKA_SASL_MECHANISM and the port in KAFKA_BROKERS"},
 
@@ -170,6 +170,9 @@ func ofBroker(err error) (class Class, remedy string, ok bool) {
 
 // ofClient looks at errors that arose on our side of the connection.
 func ofClient(err error) (Class, string) {
+	if e, ok := errors.AsType[*CredentialsError](err); ok { // before what is inside: no broker is meant
+		return ClassAuthentication, e.Remedy
+	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		return ClassAuthentication, "the certificate is signed by a CA that is not trusted here; check KAFKA_TLS_CA_FILE"
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/sasl"
-	"github.com/twmb/franz-go/pkg/sasl/aws"
 	"github.com/twmb/franz-go/pkg/sasl/oauth"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
@@ -33,14 +32,7 @@ type SASL struct {
 	Token     Secret // of OAUTHBEARER
 	// Extensions are sent with the token; some brokers find by them what it is for.
 	Extensions map[string]string
-	AWS        AWS // of AWS_MSK_IAM
-}
-
-// AWS are the credentials of AWS_MSK_IAM.
-type AWS struct {
-	AccessKeyID     Secret
-	SecretAccessKey Secret
-	SessionToken    Secret // optional
+	AWS        *AWS // of AWS_MSK_IAM
 }
 
 // mechanism returns nil if there is none.
@@ -63,7 +55,7 @@ func (s SASL) mechanism() (sasl.Mechanism, error) {
 			return oauth.Auth{Token: token, Extensions: s.Extensions}, err
 		}), nil
 	case "AWS_MSK_IAM":
-		return aws.ManagedStreamingIAM(s.AWS.auth), nil
+		return mskIAM{s.AWS}, nil
 	default:
 		return nil, fmt.Errorf("unknown SASL mechanism %q", s.Mechanism)
 	}
@@ -72,15 +64,4 @@ func (s SASL) mechanism() (sasl.Mechanism, error) {
 func (s SASL) scram(context.Context) (scram.Auth, error) {
 	password, err := s.Password.read()
 	return scram.Auth{User: s.Username, Pass: password}, err
-}
-
-func (a AWS) auth(context.Context) (auth aws.Auth, err error) {
-	if auth.AccessKey, err = a.AccessKeyID.read(); err != nil {
-		return auth, err
-	}
-	if auth.SecretKey, err = a.SecretAccessKey.read(); err != nil {
-		return auth, err
-	}
-	auth.SessionToken, err = a.SessionToken.read()
-	return auth, err
 }
