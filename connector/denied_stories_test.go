@@ -116,6 +116,71 @@ func TestOnlyAMissingRightRefusesAScope(t *testing.T) {
 	}
 }
 
+// A tenant list that fails for a day, for whatever cause but a refusal, holds up neither the
+// organization's history nor its floor. It is told as failing, and not as refused, and
+// what it missed comes, once, when it can be read.
+func TestTenantListFailsForADay(t *testing.T) {
+	for name, answer := range map[string]struct {
+		status int
+		body   string
+	}{
+		"a proxy's page": {http.StatusForbidden, "<html>blocked</html>"},
+		"an outage":      {http.StatusServiceUnavailable, `{"error":{"message":"no"}}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
+				w.cfg.PollInterval = time.Minute
+				now := time.Now()
+				w.backfill(now.Add(-30 * 24 * time.Hour))
+				w.spread(3000, w.since.Time(), now)
+				var answers atomic.Bool
+				w.through = func(next http.RoundTripper) http.RoundTripper {
+					return roundTrip(func(r *http.Request) (*http.Response, error) {
+						if answers.Load() || r.URL.Query().Get("tenant_only") != "true" {
+							return next.RoundTrip(r)
+						}
+						return &http.Response{StatusCode: answer.status, Header: http.Header{}, Request: r, Body: io.NopCloser(strings.NewReader(answer.body))}, nil
+					})
+				}
+				i := w.start()
+				time.Sleep(26 * time.Hour)
+				if r := w.report(); !r.OK() {
+					t.Error(r)
+				}
+				c := w.cursor()
+				if lag := time.Since(c.Floor.Time()); lag > 26*time.Hour {
+					t.Errorf("the floor is %v behind: nothing is ever forgotten", lag)
+				}
+				if state := c.Scopes[auditlog.ScopeTenant].State; state != "failing" || i.scopeState("tenant") != "failing" {
+					t.Errorf("the tenant scope is %s, and told to be %s", state, i.scopeState("tenant"))
+				}
+				if i.ready() || !strings.Contains(i.reason(), "reading tenant events") {
+					t.Errorf("ready %v, because: %s", i.ready(), i.reason())
+				}
+				for _, ago := range []time.Duration{20 * 24 * time.Hour, 20 * time.Hour, time.Minute} {
+					w.addEvent(simulator.Event{EffectiveAt: auditlog.SecondOf(time.Now().Add(-ago)), Scopes: []auditlog.Scope{auditlog.ScopeTenant}})
+				}
+				answers.Store(true)
+				time.Sleep(time.Hour)
+				if r := w.report(); !r.OK() || r.Topic != 3003 {
+					t.Error(r)
+				}
+				if state := i.scopeState("tenant"); state != "on" || !i.ready() {
+					t.Errorf("the tenant scope is told to be %s, ready %v", state, i.ready())
+				}
+				w.must(i.stop())
+			})
+		})
+	}
+}
+
+// scopeState is what was last told of the scope.
+func (r *recorder) scopeState(scope string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.positions.ScopeStates[scope]
+}
+
 // A key that is replaced, while the connector runs, by one of another organization:
 // nothing of that one is written.
 func TestKeyOfAnotherOrganization(t *testing.T) {

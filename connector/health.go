@@ -63,8 +63,10 @@ func (s *session) noteScope(ctx context.Context, scope auditlog.Scope, err error
 	case err == nil && state != auditlog.StateOn:
 		s.log.Info("the scope is read now", "scope", scope, "was", state)
 		effect = window.Allowed(scope, now, s.policy)
-	case s.refuses(scope, err):
+	case err != nil && denied(scope, err):
 		effect = window.Refused(scope, now, s.latestNow(), s.policy)
+	case err != nil && s.failsLong(scope):
+		effect = window.Failing(scope, now, s.latestNow(), s.policy)
 	default:
 		return nil
 	}
@@ -87,18 +89,17 @@ func (s *session) commitEffect(ctx context.Context, effect window.Effect) error 
 // comes when it can be read again.
 const tenantPatience = time.Hour
 
-// refuses reports whether the scope's list counts as refused: it is denied, or, for
-// the tenant's, it has not been shown for long. Else what waits for both lists would
-// wait for ever.
-func (s *session) refuses(scope auditlog.Scope, err error) bool {
-	if err == nil || lacksRight(err) || scope != auditlog.ScopeTenant {
-		return err != nil && lacksRight(err)
+// failsLong reports whether the rest is to go on without the scope, which was not shown
+// for long and is not refused: what waits for both lists would else wait for ever.
+func (s *session) failsLong(scope auditlog.Scope) bool {
+	if scope != auditlog.ScopeTenant {
+		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	other := s.health[scope.Other()]
 	lasts := s.now().Sub(s.health[scope].since) > tenantPatience
-	return denied(scope, err) || lasts && other.failing == nil && !other.succeeded.IsZero()
+	return lasts && other.failing == nil && !other.succeeded.IsZero()
 }
 
 // denied reports whether the API will not show the scope's list to this key: it has

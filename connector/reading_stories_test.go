@@ -289,9 +289,7 @@ func TestTenantScope(t *testing.T) {
 		w.addEvent(simulator.Event{EffectiveAt: auditlog.SecondOf(time.Now())})
 		w.awaitEqual(20 * time.Second)
 		eventually(t, 10*time.Second, "the tenant scope is told to be refused", func() bool {
-			i.mu.Lock()
-			defer i.mu.Unlock()
-			return i.positions.ScopeStates["tenant"] == "refused"
+			return i.scopeState("tenant") == "refused"
 		})
 		eventually(t, time.Minute, "ready beside a refused tenant scope", i.ready)
 		w.api.AllowTenant(true)

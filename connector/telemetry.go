@@ -99,7 +99,7 @@ type Positions struct {
 	ClockSkew      time.Duration        // the API's clock less ours
 	SeenIDs        int
 	OffsetsRead    int               // records that the start read of the partition in the offsets topic
-	ScopeStates    map[string]string // on, off, refused
+	ScopeStates    map[string]string // on, off, refused, failing
 }
 
 // ReadKind is a kind of long read of the past.

@@ -103,17 +103,18 @@ type State string
 const (
 	StateOn      State = "on"
 	StateOff     State = "off"
-	StateRefused State = "refused"
+	StateRefused State = "refused" // the key has no right to it
+	StateFailing State = "failing" // it could not be read for long, for another cause
 )
 
 // Position says how far one scope was read.
 type Position struct {
 	State State `json:"state"`
-	// Since is when the scope was last switched off, or first refused; zero when
-	// on.
+	// Since is when the scope was last switched off, first refused or given up as failing;
+	// zero when on.
 	Since Second `json:"since,omitzero"`
 	// Frozen says that the scope does not hold the floor: it is off, or was
-	// refused for too long, or never allowed. When it comes back, what it missed
+	// refused or failing for too long, or never allowed. When it comes back, what it missed
 	// becomes history.
 	Frozen bool `json:"frozen,omitempty"`
 	// Live is the server time at which the last complete walk of the head began;
@@ -199,7 +200,7 @@ func (c Cursor) Validate() error {
 
 func (p Position) validate(floor Second) error {
 	switch p.State {
-	case StateOn, StateOff, StateRefused:
+	case StateOn, StateOff, StateRefused, StateFailing:
 	default:
 		return fmt.Errorf("state %q", p.State)
 	}

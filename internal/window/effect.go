@@ -73,11 +73,29 @@ func SwitchedOff(s auditlog.Scope, now, latest auditlog.Second, p Policy) Effect
 // longer than the lookbacks while the other scope is read, the scope is frozen,
 // since the memory of the other would else grow without bound.
 func Refused(s auditlog.Scope, now, latest auditlog.Second, p Policy) Effect {
+	return unread(s, auditlog.StateRefused, now, latest, p)
+}
+
+// Failing returns the effect of the scope failing at now, and for so long that the
+// other one goes on without it. It is that of a refusal, by its own name. One that was
+// refused before stays so: nobody has said that it is allowed.
+func Failing(s auditlog.Scope, now, latest auditlog.Second, p Policy) Effect {
+	return func(c auditlog.Cursor) auditlog.Cursor {
+		state := auditlog.StateFailing
+		if c.Scopes[s].State == auditlog.StateRefused {
+			state = auditlog.StateRefused
+		}
+		return unread(s, state, now, latest, p)(c)
+	}
+}
+
+func unread(s auditlog.Scope, state auditlog.State, now, latest auditlog.Second, p Policy) Effect {
 	return func(c auditlog.Cursor) auditlog.Cursor {
 		pos := c.Scopes[s]
-		if pos.State != auditlog.StateRefused {
-			pos.State, pos.Since = auditlog.StateRefused, now
+		if was := pos.State; was != auditlog.StateRefused && was != auditlog.StateFailing {
+			pos.Since = now
 		}
+		pos.State = state
 		if now.Sub(pos.Since) > p.memory() && c.Scopes[s.Other()].State == auditlog.StateOn {
 			pos = freeze(c, s, pos, latest, p)
 		}

