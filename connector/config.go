@@ -45,6 +45,9 @@ type Organization struct {
 	KeySetting string
 	// BaseURL is the API's, for example https://api.openai.com/v1.
 	BaseURL string
+	// BaseURLSetting is the name of the setting that gives it, for messages; empty:
+	// OPENAI_BASE_URL.
+	BaseURLSetting string
 	// BackfillStart is from when to read history; nil: only what comes.
 	BackfillStart *BackfillStart
 	// TenantEvents says whether the tenant scope is read.

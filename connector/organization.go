@@ -70,15 +70,16 @@ func (c *Connector) organization(org Organization) (*organization, error) {
 		}),
 	}
 	api := openai.Config{
-		BaseURL:    org.BaseURL,
-		Key:        org.AdminKey.Read,
-		KeySetting: org.KeySetting,
-		Transport:  c.transport,
-		Limiter:    o.limiter,
-		Clock:      new(openai.Clock),
-		Now:        c.now,
-		UserAgent:  userAgent,
-		Logger:     log,
+		BaseURL:        org.BaseURL,
+		Key:            org.AdminKey.Read,
+		KeySetting:     org.KeySetting,
+		BaseURLSetting: org.BaseURLSetting,
+		Transport:      c.transport,
+		Limiter:        o.limiter,
+		Clock:          new(openai.Clock),
+		Now:            c.now,
+		UserAgent:      userAgent,
+		Logger:         log,
 		OnRequest: func(code int, took time.Duration) {
 			o.requests.Add(1)
 			o.telemetry.Requested(org.Name, code, took)

@@ -109,6 +109,7 @@ func operate(s *config.Settings, org connector.Organization, log *slog.Logger) o
 		API: ops.API{
 			BaseURL:           org.BaseURL,
 			KeySetting:        org.KeySetting,
+			BaseURLSetting:    org.BaseURLSetting,
 			Concurrency:       c.APIConcurrency,
 			RequestsPerMinute: c.APIRequestsPerMinute,
 			Tenant:            ops.Tenant(org.TenantEvents),

@@ -52,7 +52,7 @@ func TestTheKeyIsEnough(t *testing.T) {
 	want := connector.DefaultConfig()
 	org := connector.DefaultOrganization()
 	org.AdminKey = connector.SecretValue(key)
-	org.KeySetting = "OPENAI_ADMIN_KEY"
+	org.KeySetting, org.BaseURLSetting = "OPENAI_ADMIN_KEY", "OPENAI_BASE_URL"
 	want.Organizations = []connector.Organization{org}
 	if diff := cmp.Diff(want, s.Connector, compare); diff != "" {
 		t.Error(diff)
@@ -106,7 +106,7 @@ func TestEverythingGiven(t *testing.T) {
 	}
 	want := connector.Config{
 		Organizations: []connector.Organization{{
-			Name: "acme", AdminKey: connector.SecretValue(key), KeySetting: "OPENAI_ADMIN_KEY", BaseURL: "https://eu.api.openai.com/v1",
+			Name: "acme", AdminKey: connector.SecretValue(key), KeySetting: "OPENAI_ADMIN_KEY", BaseURLSetting: "OPENAI_BASE_URL", BaseURL: "https://eu.api.openai.com/v1",
 			BackfillStart: &connector.BackfillStart{At: now.Add(-30 * 24 * time.Hour)}, TenantEvents: connector.TenantOff,
 		}},
 		PollInterval: time.Second, Lookback: time.Hour, DeepLookback: 7 * 24 * time.Hour, APIConcurrency: 2, APIRequestsPerMinute: 60,
@@ -283,14 +283,22 @@ func TestSeveralOrganizations(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []connector.Organization{
-		{Name: "a", KeySetting: "ORGANIZATIONS_0_ADMIN_KEY", AdminKey: connector.SecretValue("ka"), BaseURL: "https://api", BackfillStart: &connector.BackfillStart{Earliest: true}, TenantEvents: connector.TenantOn},
-		{Name: "b", KeySetting: "ORGANIZATIONS_2_ADMIN_KEY", AdminKey: connector.SecretFile(file), BaseURL: "https://eu", BackfillStart: &connector.BackfillStart{At: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}, TenantEvents: connector.TenantAuto},
+		{Name: "a", KeySetting: "ORGANIZATIONS_0_ADMIN_KEY", BaseURLSetting: "OPENAI_BASE_URL", AdminKey: connector.SecretValue("ka"), BaseURL: "https://api", BackfillStart: &connector.BackfillStart{Earliest: true}, TenantEvents: connector.TenantOn},
+		{Name: "b", KeySetting: "ORGANIZATIONS_2_ADMIN_KEY", BaseURLSetting: "ORGANIZATIONS_2_BASE_URL", AdminKey: connector.SecretFile(file), BaseURL: "https://eu", BackfillStart: &connector.BackfillStart{At: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}, TenantEvents: connector.TenantAuto},
 	}
 	if diff := cmp.Diff(want, s.Connector.Organizations, compare); diff != "" {
 		t.Error(diff)
 	}
 	if len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], "ORGANIZATION_NAME") {
 		t.Errorf("warnings %q", s.Warnings)
+	}
+	// Where neither is given, the organization's own is the one to set.
+	s, err = load("OPENAI_ADMIN_KEY=", "ORGANIZATIONS_7_NAME=a", "ORGANIZATIONS_7_ADMIN_KEY=ka")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Connector.Organizations[0].BaseURLSetting; got != "ORGANIZATIONS_7_BASE_URL" {
+		t.Errorf("the base URL is given by %q", got)
 	}
 }
 
@@ -353,6 +361,7 @@ func TestSeveralRegistryURLs(t *testing.T) {
 // What is allowed and probably not meant is a warning that never holds the value.
 func TestWarnings(t *testing.T) {
 	ca, key1, _ := certificate(t)
+	scram := []string{"KAFKA_SASL_MECHANISM=SCRAM-SHA-512", "KAFKA_SASL_USERNAME=u", "KAFKA_SASL_PASSWORD=hunter2"}
 	for name, tt := range map[string]struct {
 		environ []string
 		want    string // empty: none
@@ -366,6 +375,10 @@ func TestWarnings(t *testing.T) {
 		"a key without TLS":      {[]string{"OPENAI_BASE_URL=http://proxy.example/v1"}, "OPENAI_BASE_URL: the admin key is sent without TLS"},
 		"a key on loopback":      {[]string{"OPENAI_BASE_URL=http://127.0.0.1:1/v1"}, ""},
 		"a password without TLS": {[]string{"SCHEMA_REGISTRY_URL=http://u:hunter2@registry.example"}, "SCHEMA_REGISTRY_URL: the password of the registry is sent without TLS"},
+		"SCRAM without TLS": {append(scram, "KAFKA_BROKERS=127.0.0.1:9092,kafka.example:9092"),
+			"KAFKA_SASL_MECHANISM: without TLS, who listens can read every event, and try passwords against what SCRAM-SHA-512 sends; set KAFKA_TLS=true"},
+		"SCRAM on loopback":      {append(scram, "KAFKA_BROKERS=localhost:9092"), ""},
+		"SCRAM over TLS":         {append(scram, "KAFKA_BROKERS=kafka.example:9092", "KAFKA_TLS=true"), ""},
 		"a registry without one": {[]string{"SCHEMA_REGISTRY_URL=http://registry.example"}, ""},
 		"a bundle":               {[]string{"KAFKA_TLS_CA_FILE=" + write(t, "ca", ca+ca)}, ""},
 		"a bad block":            {[]string{"KAFKA_TLS_CA_FILE=" + write(t, "ca", ca+ca[:28]+"AAAA"+ca[32:]+ca)}, "certificate 2 of the file cannot be read"},

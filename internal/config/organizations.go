@@ -41,7 +41,7 @@ func (e *environment) organizations(opts Options) []connector.Organization {
 	e.fill(&general, single, opts)
 	numbers := e.numbers()
 	if len(numbers) == 0 {
-		general.AdminKey, general.KeySetting = e.key(single, opts), single.key
+		general.AdminKey, general.KeySetting, general.BaseURLSetting = e.key(single, opts), single.key, single.baseURL
 		return []connector.Organization{general}
 	}
 	var all []connector.Organization
@@ -52,7 +52,10 @@ func (e *environment) organizations(opts Options) []connector.Organization {
 		if o.Name == "" {
 			e.fault(v.name, "not set", "every organization needs a name")
 		}
-		o.AdminKey, o.KeySetting = e.key(v, opts), v.key
+		o.AdminKey, o.KeySetting, o.BaseURLSetting = e.key(v, opts), v.key, v.baseURL
+		if e.isSet(single.baseURL) && !e.isSet(v.baseURL) {
+			o.BaseURLSetting = single.baseURL // the one for all is the one that is meant
+		}
 		e.checkTwice(all, o, v)
 		all = append(all, o)
 	}

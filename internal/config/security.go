@@ -106,6 +106,10 @@ func (e *environment) checkSASL(v values, k *connector.Kafka) {
 	if sendsSecret && !k.TLS.Enabled && slices.ContainsFunc(k.Brokers, isRemote) {
 		e.fault("KAFKA_SASL_MECHANISM", "would send the secret unencrypted", "set KAFKA_TLS=true, or use SCRAM-SHA-512")
 	}
+	if strings.HasPrefix(s.Mechanism, "SCRAM-") && !k.TLS.Enabled && slices.ContainsFunc(k.Brokers, isRemote) {
+		e.warnings = append(e.warnings, "KAFKA_SASL_MECHANISM: without TLS, who listens can read every event, and try passwords against what "+
+			s.Mechanism+" sends; set KAFKA_TLS=true")
+	}
 }
 
 var (

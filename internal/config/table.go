@@ -90,7 +90,7 @@ var table = []Setting{
 	{Name: "KAFKA_TLS_CERT_FILE", Absent: "none", Meaning: "Client certificate, PEM."},
 	{Name: "KAFKA_TLS_KEY_FILE", Absent: "none", Meaning: "Its key, PEM."},
 	{Name: "KAFKA_SASL_MECHANISM", Absent: "none",
-		Meaning: "`PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`, `OAUTHBEARER` or `AWS_MSK_IAM`. `PLAIN` and `OAUTHBEARER` need TLS unless the brokers are on loopback."},
+		Meaning: "`PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`, `OAUTHBEARER` or `AWS_MSK_IAM`. `PLAIN` and `OAUTHBEARER` need TLS unless the brokers are on loopback; SCRAM without it is a warning there."},
 	{Name: "KAFKA_SASL_USERNAME", Absent: "none", Meaning: "For `PLAIN` and SCRAM."},
 	{Name: "KAFKA_SASL_PASSWORD", Secret: true, Absent: "none", Meaning: "For `PLAIN` and SCRAM."},
 	{Name: "KAFKA_SASL_TOKEN", Secret: true, Absent: "none", Meaning: "For `OAUTHBEARER`."},

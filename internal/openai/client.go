@@ -21,6 +21,8 @@ type Config struct {
 	// KeySetting is the name of the setting that gives the key, for messages; empty:
 	// OPENAI_ADMIN_KEY.
 	KeySetting string
+	// BaseURLSetting is the same for BaseURL; empty: OPENAI_BASE_URL.
+	BaseURLSetting string
 	// Transport does the requests. Nil: one of ours, see newTransport.
 	Transport http.RoundTripper
 	// Limiter is shared by all walks of an organization. Nil: a limiter of the

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -96,8 +97,8 @@ type Error struct {
 	// the key.
 	Err error
 
-	// keySetting is Config.KeySetting.
-	keySetting string
+	// keySetting and baseURLSetting are those of Config.
+	keySetting, baseURLSetting string
 	// shouldRetry is the header x-should-retry: nil, or what it says.
 	shouldRetry *bool
 	// keyChanged says that the key was replaced while the request was out.
@@ -132,10 +133,10 @@ func (e *Error) Error() string {
 	if e.Host != "" {
 		remedy = strings.Replace(remedy, "<host>", e.Host, 1)
 	}
-	if e.keySetting != "" {
-		remedy = strings.ReplaceAll(remedy, "OPENAI_ADMIN_KEY", e.keySetting)
-	}
-	b.WriteString(remedy)
+	b.WriteString(strings.NewReplacer(
+		"OPENAI_ADMIN_KEY", cmp.Or(e.keySetting, "OPENAI_ADMIN_KEY"),
+		"OPENAI_BASE_URL", cmp.Or(e.baseURLSetting, "OPENAI_BASE_URL"),
+	).Replace(remedy))
 	return b.String()
 }
 

@@ -34,7 +34,7 @@ func (c *Client) fetch(ctx context.Context, r request) (answer, error) {
 		if !errors.As(err, &e) {
 			return answer{}, err
 		}
-		e.keySetting = c.cfg.KeySetting
+		e.keySetting, e.baseURLSetting = c.cfg.KeySetting, c.cfg.BaseURLSetting
 		wait, again := t.next(e)
 		if !again {
 			return answer{}, t.last(e)

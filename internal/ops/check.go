@@ -1,7 +1,9 @@
 package ops
 
 import (
+	"cmp"
 	"context"
+	"strings"
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
@@ -58,6 +60,7 @@ type checker struct {
 
 func (k *checker) add(name string, f Finding) {
 	f.Name = name
+	f.Remedy = strings.ReplaceAll(f.Remedy, "OPENAI_BASE_URL", cmp.Or(k.API.BaseURLSetting, "OPENAI_BASE_URL"))
 	k.report.Checks = append(k.report.Checks, f)
 }
 

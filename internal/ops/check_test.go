@@ -19,6 +19,21 @@ import (
 
 var usualRun = ops.RunSettings{CreateTopics: true, Partitions: 1, Replication: -1}
 
+// For one of several organizations check names its own settings.
+func TestCheckNamesTheSettingsThatAreMeant(t *testing.T) {
+	w := newWorld(t, kafkatest.InProcess(t), simulator.Config{})
+	w.ops.API.BaseURLSetting = "ORGANIZATIONS_1_BASE_URL"
+	w.api.SetFaults(map[simulator.Fault]float64{simulator.OtherHost: 1})
+	for _, f := range ops.Check(t.Context(), w.ops, w.settings).Checks {
+		if f.Name == "api key" && !strings.HasPrefix(f.Remedy, "set ORGANIZATIONS_1_BASE_URL=https://eu.api.openai.com/v1") {
+			t.Errorf("the remedy is %q", f.Remedy)
+		}
+		if strings.Contains(f.Remedy+f.Cause, "OPENAI_BASE_URL") {
+			t.Errorf("%s: %s; %s", f.Name, f.Cause, f.Remedy)
+		}
+	}
+}
+
 // Check beside a connector at work writes nothing and fences nobody.
 func TestCheckDisturbsNobody(t *testing.T) {
 	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {

@@ -55,6 +55,8 @@ type API struct {
 	Key func() (string, error)
 	// KeySetting is the name of the setting that gives it; empty: OPENAI_ADMIN_KEY.
 	KeySetting string
+	// BaseURLSetting is the name of the setting that gives BaseURL; empty: OPENAI_BASE_URL.
+	BaseURLSetting string
 	// Transport does the requests; nil: one of package openai.
 	Transport         http.RoundTripper
 	Concurrency       int
@@ -122,10 +124,11 @@ func (c Config) client(attempts int) (*openai.Client, error) {
 		return nil, fmt.Errorf("there is no admin key: give one in %s or its file", c.API.keySetting())
 	}
 	return openai.New(openai.Config{
-		BaseURL:    c.API.BaseURL,
-		Key:        c.API.Key,
-		KeySetting: c.API.KeySetting,
-		Transport:  c.API.Transport,
+		BaseURL:        c.API.BaseURL,
+		Key:            c.API.Key,
+		KeySetting:     c.API.KeySetting,
+		BaseURLSetting: c.API.BaseURLSetting,
+		Transport:      c.API.Transport,
 		Limiter: openai.NewLimiter(openai.LimiterConfig{
 			Concurrency:       c.API.Concurrency,
 			RequestsPerMinute: c.API.RequestsPerMinute,
