@@ -146,7 +146,7 @@ func TestGuarantee(t *testing.T) {
 		"three replicas":  {topics(3, two), "Every event exactly once for read_committed consumers; a broker that is lost with its disks loses nothing."},
 		"unclean":         {topics(3, map[string]string{"min.insync.replicas": "2", "unclean.leader.election.enable": "true"}), "unclean.leader.election.enable is true"},
 		"not made":        {func(*world) {}, "which are not all made yet"},
-		"nothing":         {withKey("sk-admin-wrong-000000"), "Nothing is promised before what failed is mended."},
+		"nothing":         {withKey("sk-admin-wrong-000000"), "Fix what failed first: until then no guarantee holds."},
 		"nobody answered": {both(topics(1, nil), always(simulator.RateLimitBare)), "Nothing can be said of the API now. In Kafka: every event exactly once"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -11,7 +11,7 @@ func (k *checker) guarantee() string {
 	const once = "Every event exactly once for read_committed consumers; "
 	switch {
 	case !k.report.OK():
-		return "Nothing is promised before what failed is mended."
+		return "Fix what failed first: until then no guarantee holds."
 	case k.untried:
 		return "Nothing can be said of the API now. In Kafka: " + lower(once+k.durability())
 	}
