@@ -130,7 +130,7 @@ func (f *fetch) peek(ctx context.Context) error {
 // walk reads one scope's list of the window to its end.
 func (f *fetch) walk(ctx context.Context, scope auditlog.Scope, page func(openai.Page) error) error {
 	w := f.slot.window
-	query := openai.Query{Scope: scope, From: w.From, To: w.To, Bounded: !f.open || w.To < f.to-1, ToEnd: true, Class: openai.History}
+	query := openai.Query{Scope: scope, AlsoRead: f.alsoRead(scope), From: w.From, To: w.To, Bounded: !f.open || w.To < f.to-1, ToEnd: true, Class: openai.History}
 	begin := w.To + 1 // of what is read, which ends with the window
 	for p, err := range f.history.Pages(ctx, query) {
 		if err == nil {

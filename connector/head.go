@@ -104,7 +104,7 @@ func (s *session) walkHead(ctx context.Context, scope auditlog.Scope) (headWalk,
 	w := headWalk{scope: scope, from: window.HeadFrom(s.cursor(), scope, s.policy)}
 	full := s.fullWalkDue(scope)
 	pages, bytes := 0, 0
-	for page, err := range s.live.Pages(ctx, openai.Query{Scope: scope, From: w.from, Class: openai.Live}) {
+	for page, err := range s.live.Pages(ctx, openai.Query{Scope: scope, AlsoRead: s.alsoRead(scope), From: w.from, Class: openai.Live}) {
 		if errors.Is(err, openai.ErrOutOfOrder) {
 			// What came so far is written. Windows, which are read to their ends, are
 			// complete in any order.
@@ -137,6 +137,14 @@ func (s *session) walkHead(ctx context.Context, scope auditlog.Scope) (headWalk,
 		}
 	}
 	return w, nil
+}
+
+// alsoRead returns the other scope, if it is read now.
+func (s *session) alsoRead(scope auditlog.Scope) auditlog.Scope {
+	if other := scope.Other(); s.cursor().Scopes[other].State == auditlog.StateOn {
+		return other
+	}
+	return ""
 }
 
 // noteTenant says once when another organization of this process lists the same tenant

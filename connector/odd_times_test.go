@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -122,7 +123,7 @@ func TestStrays(t *testing.T) {
 		stray("of-history-read-before", ago(2*day+time.Second), ago(3*day))
 		stray("old-at-the-head", ago(time.Second), ago(5*day))
 		stray("ahead", ago(2*time.Second), ago(-day))
-		w.strayOf(ago(6*day), simulator.Event{ID: "leaked", EffectiveAt: ago(8 * day)})
+		w.strayOf(ago(6*day), simulator.Event{ID: "leaked", EffectiveAt: ago(8 * day)}, auditlog.ScopeOrganization)
 		i := w.start()
 		i.awaitReady()
 		time.Sleep(time.Hour)
@@ -191,8 +192,43 @@ func TestStrayOfMinutes(t *testing.T) {
 	})
 }
 
-// strayOf adds an event, which pages of the time around a place list too.
-func (w *world) strayOf(place auditlog.Second, ev simulator.Event) {
+// What both scopes list outside its time, and only one of them in it, is written once:
+// whichever that one is, and whether its time is read before the place or after.
+func TestStrayOfBothScopes(t *testing.T) {
+	for _, shows := range auditlog.Scopes() {
+		for _, apart := range []time.Duration{2 * 24 * time.Hour, -2 * 24 * time.Hour} {
+			t.Run(fmt.Sprintf("%s, %v before its place", shows, apart), func(t *testing.T) {
+				inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
+					w.cfg.DeepLookback = time.Hour
+					began := time.Now()
+					w.backfill(began.Add(-10 * 24 * time.Hour))
+					w.api.Generate(300, w.since, auditlog.SecondOf(began))
+					place, field := auditlog.SecondOf(began.Add(-5*24*time.Hour)), auditlog.SecondOf(began.Add(-5*24*time.Hour-apart))
+					for _, scope := range auditlog.Scopes() {
+						w.api.Add(simulator.Event{EffectiveAt: place, Scopes: []auditlog.Scope{scope}})
+					}
+					w.strayOf(place, simulator.Event{ID: "leaked", EffectiveAt: field, Scopes: []auditlog.Scope{shows}}, auditlog.Scopes()...)
+					i := w.start()
+					i.awaitReady()
+					time.Sleep(3 * time.Hour)
+					n := 0
+					for _, r := range w.cluster.Read(t, w.cfg.Kafka.Topic, kgo.ReadCommitted()) {
+						if string(r.Key) == "leaked" {
+							n++
+						}
+					}
+					if n != 1 {
+						t.Errorf("it is written %d times", n)
+					}
+					w.must(i.stop())
+				})
+			})
+		}
+	}
+}
+
+// strayOf adds an event, which pages of the lists of the time around a place show too.
+func (w *world) strayOf(place auditlog.Second, ev simulator.Event, lists ...auditlog.Scope) {
 	w.api.Add(ev)
 	shown, _ := w.api.Event(ev.ID)
 	w.handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -202,8 +238,11 @@ func (w *world) strayOf(place auditlog.Second, ev simulator.Event) {
 		r.Header.Del("Accept-Encoding")
 		rec := httptest.NewRecorder()
 		w.api.ServeHTTP(rec, r)
-		body := rec.Body.Bytes()
-		if err == nil && q.Get("tenant_only") == "" && from <= int64(place) && int64(place) <= to && int64(ev.EffectiveAt) < from && bytes.Contains(body, []byte(`"data":[{`)) {
+		body, list := rec.Body.Bytes(), auditlog.ScopeOrganization
+		if q.Get("tenant_only") != "" {
+			list = auditlog.ScopeTenant
+		}
+		if err == nil && slices.Contains(lists, list) && from <= int64(place) && int64(place) <= to && (int64(ev.EffectiveAt) < from || int64(ev.EffectiveAt) > to) && bytes.Contains(body, []byte(`"data":[{`)) {
 			body = bytes.Replace(body, []byte(`"data":[`), fmt.Appendf(nil, `"data":[%s,`, shown.Raw), 1)
 		}
 		maps.Copy(rw.Header(), rec.Header())

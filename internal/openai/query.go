@@ -15,6 +15,9 @@ const pageLimit = 100
 type Query struct {
 	// Scope is the list to read.
 	Scope auditlog.Scope
+	// AlsoRead is the other list, where that is read too: an event outside its time is
+	// left to it if it shows the event in that time. Empty: it is not.
+	AlsoRead auditlog.Scope
 	// From is the first second asked for (effective_at[gte]).
 	From auditlog.Second
 	// To is the last second asked for (effective_at[lte]); only if Bounded.

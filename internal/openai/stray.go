@@ -43,26 +43,32 @@ func (w *walk) checkWindow(events []auditlog.Event) error {
 	return w.disordered("%d of its %d events do not lie in the time from which was asked: from %v %s", outside, timed, w.req.From, to)
 }
 
-// elsewhere reports whether the list of an event's own second shows it too. Then it is
-// left to whoever reads that second, who would else write it again. If not, the place
-// where it is listed is its only one.
+// elsewhere reports whether a list of an event's own second shows it too, this one or the
+// other that is read. Then it is left to whoever reads that second, who would else write
+// it again. If not, the place where it is listed is its only one.
 //
 // The answer must be of the organization whose page has the event.
 func (w *walk) elsewhere(ctx context.Context, e auditlog.Event, organization string) (bool, error) {
 	if w.looksUp {
 		return true, nil // a list that is only looked into for another event
 	}
-	key := stray{w.req.Scope, e.Identity(), e.EffectiveAt}
+	key := stray{w.req.Scope, w.req.AlsoRead, e.Identity(), e.EffectiveAt}
 	if shown, ok := w.client.strays.get(key, w.client.cfg.Now()); ok {
 		return shown, nil
 	}
-	own := w.client.walk(request{limit: pageLimit, Query: Query{
-		Scope: w.req.Scope, From: e.EffectiveAt, To: e.EffectiveAt, Bounded: true, ToEnd: true, Class: w.req.Class,
-	}})
-	own.looksUp = true
-	shown, err := own.shows(ctx, key.id, organization)
-	if err != nil {
-		return false, err
+	shown := false
+	for _, scope := range []auditlog.Scope{w.req.Scope, w.req.AlsoRead} {
+		if scope == "" || shown {
+			continue
+		}
+		own := w.client.walk(request{limit: pageLimit, Query: Query{
+			Scope: scope, From: e.EffectiveAt, To: e.EffectiveAt, Bounded: true, ToEnd: true, Class: w.req.Class,
+		}})
+		own.looksUp = true
+		var err error
+		if shown, err = own.shows(ctx, key.id, organization); err != nil {
+			return false, err
+		}
 	}
 	w.client.cfg.Logger.Warn("the API lists an event in a time that is not the event's own; if its own lists it too it is read there, else here",
 		"scope", string(w.req.Scope), "effective_at", e.EffectiveAt.String(), "its_own_lists_it", shown)
@@ -104,9 +110,9 @@ func (e *Error) refusesTime() bool {
 
 // stray is an event that is listed outside its time.
 type stray struct {
-	scope auditlog.Scope
-	id    auditlog.Identity
-	at    auditlog.Second
+	scope, also auditlog.Scope
+	id          auditlog.Identity
+	at          auditlog.Second
 }
 
 // strays keeps for an hour what was found out about strays: one may be on every page
