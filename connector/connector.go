@@ -51,12 +51,17 @@ func (c *claims) claim(apiName, name string) string {
 	return c.names[apiName]
 }
 
-// New returns a connector for the config. It connects to nobody yet. The error
-// names what the config lacks.
+// New returns a connector for the config. It connects to nobody yet. What is wrong
+// with the config is a ConfigError, which names each field.
 func New(cfg Config) (*Connector, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	return newConnector(cfg)
+}
+
+// newConnector is New without the bounds, which tests in a hurry are below.
+func newConnector(cfg Config) (*Connector, error) {
 	if cfg.Telemetry == nil {
 		cfg.Telemetry = noTelemetry{}
 	}
@@ -69,32 +74,6 @@ func New(cfg Config) (*Connector, error) {
 		c.metrics = kafka.NewMetrics(r.Registerer())
 	}
 	return c, nil
-}
-
-// Validate reports all that New could not work with. The bounds that users meet
-// are checked, with the names of the variables, where those are read.
-func (c Config) Validate() error {
-	var errs []error
-	if len(c.Organizations) == 0 {
-		errs = append(errs, errors.New("no organization"))
-	}
-	names := map[string]bool{}
-	for _, o := range c.Organizations {
-		if o.Name == "" || names[o.Name] {
-			errs = append(errs, fmt.Errorf("organization name %q is empty or given twice", o.Name))
-		}
-		names[o.Name] = true
-		if !o.AdminKey.IsSet() {
-			errs = append(errs, fmt.Errorf("organization %s has no admin key", o.Name))
-		}
-	}
-	if c.Logger == nil {
-		errs = append(errs, errors.New("no logger"))
-	}
-	if c.PollInterval <= 0 || c.Lookback <= 0 || c.DeepLookback < 0 || c.APIConcurrency < 1 {
-		errs = append(errs, errors.New("an interval, a lookback or the concurrency is out of range; start from DefaultConfig"))
-	}
-	return errors.Join(errs...)
 }
 
 // Run keeps the topics equal to the audit logs until ctx ends; then it finishes

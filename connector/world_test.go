@@ -83,7 +83,7 @@ func (w *world) start() *instance {
 	if w.telemetry != nil {
 		cfg.Telemetry = w.telemetry
 	}
-	c, err := connector.New(cfg)
+	c, err := connector.NewUnchecked(cfg)
 	if err != nil {
 		w.t.Fatal(err)
 	}

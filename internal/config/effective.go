@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -50,7 +49,7 @@ func (e *environment) inForce(name string, setting Setting, s *Settings) Effecti
 		return Effective{name, redacted, "file " + shownPath(file)}
 	case value != "" && strings.HasSuffix(name, FileSuffix):
 		return Effective{name, shownPath(value), "environment"}
-	case value != "" && e.isAtFault(name):
+	case value != "" && e.faults.has(name):
 		return Effective{name, shownAtFault(value), "environment"}
 	case value != "":
 		return Effective{name, shown(value) + e.resolved(name, s), "environment"}
@@ -62,10 +61,6 @@ func (e *environment) inForce(name string, setting Setting, s *Settings) Effecti
 		return Effective{name, strconv.FormatBool(s.Connector.Kafka.TLS.Enabled), "default"}
 	}
 	return Effective{name, "", "unset (" + strings.ReplaceAll(setting.Absent, "`", "") + ")"}
-}
-
-func (e *environment) isAtFault(variable string) bool {
-	return slices.ContainsFunc(e.faults, func(f Fault) bool { return f.Variable == variable })
 }
 
 // resolved adds to an age the time it stands for.

@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"io/fs"
 	"reflect"
 	"strings"
 	"unicode"
@@ -10,7 +9,6 @@ import (
 	"github.com/caarlos0/env/v11"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/files"
 )
 
 // environment is what was given, and what is found wrong with it on the way.
@@ -73,8 +71,7 @@ func (e *environment) parse(into any, prefix string) {
 	}
 }
 
-// secret returns a secret from X or X_FILE. A file is read once, to find out now
-// rather than when it is needed, and again at each use.
+// secret returns a secret from X or X_FILE.
 func (e *environment) secret(variable string) connector.Secret {
 	value, file := e.vars[variable], e.vars[variable+FileSuffix]
 	switch {
@@ -82,24 +79,20 @@ func (e *environment) secret(variable string) connector.Secret {
 		e.hiddenFault(variable, "given twice, also as "+variable+FileSuffix, "keep one of them")
 	case value != "":
 		s := connector.SecretValue(value)
-		e.checkSecret(variable, s)
+		e.warnOfSecret(variable, s)
 		return s
 	case file != "":
 		s := connector.SecretFile(file)
-		e.checkSecret(variable+FileSuffix, s)
+		e.warnOfSecret(variable+FileSuffix, s)
 		return s
 	}
 	return connector.Secret{}
 }
 
-func (e *environment) checkSecret(variable string, s connector.Secret) {
+func (e *environment) warnOfSecret(variable string, s connector.Secret) {
 	value, err := s.Read()
 	switch {
-	case err != nil:
-		e.fault(variable, "the file cannot be used: "+reason(err), "check its path, content and rights")
-		e.faults[len(e.faults)-1].absent = errors.Is(err, fs.ErrNotExist) || errors.Is(err, connector.ErrEmptySecret)
-	case strings.ContainsFunc(value, unicode.IsControl):
-		e.hiddenFault(variable, "there is a line break or another control character inside", "give the secret alone, on one line")
+	case err != nil, strings.ContainsFunc(value, unicode.IsControl): // a fault
 	case strings.ContainsFunc(value, unseen):
 		e.warnings = append(e.warnings, variable+": a character that cannot be seen, or a blank that is none, is in it; write it again by hand")
 	case isQuoted(value):
@@ -116,26 +109,4 @@ func unseen(r rune) bool {
 func isQuoted(value string) bool {
 	first, last := value[:1], value[len(value)-1:]
 	return len(value) > 1 && first == last && strings.ContainsAny(first, "\"'`")
-}
-
-// reason returns why a file could not be read, without its path: the fault shows
-// it, unless it is a key that was put into the wrong variable.
-func reason(err error) string {
-	if path, ok := errors.AsType[*fs.PathError](err); ok {
-		return path.Err.Error()
-	}
-	return "it is empty"
-}
-
-// file checks that the file of a variable, if it is set, can be read, and returns
-// its path and content.
-func (e *environment) file(variable string) (path string, content []byte) {
-	if !e.isSet(variable) {
-		return "", nil
-	}
-	content, err := files.Read(e.vars[variable])
-	if err != nil {
-		e.fault(variable, "the file cannot be read: "+reason(err), "check its path and rights")
-	}
-	return e.vars[variable], content
 }

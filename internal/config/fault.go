@@ -45,6 +45,11 @@ func (f Faults) Error() string {
 	return fmt.Sprintf("the settings have %s:\n%s", count, strings.Join(lines, "\n"))
 }
 
+// has reports whether one of them is about the variable.
+func (f Faults) has(variable string) bool {
+	return slices.ContainsFunc(f, func(fault Fault) bool { return fault.Variable == variable })
+}
+
 func (f Faults) sorted() Faults {
 	slices.SortStableFunc(f, func(a, b Fault) int { return cmp.Compare(a.Variable, b.Variable) })
 	return slices.Compact(f)

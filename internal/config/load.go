@@ -64,15 +64,14 @@ func Load(environ []string, opts Options) (*Settings, error) {
 	e.parse(&v, "")
 
 	s := &Settings{Connector: connector.DefaultConfig(), secretsWait: time.Duration(v.SecretsWait)}
-	v.apply(&s.Connector)
-	e.checkReading(v)
-	e.checkTopics(v)
-	e.checkWriting(v, &s.Connector.Kafka)
-	e.checkTLS(v, &s.Connector.Kafka.TLS)
-	e.checkSASL(v, &s.Connector.Kafka)
-	e.checkRegistry(v, &s.Connector.Registry)
+	e.apply(v, &s.Connector)
+	e.checkRetention(v, &s.Connector.Kafka)
+	e.takeTLS(v, &s.Connector.Kafka.TLS)
+	e.takeSASL(v, &s.Connector.Kafka)
+	e.takeRegistry(v, &s.Connector.Registry)
 	e.checkOperation(v, s)
 	s.Connector.Organizations = e.organizations(opts)
+	e.check(s.Connector, opts)
 	if len(e.numbers()) > 0 {
 		s.Warnings = append(s.Warnings, e.replaced()...)
 	}

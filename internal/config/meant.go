@@ -1,32 +1,22 @@
 package config
 
 import (
-	"net"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 )
 
 // Guesses at what a refused value was meant to be. A guess shows a part of the value,
 // so each is made only of a form that holds no secret.
 
 var (
-	hostSyntax = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?$`)
 	// brokerPrefix is what brokers' own settings, and other programs, put before a host.
 	brokerPrefix = regexp.MustCompile(`(?i)^([a-z][a-z_]*://|(PLAINTEXT|SSL|SASL_PLAINTEXT|SASL_SSL):)`)
 	twicePort    = regexp.MustCompile(`(:[0-9]+)(:[0-9]+)$`)
 )
-
-// isBroker reports whether s is a host, or a host and a port.
-func isBroker(s string) bool {
-	host, port, err := net.SplitHostPort(s)
-	if err != nil {
-		host, port = s, "9092" // the client's default
-	}
-	n, err := strconv.ParseUint(port, 10, 16)
-	return err == nil && n > 0 && (hostSyntax.MatchString(host) || net.ParseIP(host) != nil)
-}
 
 // meantBrokers returns the list of brokers that value was meant to be, or "".
 func meantBrokers(value string) string {
@@ -37,7 +27,7 @@ func meantBrokers(value string) string {
 		if m := twicePort.FindStringSubmatch(item); m != nil && m[1] == m[2] {
 			item = strings.TrimSuffix(item, m[2])
 		}
-		if !isBroker(item) {
+		if !kafka.IsBroker(item) {
 			return ""
 		}
 		brokers = append(brokers, item)

@@ -74,19 +74,32 @@ func defaultValues() values {
 	}
 }
 
+// fitting returns n, or refused where n does not fit, or is one that package connector
+// takes for "not set": a value that its Validate refuses.
+func fitting[T int | int16 | int32](n number, refused T) T {
+	if fit := T(n); n > 0 && number(fit) == n {
+		return fit
+	}
+	return refused
+}
+
 // apply copies what needs no further thought.
-func (v values) apply(c *connector.Config) {
+func (e *environment) apply(v values, c *connector.Config) {
 	c.PollInterval = time.Duration(v.PollInterval)
 	c.Lookback = time.Duration(v.Lookback)
 	c.DeepLookback = time.Duration(v.DeepLookback)
-	c.APIConcurrency = int(v.APIConcurrency)
-	c.APIRequestsPerMinute = int(v.APIRequestsPerMinute)
+	c.APIConcurrency = fitting(v.APIConcurrency, 0)
+	if e.isSet("API_REQUESTS_PER_MINUTE") {
+		c.APIRequestsPerMinute = fitting(v.APIRequestsPerMinute, -1)
+	}
 	c.Kafka.Brokers = v.Brokers
 	c.Kafka.Topic, c.Kafka.OffsetsTopic, c.Kafka.DLQTopic = v.Topic, v.OffsetsTopic, v.DLQTopic
 	c.Kafka.JSONTopic, c.Kafka.OCSFTopic = v.JSONTopic, v.OCSFTopic
 	c.Kafka.CreateTopics = bool(v.CreateTopics)
-	c.Kafka.Partitions = int32(v.Partitions)
-	c.Kafka.ReplicationFactor = int16(v.Replication)
+	c.Kafka.Partitions = fitting[int32](v.Partitions, 0)
+	if e.isSet("KAFKA_REPLICATION_FACTOR") {
+		c.Kafka.ReplicationFactor = fitting[int16](v.Replication, 0)
+	}
 	c.Kafka.ClientID = v.ClientID
 	c.Kafka.Compression = v.Compression
 	c.Kafka.TransactionalID, c.Kafka.GroupID = v.TransactionalID, v.GroupID

@@ -38,7 +38,7 @@ var rooms = []room{
 	}},
 	// These two alone look up: one fills connector.Config, the other is what the
 	// connector reports to.
-	{"internal/config", []string{"connector", "internal/files"}},
+	{"internal/config", []string{"connector", "internal/files", "internal/kafka"}},
 	{"internal/telemetry", []string{"connector"}},
 	{"cmd/openai-audit-kafka", []string{
 		"connector", "internal/auditlog", "internal/codec", "internal/config", "internal/kafka", "internal/ops",
