@@ -85,9 +85,10 @@ func (l *Log) commit(ctx context.Context, records []Record, changes []Change) er
 		return failed("writing a transaction", err)
 	}
 
-	// 4. End. From the moment this request leaves until its answer is here, only
-	// the broker knows: a crash, a cut connection or our own impatience leaves the
-	// outcome unknown, and the next Open reads which it was.
+	// 4. End, once kgo knows the topics: before that it would abort, and return nil. From
+	// the moment this request leaves until its answer is here, only the broker knows: a
+	// crash, a cut connection or our own impatience leaves the outcome unknown, and the
+	// next Open reads which it was.
 	end := endWait
 	if took := time.Since(began); took > produceWait {
 		end = TransactionTimeout - took - 2*time.Second
@@ -95,6 +96,7 @@ func (l *Log) commit(ctx context.Context, records []Record, changes []Change) er
 	endCtx, endCancel := context.WithTimeout(ctx, end)
 	defer endCancel()
 	defer context.AfterFunc(endCtx, l.cut)()
+	l.meetTopics(sent)
 	if err := l.client.EndTransaction(endCtx, kgo.TryCommit); err != nil {
 		if endCtx.Err() != nil && (errors.Is(err, kgo.ErrClientClosed) || errors.Is(err, context.Canceled)) {
 			err = context.Cause(endCtx) // it was cut by us
@@ -106,6 +108,27 @@ func (l *Log) commit(ctx context.Context, records []Record, changes []Change) er
 	// same as one a moment later.
 	l.last = sent
 	return nil
+}
+
+// meetTopics returns when kgo knows each topic that was written to, or when the client
+// is cut off.
+//
+// kgo's metadata loop sends the first records of a topic, and only then stores the
+// topic's partitions, where EndTransaction looks for what was written. Between the two
+// it finds nothing, ends the transaction with an abort, and returns nil: seen with
+// 1.22.2 in one of thirty first transactions on a busy machine, and in the code of
+// 1.22.3. The call below waits for its turn in that loop, and so for the store. Nothing
+// is ever written to the topic it names: else it is without effect.
+func (l *Log) meetTopics(sent written) {
+	for _, p := range sent.places {
+		if !l.met[p.Topic] {
+			l.client.PurgeTopicsFromProducing("")
+			break
+		}
+	}
+	for _, p := range sent.places {
+		l.met[p.Topic] = true
+	}
 }
 
 // begin begins a transaction. kgo does so by itself, but for a producer id that it

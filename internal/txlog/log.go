@@ -79,7 +79,8 @@ type Log struct {
 	client   *kgo.Client        // nil once the log is finished
 	cut      context.CancelFunc // ends what the client waits for
 	throttle *throttle
-	last     written // by the last transaction, until its markers were seen
+	last     written         // by the last transaction, until its markers were seen
+	met      map[string]bool // the topics that this client has written to
 	ended    []Ended
 }
 

@@ -134,7 +134,7 @@ func newLog(ctx context.Context, cfg Config) (*Log, error) {
 		cut()
 		return nil, err
 	}
-	return &Log{cfg: cfg, client: client, cut: cut, throttle: throttle}, nil
+	return &Log{cfg: cfg, client: client, cut: cut, throttle: throttle, met: map[string]bool{}}, nil
 }
 
 func (l *Log) fence(ctx context.Context) error {
