@@ -129,12 +129,12 @@ func (o outside) OnGroupManageError(err error) { o(err) }
 
 // leave says goodbye, so that the next owner need not wait. Close would do it
 // without a bound, and a stop must not take as long as silent brokers do. If they
-// are, the client is cut off: it would first wait for the answer to its joining.
+// are, the client is cut off: else Close waits for the answer to its joining.
 func leave(client *kgo.Client, cut context.CancelFunc, cfg Config) {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()
-	defer context.AfterFunc(ctx, cut)()
 	if err := client.LeaveGroupContext(ctx); err != nil {
+		cut()
 		cfg.Logger.Warn("the consumer group was not left in order; others wait for the session to end", "group", cfg.Group, "error", err)
 	}
 }
