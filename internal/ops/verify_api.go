@@ -81,6 +81,9 @@ func (v *verification) readWindow(ctx context.Context, w window.Window, see func
 
 func (v *verification) walk(ctx context.Context, scope auditlog.Scope, w window.Window, see func(auditlog.Event)) (events int, err error) {
 	query := openai.Query{Scope: scope, From: w.From, To: w.To, Bounded: true, ToEnd: true, Class: openai.History}
+	if len(v.scopes) > 1 {
+		query.AlsoRead = scope.Other() // as the connector reads
+	}
 	for page, err := range v.api.Pages(ctx, query) {
 		if err == nil {
 			err = v.checkPage(page)
