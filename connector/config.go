@@ -134,9 +134,20 @@ type SASL struct {
 	Username  string
 	Password  Secret
 	Token     Secret // OAUTHBEARER
+	OAuth     OAuth  // gets one in place of Token
 	// Extensions are sent with the token, as Confluent Cloud's logicalCluster.
 	Extensions map[string]string
 	AWS        AWS // AWS_MSK_IAM
+}
+
+// OAuth is a token endpoint, which is asked by the grant for clients.
+type OAuth struct {
+	TokenURL     string // empty: none
+	ClientID     string
+	ClientSecret Secret
+	Assertion    Secret // a signed JWT in place of the secret
+	Scope        string
+	Audience     string
 }
 
 // AWS are the credentials of AWS_MSK_IAM. Without a key, the default chain of the AWS SDK

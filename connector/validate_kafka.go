@@ -151,6 +151,7 @@ func (v *validator) sasl(k Kafka) {
 	s := k.SASL
 	v.secret("Kafka.SASL.Password", s.Password)
 	v.secret("Kafka.SASL.Token", s.Token)
+	v.tokenURL(s.OAuth)
 	v.aws(s.AWS)
 	need := func(field string, given bool) {
 		if !given {
@@ -164,7 +165,7 @@ func (v *validator) sasl(k Kafka) {
 		need("Kafka.SASL.Username", s.Username != "")
 		need("Kafka.SASL.Password", s.Password.IsSet())
 	case "OAUTHBEARER":
-		need("Kafka.SASL.Token", s.Token.IsSet())
+		v.token(s)
 		v.extensions(s.Extensions)
 	case "AWS_MSK_IAM": // without a key the SDK looks for credentials when they are needed
 	default:
@@ -183,6 +184,7 @@ func (v *validator) noSASL(s SASL) {
 		is    bool
 	}{
 		{"Kafka.SASL.Username", s.Username != ""}, {"Kafka.SASL.Password", s.Password.IsSet()}, {"Kafka.SASL.Token", s.Token.IsSet()},
+		{"Kafka.SASL.OAuth.TokenURL", s.OAuth.TokenURL != ""},
 		{"Kafka.SASL.AWS.AccessKeyID", s.AWS.AccessKeyID.IsSet()}, {"Kafka.SASL.AWS.SecretAccessKey", s.AWS.SecretAccessKey.IsSet()},
 		{"Kafka.SASL.AWS.RoleARN", s.AWS.RoleARN != ""},
 	} {
@@ -217,6 +219,42 @@ func (v *validator) aws(a AWS) {
 	}
 	if !a.SecretAccessKey.IsSet() {
 		v.fault("Kafka.SASL.AWS.SecretAccessKey", problem, remedy)
+	}
+}
+
+// tokenURL is for any mechanism: what is no URL may hold a password.
+func (v *validator) tokenURL(o OAuth) {
+	v.secret("Kafka.SASL.OAuth.ClientSecret", o.ClientSecret)
+	v.secret("Kafka.SASL.OAuth.Assertion", o.Assertion)
+	if o.TokenURL == "" {
+		return
+	}
+	if u := v.server("Kafka.SASL.OAuth.TokenURL", o.TokenURL); u != nil && u.User != nil {
+		v.fault("Kafka.SASL.OAuth.TokenURL", "there is a user name in the URL", "give it as Kafka.SASL.OAuth.ClientID, and its password as Kafka.SASL.OAuth.ClientSecret",
+			"Kafka.SASL.OAuth.ClientID", "Kafka.SASL.OAuth.ClientSecret")
+	}
+}
+
+// token checks where the token of OAUTHBEARER comes from: it is given, or asked for.
+func (v *validator) token(s SASL) {
+	o := s.OAuth
+	switch {
+	case o.TokenURL == "" && o != (OAuth{}):
+		v.fault("Kafka.SASL.OAuth.TokenURL", "not set, while other settings of the token endpoint are", "set it, or leave those out and give Kafka.SASL.Token", "Kafka.SASL.Token")
+		return
+	case o.TokenURL == "":
+		if !s.Token.IsSet() {
+			v.fault("Kafka.SASL.Token", "not set", "OAUTHBEARER needs it, or Kafka.SASL.OAuth.TokenURL", "Kafka.SASL.OAuth.TokenURL")
+		}
+		return
+	case s.Token.IsSet():
+		v.fault("Kafka.SASL.Token", "given, and Kafka.SASL.OAuth.TokenURL too", "keep one of them", "Kafka.SASL.OAuth.TokenURL")
+	}
+	if o.ClientID == "" {
+		v.fault("Kafka.SASL.OAuth.ClientID", "not set", "the token endpoint needs it")
+	}
+	if o.ClientSecret.IsSet() == o.Assertion.IsSet() {
+		v.fault("Kafka.SASL.OAuth.ClientSecret", "the client has no secret and no assertion, or both", "give it, or Kafka.SASL.OAuth.Assertion", "Kafka.SASL.OAuth.Assertion")
 	}
 }
 

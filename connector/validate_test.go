@@ -113,6 +113,14 @@ func TestValidate(t *testing.T) {
 		"a broken password": {"Kafka.SASL.Password", func(c *config) {
 			c.Kafka.SASL = connector.SASL{Mechanism: "PLAIN", Username: "u", Password: connector.SecretFile(junk)}
 		}},
+		"no client": {"Kafka.SASL.OAuth.ClientID", func(c *config) {
+			c.Kafka.TLS.Enabled = true
+			c.Kafka.SASL = connector.SASL{Mechanism: "OAUTHBEARER", OAuth: connector.OAuth{TokenURL: "https://idp/token", ClientSecret: connector.SecretValue("hunter2")}}
+		}},
+		"a token endpoint's user": {"Kafka.SASL.OAuth.TokenURL", func(c *config) {
+			c.Kafka.TLS.Enabled = true
+			c.Kafka.SASL = connector.SASL{Mechanism: "OAUTHBEARER", OAuth: connector.OAuth{TokenURL: "https://u:hunter2@idp", ClientID: "u", ClientSecret: connector.SecretValue("p")}}
+		}},
 		"no token": {"Kafka.SASL.Token", func(c *config) { c.Kafka.SASL.Mechanism = "OAUTHBEARER" }},
 		"an extension": {"Kafka.SASL.Extensions", func(c *config) {
 			c.Kafka.SASL = connector.SASL{Mechanism: "OAUTHBEARER", Token: connector.SecretValue("t"), Extensions: map[string]string{"auth": "hunter2"}}

@@ -136,6 +136,10 @@ func connection(k connector.Kafka, log *slog.Logger) kafka.Connection {
 			Password:   k.SASL.Password.Read,
 			Token:      k.SASL.Token.Read,
 			Extensions: k.SASL.Extensions,
+			OAuth: &kafka.OAuth{
+				TokenURL: k.SASL.OAuth.TokenURL, ClientID: k.SASL.OAuth.ClientID, Scope: k.SASL.OAuth.Scope, Audience: k.SASL.OAuth.Audience,
+				ClientSecret: k.SASL.OAuth.ClientSecret.Read, Assertion: k.SASL.OAuth.Assertion.Read,
+			},
 			AWS: &kafka.AWS{
 				AccessKeyID:     k.SASL.AWS.AccessKeyID.Read,
 				SecretAccessKey: k.SASL.AWS.SecretAccessKey.Read,

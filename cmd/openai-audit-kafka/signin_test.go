@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -47,10 +49,25 @@ func newSignedIn(t *testing.T) *signedIn {
 		"SCRAM-SHA-256":         sasl("SCRAM-SHA-256", password...),
 		"SCRAM-SHA-512":         sasl("SCRAM-SHA-512", password...),
 		"OAUTHBEARER over TLS":  sasl("OAUTHBEARER", "KAFKA_SASL_TOKEN_FILE="+w.file("token")),
+		"a token endpoint":      sasl("OAUTHBEARER", "KAFKA_SASL_OAUTH_TOKEN_URL="+w.endpoint(), "KAFKA_SASL_OAUTH_CLIENT_ID=audit", "KAFKA_SASL_OAUTH_CLIENT_SECRET=s"),
 		"PLAIN on loopback":     append([]string{brokers(s.SASL), "KAFKA_SASL_MECHANISM=PLAIN"}, password...),
 		"SCRAM-512 without TLS": append([]string{brokers(s.SASL), "KAFKA_SASL_MECHANISM=SCRAM-SHA-512"}, password...),
 	}
 	return w
+}
+
+// endpoint starts a token endpoint whose tokens are what is in the file.
+func (w *signedIn) endpoint() string {
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		token, err := os.ReadFile(w.file("token"))
+		if err != nil {
+			w.t.Error(err)
+		}
+		rw.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(rw, `{"access_token": %q, "token_type": "Bearer", "expires_in": 3600}`, token)
+	}))
+	w.t.Cleanup(server.Close)
+	return server.URL
 }
 
 func (w *signedIn) file(name string) string { return filepath.Join(w.dir, name) }
@@ -102,6 +119,7 @@ func TestWaysToSignIn(t *testing.T) {
 		"SCRAM-SHA-512":        {func() { w.write("password", "old") }, func() { w.write("password", kafkatest.Password) }},
 		"PLAIN over TLS":       {func() { w.write("password", "old") }, func() { w.write("password", kafkatest.Password) }},
 		"OAUTHBEARER over TLS": {func() { w.write("token", s.Token(kafkatest.User, time.Now().Add(-time.Minute))) }, func() { w.write("token", s.Token(kafkatest.User, time.Now().Add(time.Hour))) }},
+		"a token endpoint":     {func() { w.write("token", s.Token(kafkatest.User, time.Now().Add(-time.Minute))) }, func() { w.write("token", s.Token(kafkatest.User, time.Now().Add(time.Hour))) }},
 		"mutual TLS": {func() { w.rewrite(s.CertFile, "no certificate") }, func() {
 			if err := s.Renew(); err != nil {
 				t.Fatal(err)

@@ -172,6 +172,13 @@ func TestFaults(t *testing.T) {
 		{"a password in the clear", []string{"KAFKA_BROKERS=localhost:9092,kafka:9092", "KAFKA_SASL_MECHANISM=PLAIN", "KAFKA_SASL_USERNAME=u", "KAFKA_SASL_PASSWORD=p"}, []string{"KAFKA_SASL_MECHANISM"}},
 		{"a token in the clear", []string{"KAFKA_BROKERS=10.0.0.1", "KAFKA_SASL_MECHANISM=OAUTHBEARER", "KAFKA_SASL_TOKEN=t"}, []string{"KAFKA_SASL_MECHANISM"}},
 		{"nobody's password", []string{"KAFKA_SASL_PASSWORD=p"}, []string{"KAFKA_SASL_MECHANISM"}},
+		{"two tokens", oauth("KAFKA_SASL_TOKEN=t"), []string{"KAFKA_SASL_TOKEN"}},
+		{"a token endpoint without a client", []string{"KAFKA_TLS=true", "KAFKA_SASL_MECHANISM=OAUTHBEARER", "KAFKA_SASL_OAUTH_TOKEN_URL=https://idp"},
+			[]string{"KAFKA_SASL_OAUTH_CLIENT_ID", "KAFKA_SASL_OAUTH_CLIENT_SECRET"}},
+		{"a secret and an assertion", oauth("KAFKA_SASL_OAUTH_ASSERTION_FILE=" + secret), []string{"KAFKA_SASL_OAUTH_CLIENT_SECRET"}},
+		{"a client without a token endpoint", []string{"KAFKA_TLS=true", "KAFKA_SASL_MECHANISM=OAUTHBEARER", "KAFKA_SASL_OAUTH_CLIENT_ID=c"}, []string{"KAFKA_SASL_OAUTH_TOKEN_URL"}},
+		{"no token endpoint", oauth("KAFKA_SASL_OAUTH_TOKEN_URL=idp/token"), []string{"KAFKA_SASL_OAUTH_TOKEN_URL"}},
+		{"a user in the token endpoint", oauth("KAFKA_SASL_OAUTH_TOKEN_URL=https://u:p@idp"), []string{"KAFKA_SASL_OAUTH_TOKEN_URL"}},
 		{"half a key of AWS", []string{"KAFKA_TLS=true", "KAFKA_SASL_MECHANISM=AWS_MSK_IAM", "AWS_ACCESS_KEY_ID=a"}, []string{"AWS_SECRET_ACCESS_KEY"}},
 		{"the rest of a key of AWS", []string{"KAFKA_TLS=true", "KAFKA_SASL_MECHANISM=AWS_MSK_IAM", "AWS_SESSION_TOKEN=a"}, []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}},
 		{"no role of AWS", []string{"KAFKA_TLS=true", "KAFKA_SASL_MECHANISM=AWS_MSK_IAM", "KAFKA_SASL_AWS_ROLE_ARN=audit", "AWS_REGION=Ireland!"}, []string{"AWS_REGION", "KAFKA_SASL_AWS_ROLE_ARN"}},
@@ -326,6 +333,26 @@ func TestTheUserOfTheRegistryMayBeInItsURL(t *testing.T) {
 	want := connector.Registry{URL: "https://host:8081", Username: "user", Password: connector.SecretValue("pw"), AutoRegister: true}
 	if diff := cmp.Diff(want, s.Connector.Registry, compare); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// oauth is a whole client of a token endpoint, and more.
+func oauth(more ...string) []string {
+	return append([]string{"KAFKA_TLS=true", "KAFKA_SASL_MECHANISM=OAUTHBEARER", "KAFKA_SASL_OAUTH_TOKEN_URL=https://idp/token",
+		"KAFKA_SASL_OAUTH_CLIENT_ID=audit", "KAFKA_SASL_OAUTH_CLIENT_SECRET=s"}, more...)
+}
+
+func TestTokenEndpoint(t *testing.T) {
+	s, err := load(oauth("OPENAI_ADMIN_KEY="+key, "KAFKA_SASL_OAUTH_TOKEN_URL=http://idp/token", "KAFKA_SASL_OAUTH_SCOPE=a b", "KAFKA_SASL_OAUTH_AUDIENCE=kafka")...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := connector.OAuth{TokenURL: "http://idp/token", ClientID: "audit", ClientSecret: connector.SecretValue("s"), Scope: "a b", Audience: "kafka"}
+	if diff := cmp.Diff(want, s.Connector.Kafka.SASL.OAuth, compare); diff != "" {
+		t.Error(diff)
+	}
+	if len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], "without TLS") {
+		t.Errorf("warnings %q", s.Warnings)
 	}
 }
 

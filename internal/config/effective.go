@@ -40,6 +40,10 @@ func (e *environment) effective(s *Settings) (all []Effective) {
 	return all
 }
 
+// isFreeText names settings that nothing can be wrong with, so that a password in them is
+// no fault.
+var isFreeText = map[string]bool{"KAFKA_SASL_OAUTH_SCOPE": true, "KAFKA_SASL_OAUTH_AUDIENCE": true}
+
 func (e *environment) inForce(name string, setting Setting, s *Settings) Effective {
 	value, file := e.vars[name], e.vars[name+FileSuffix]
 	switch {
@@ -49,7 +53,7 @@ func (e *environment) inForce(name string, setting Setting, s *Settings) Effecti
 		return Effective{name, redacted, "file " + shownPath(file)}
 	case value != "" && strings.HasSuffix(name, FileSuffix):
 		return Effective{name, shownPath(value), "environment"}
-	case value != "" && e.faults.has(name):
+	case value != "" && (e.faults.has(name) || isFreeText[name]):
 		return Effective{name, shownAtFault(value), "environment"}
 	case value != "":
 		return Effective{name, shown(value) + e.resolved(name, s), "environment"}

@@ -56,6 +56,7 @@ func (e *environment) takeSASL(v values, k *connector.Kafka) {
 	s.Password = e.secret("KAFKA_SASL_PASSWORD")
 	s.Token = e.secret("KAFKA_SASL_TOKEN")
 	s.AWS.RoleARN, s.AWS.Region = v.AWSRole, v.AWSRegion // checked for any mechanism: what is no region is never shown as one
+	s.OAuth = e.oauth(v)                                 // the same
 	switch s.Mechanism {
 	case "OAUTHBEARER":
 		s.Extensions = extensions(v.SASLExtensions)
@@ -68,6 +69,18 @@ func (e *environment) takeSASL(v values, k *connector.Kafka) {
 		e.warnings = append(e.warnings, "KAFKA_SASL_MECHANISM: without TLS, who listens can read every event, and try passwords against what "+
 			s.Mechanism+" sends; set KAFKA_TLS=true")
 	}
+}
+
+func (e *environment) oauth(v values) connector.OAuth {
+	if u, err := url.Parse(v.OAuthURL); err == nil && sentInClear(u) {
+		e.warnings = append(e.warnings, "KAFKA_SASL_OAUTH_TOKEN_URL: the client's secret and the token are sent without TLS; write https://")
+	}
+	o := connector.OAuth{TokenURL: v.OAuthURL, ClientID: v.OAuthClient, Scope: v.OAuthScope, Audience: v.OAuthAudience}
+	o.ClientSecret = e.secret("KAFKA_SASL_OAUTH_CLIENT_SECRET")
+	if file := e.vars["KAFKA_SASL_OAUTH_ASSERTION_FILE"]; file != "" {
+		o.Assertion = connector.SecretFile(file)
+	}
+	return o
 }
 
 // betweenURLs is a comma in front of a URL; a password may hold one too.

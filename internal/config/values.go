@@ -35,6 +35,10 @@ type values struct {
 	SASLMechanism   string `env:"KAFKA_SASL_MECHANISM"`
 	SASLUsername    string `env:"KAFKA_SASL_USERNAME"`
 	SASLExtensions  pairs  `env:"KAFKA_SASL_OAUTH_EXTENSIONS"`
+	OAuthURL        string `env:"KAFKA_SASL_OAUTH_TOKEN_URL"`
+	OAuthClient     string `env:"KAFKA_SASL_OAUTH_CLIENT_ID"`
+	OAuthScope      string `env:"KAFKA_SASL_OAUTH_SCOPE"`
+	OAuthAudience   string `env:"KAFKA_SASL_OAUTH_AUDIENCE"`
 	AWSRole         string `env:"KAFKA_SASL_AWS_ROLE_ARN"`
 	AWSRegion       string `env:"AWS_REGION"`
 

@@ -45,9 +45,10 @@ const (
 	// credentialsTimeout bounds the search for credentials. A machine without any waits for
 	// the metadata service of a cloud that is not there.
 	credentialsTimeout = 20 * time.Second
-	// earlier is how long before their end credentials are replaced, so that a broker whose
+	// earlier is how long before their end credentials are replaced: before kgo signs in once more, at
+	// 95 % of an hour, and so that a broker whose
 	// clock is ahead takes them.
-	earlier = time.Minute
+	earlier = 5 * time.Minute
 )
 
 // CredentialsError says that there is nothing to show to a broker: the service that gives

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/sasl"
-	"github.com/twmb/franz-go/pkg/sasl/oauth"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 )
@@ -30,6 +29,7 @@ type SASL struct {
 	Username  string
 	Password  Secret
 	Token     Secret // of OAUTHBEARER
+	OAuth     *OAuth // gets one in place of Token
 	// Extensions are sent with the token; some brokers find by them what it is for.
 	Extensions map[string]string
 	AWS        *AWS // of AWS_MSK_IAM
@@ -50,10 +50,7 @@ func (s SASL) mechanism() (sasl.Mechanism, error) {
 	case "SCRAM-SHA-512":
 		return scram.Sha512(s.scram), nil
 	case "OAUTHBEARER":
-		return oauth.Oauth(func(context.Context) (oauth.Auth, error) {
-			token, err := s.Token.read()
-			return oauth.Auth{Token: token, Extensions: s.Extensions}, err
-		}), nil
+		return s.bearerToken(), nil
 	case "AWS_MSK_IAM":
 		return mskIAM{s.AWS}, nil
 	default:
