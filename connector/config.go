@@ -3,62 +3,97 @@ package connector
 import (
 	"log/slog"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Config is all that the connector needs. Package internal/config fills it from
-// the environment; DefaultConfig has the defaults.
+// Config is all that a connector needs. Begin with DefaultConfig and add at least
+// Organizations and Logger. Package internal/config of the program fills it from the
+// environment.
+//
+// A Config and what it points to must not be changed after New.
 type Config struct {
-	// Organizations are those to read; at least one, with different names.
+	// Organizations are those to read; at least one, with different names and keys.
 	Organizations []Organization
-	// PollInterval is the time between reads of the head of the log, at least 1s.
+
+	// PollInterval is the time between two reads of the head of the log; at least a
+	// second. Zero is refused.
 	PollInterval time.Duration
-	// Lookback is how late an event may show up and still be committed within a
-	// minute; at least 1m.
+
+	// Lookback is how long after its effective_at an event may show up in the API and
+	// still be committed within a minute; at least a minute. Zero is refused.
 	Lookback time.Duration
-	// DeepLookback is the same within an hour; 0 turns it off, else at least
-	// Lookback.
+
+	// DeepLookback is the same within an hour; at least Lookback. If zero, what shows up
+	// later than Lookback is not looked for.
 	DeepLookback time.Duration
-	// APIConcurrency is the most history requests in flight an organization.
+
+	// APIConcurrency is how many requests for history may be in flight for one
+	// organization; 1 to 1000. Zero is refused.
 	APIConcurrency int
-	// APIRequestsPerMinute limits all requests of an organization; 0: no limit.
+
+	// APIRequestsPerMinute limits all requests of one organization together. If zero,
+	// only the API's own limits count.
 	APIRequestsPerMinute int
-	// Kafka is where to write.
+
+	// Kafka says where and how to write.
 	Kafka Kafka
-	// Registry is the schema registry; the zero value means none, and values
+
+	// Registry is the schema registry. If it has no URL, there is none, and values are
 	// framed as Avro single objects.
 	Registry Registry
-	// Logger gets the log; required.
+
+	// Logger gets the log, without secrets and without events. Nil is refused;
+	// slog.New(slog.DiscardHandler) writes nothing.
 	Logger *slog.Logger
-	// Telemetry gets what is measured; nil measures nothing.
+
+	// Telemetry is told what happens. If nil, nobody is.
 	Telemetry Telemetry
+
+	// Registerer gets the counters of the Kafka clients, whose names begin with
+	// openai_audit_kafka_. If nil, there are none. New registers them, so a second
+	// connector needs another, for example of prometheus.WrapRegistererWith.
+	Registerer prometheus.Registerer
 }
 
-// Organization is one audit log.
+// Organization is one audit log. Begin with DefaultOrganization and add AdminKey.
 type Organization struct {
-	// Name is in records, metrics, keys and transactional ids:
-	// [a-z0-9][a-z0-9._-]{0,62}.
+	// Name is what the organization is called in records, metrics, keys of the offsets
+	// topic and transactional ids, so it must stay the same; at most 63 of a-z, 0-9, dot,
+	// underscore and hyphen, the first one a letter or digit. It is not OpenAI's org- id.
+	// Empty is refused.
 	Name string
-	// AdminKey is an OpenAI admin key with Audit Logs: Read.
+
+	// AdminKey is an OpenAI admin key with Audit Logs: Read. Not set is refused.
 	AdminKey Secret
-	// KeySetting is the name of the setting that gives it, for messages; empty:
+
+	// KeySetting is what messages call the place of AdminKey. If empty, it is
 	// OPENAI_ADMIN_KEY.
 	KeySetting string
-	// BaseURL is the API's, for example https://api.openai.com/v1.
+
+	// BaseURL is that of the API, without the endpoint: https://api.openai.com/v1. Empty is
+	// refused.
 	BaseURL string
-	// BaseURLSetting is the name of the setting that gives it, for messages; empty:
+
+	// BaseURLSetting is what messages call the place of BaseURL. If empty, it is
 	// OPENAI_BASE_URL.
 	BaseURLSetting string
-	// BackfillStart is from when to read history; nil: only what comes.
+
+	// BackfillStart is from when history is read. If nil, only what comes is.
 	BackfillStart *BackfillStart
-	// TenantEvents says whether the tenant scope is read.
+
+	// TenantEvents says whether events of the tenant scope are read. Empty is refused.
 	TenantEvents TenantEvents
 }
 
-// BackfillStart is the time from which history is read: At, or, if Earliest, the
-// time of the first event the API lists.
+// BackfillStart is the time from which history is read.
 type BackfillStart struct {
+	// Earliest reads all there is; At does not count then.
 	Earliest bool
-	At       time.Time
+
+	// At is the time of the first event to read, to the second; it must not lie in the
+	// future. Zero is refused, unless Earliest is set.
+	At time.Time
 }
 
 // TenantEvents says whether events of the tenant scope are read.
@@ -66,47 +101,78 @@ type TenantEvents string
 
 // The values of TenantEvents.
 const (
-	TenantAuto TenantEvents = "auto" // if the key may; else the rest goes on
-	TenantOn   TenantEvents = "on"   // if the key may not, it is not ready
-	TenantOff  TenantEvents = "off"  // never asked
+	TenantAuto TenantEvents = "auto" // read; where the key may not, the rest goes on
+	TenantOn   TenantEvents = "on"   // read; where the key may not, the organization is not ready
+	TenantOff  TenantEvents = "off"  // never asked for
 )
 
 // Kafka says where and how to write.
 type Kafka struct {
-	Brokers  []string // host:port
+	// Brokers are the bootstrap servers, host or host:port; at least one. The port is
+	// 9092 where there is none.
+	Brokers []string
+
+	// ClientID is what quotas and logs of the brokers call the connector. It may be empty.
 	ClientID string
-	TLS      TLS
-	SASL     SASL
 
-	Topic        string
+	// TLS is spoken if it is enabled. The zero value connects without.
+	TLS TLS
+
+	// SASL signs in to the brokers. The zero value connects without.
+	SASL SASL
+
+	// Topic gets the events. Empty is refused; so it is for the next two. No two of
+	// the topics may be the same, where . and _ count as the same.
+	Topic string
+
+	// OffsetsTopic holds the cursors and the ids that were seen; compacted.
 	OffsetsTopic string
-	DLQTopic     string
-	JSONTopic    string // empty: none
-	OCSFTopic    string // empty: none
 
-	// CreateTopics creates missing topics; else a missing one is an error.
+	// DLQTopic gets dead letters: what could not be delivered as it is.
+	DLQTopic string
+
+	// JSONTopic gets each event as it was received too. If empty, nothing does.
+	JSONTopic string
+
+	// OCSFTopic gets each event as OCSF JSON too. If empty, nothing does.
+	OCSFTopic string
+
+	// CreateTopics makes topics that are missing. If false, a missing one is refused with
+	// the command that makes it.
 	CreateTopics bool
-	// Partitions is that of created topics, the offsets topic's apart.
+
+	// Partitions is how many topics that are made have, the offsets topic apart; 1 to
+	// 10000. Zero is refused.
 	Partitions int32
-	// ReplicationFactor of created topics; -1: the broker's default.
+
+	// ReplicationFactor is that of topics that are made. If -1, it is the brokers'
+	// default. Zero is refused.
 	ReplicationFactor int16
-	// Retention of created topics, the offsets topic's apart; 0: unlimited.
+
+	// Retention is how long topics that are made keep records, the offsets topic apart; to
+	// the millisecond. If zero, they keep them for ever.
 	Retention time.Duration
 
-	// Compression is none, gzip, snappy, lz4 or zstd.
+	// Compression is none, gzip, snappy, lz4 or zstd. Empty is refused.
 	Compression string
-	// Headers are added to every record, in this order.
+
+	// Headers are added to every record, in this order. Their names must differ from each
+	// other and from those that records have. If empty, none are added.
 	Headers []Header
-	// TransactionalID is the prefix of the transactional ids; empty: the name of
-	// the offsets topic.
+
+	// TransactionalID is the prefix of the transactional ids, <prefix>/<organization>. If
+	// empty, it is the name of the offsets topic.
 	TransactionalID string
-	// GroupID, if set, lets instances of the same group share the organizations.
+
+	// GroupID lets connectors of the same group share the organizations and stand by for
+	// each other. If empty, this one works for all of them alone.
 	GroupID string
-	// Timestamp says which time the records carry.
+
+	// Timestamp says which time the records carry. Empty is refused.
 	Timestamp Timestamp
 }
 
-// Header is a static record header.
+// Header is a static header of records. A Name is needed; an empty Value is one.
 type Header struct{ Name, Value string }
 
 // Timestamp says which time a record carries.
@@ -114,58 +180,99 @@ type Timestamp string
 
 // The values of Timestamp.
 const (
-	TimestampIngest Timestamp = "ingest" // the time of writing
-	TimestampEvent  Timestamp = "event"  // effective_at
+	TimestampIngest Timestamp = "ingest" // when it was written, so retention never deletes an old event at once
+	TimestampEvent  Timestamp = "event"  // the event's effective_at
 )
 
-// TLS says how to reach the brokers. The files are read for each connection.
+// TLS says how to speak TLS to the brokers; it is TLS 1.2 or later, and their hosts are
+// verified. The files are PEM and are read again for each connection.
 type TLS struct {
-	Enabled  bool
-	CAFile   string // empty: the system's
-	CertFile string // with KeyFile: mutual TLS
-	KeyFile  string
+	// Enabled turns TLS on. False with any of the files is refused.
+	Enabled bool
+
+	// CAFile holds the authorities of the brokers. If empty, those of the system count.
+	CAFile string
+
+	// CertFile and KeyFile are the client's certificate and its key, not encrypted; one
+	// alone is refused. If empty, the client shows none.
+	CertFile, KeyFile string
 }
 
-// SASL says who we are to the brokers.
+// SASL says how to sign in to the brokers. Its zero value does not.
 type SASL struct {
-	// Mechanism is empty for none, or PLAIN, SCRAM-SHA-256, SCRAM-SHA-512,
-	// OAUTHBEARER or AWS_MSK_IAM.
+	// Mechanism is PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or AWS_MSK_IAM. If
+	// empty, nobody signs in, and a credential below is refused. PLAIN and OAUTHBEARER need
+	// TLS, unless the brokers are on this host.
 	Mechanism string
-	Username  string
-	Password  Secret
-	Token     Secret // OAUTHBEARER
-	OAuth     OAuth  // gets one in place of Token
-	// Extensions are sent with the token, as Confluent Cloud's logicalCluster.
+
+	// Username and Password are for PLAIN and SCRAM, which need both.
+	Username string
+	Password Secret
+
+	// Token is for OAUTHBEARER, which needs it or OAuth.
+	Token Secret
+
+	// OAuth is where OAUTHBEARER gets tokens in place of Token.
+	OAuth OAuth
+
+	// Extensions are sent with the token, as Confluent Cloud's logicalCluster. Their names
+	// are of letters only. They may be empty.
 	Extensions map[string]string
-	AWS        AWS // AWS_MSK_IAM
+
+	// AWS is for AWS_MSK_IAM.
+	AWS AWS
 }
 
-// OAuth is a token endpoint, which is asked by the grant for clients.
+// OAuth is a token endpoint, which is asked by the grant for clients. Its zero value is
+// none.
 type OAuth struct {
-	TokenURL     string // empty: none
-	ClientID     string
-	ClientSecret Secret
-	Assertion    Secret // a signed JWT in place of the secret
-	Scope        string
-	Audience     string
+	// TokenURL is where it is; it holds no user. If empty, there is none, and the rest must
+	// be empty.
+	TokenURL string
+
+	// ClientID is who asks; needed.
+	ClientID string
+
+	// ClientSecret and Assertion, which is a signed JWT (RFC 7523), say that it is the
+	// client that asks; one of them is needed, and the other must not be set.
+	ClientSecret, Assertion Secret
+
+	// Scope and Audience are sent along. If empty, they are not.
+	Scope, Audience string
 }
 
-// AWS are the credentials of AWS_MSK_IAM. Without a key, the default chain of the AWS SDK
-// looks for them: environment, profile, SSO, web identity, container, machine.
+// AWS are the credentials of AWS_MSK_IAM. Without a key they come from the default chain
+// of the AWS SDK: environment, profile, SSO, web identity, container, machine.
 type AWS struct {
-	AccessKeyID     Secret
-	SecretAccessKey Secret
-	SessionToken    Secret // optional
-	RoleARN         string // a role to assume with them; empty: none
-	Region          string // where the broker's name has none
+	// AccessKeyID and SecretAccessKey are a key; one alone is refused.
+	AccessKeyID, SecretAccessKey Secret
+
+	// SessionToken is that of a temporary key; else it is not set.
+	SessionToken Secret
+
+	// RoleARN is a role to assume with the credentials. If empty, none is.
+	RoleARN string
+
+	// Region is that of the cluster, for brokers whose names have none. It may be empty.
+	Region string
 }
 
 // Registry is a schema registry with Confluent's API.
 type Registry struct {
-	URL          string // empty: none
-	Username     string
-	Password     Secret
-	CAFile       string
+	// URL is where it is; several addresses of one registry, comma separated, are asked
+	// in turn. It holds no user. If empty, there is no registry, and the rest must be empty.
+	URL string
+
+	// Username and Password are for basic authentication. If empty, there is none.
+	Username string
+	Password Secret
+
+	// CAFile holds the authorities of the registry, PEM. If empty, those of the system
+	// count.
+	CAFile string
+
+	// AutoRegister registers the schema. If false, nothing is written to the registry, and
+	// the schema must be there.
 	AutoRegister bool
 }
 

@@ -8,9 +8,8 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
@@ -18,7 +17,8 @@ import (
 
 // Connector keeps topics equal to audit logs. Make one with New.
 type Connector struct {
-	cfg Config
+	cfg     Config
+	running atomic.Bool
 	// What tests replace: the network to the brokers, that to the API, the clock
 	// and the name of this host.
 	dial      kafka.DialFunc
@@ -63,15 +63,17 @@ func New(cfg Config) (*Connector, error) {
 // newConnector is New without the bounds, which tests in a hurry are below.
 func newConnector(cfg Config) (*Connector, error) {
 	if cfg.Telemetry == nil {
-		cfg.Telemetry = noTelemetry{}
+		cfg.Telemetry = NoTelemetry{}
 	}
 	host, err := os.Hostname()
 	if err != nil {
 		return nil, fmt.Errorf("asking for the name of this host, by which instances know each other: %w", err)
 	}
 	c := &Connector{cfg: cfg, now: time.Now, host: host}
-	if r, ok := cfg.Telemetry.(interface{ Registerer() prometheus.Registerer }); ok {
-		c.metrics = kafka.NewMetrics(r.Registerer())
+	if cfg.Registerer != nil {
+		if c.metrics, err = kafka.NewMetrics(cfg.Registerer); err != nil {
+			return nil, fmt.Errorf("registering the counters of the Kafka clients, which only one connector may do with a Registerer: %w", err)
+		}
 	}
 	return c, nil
 }
@@ -84,7 +86,14 @@ func newConnector(cfg Config) (*Connector, error) {
 // wraps ErrRefused when none is left. If another instance takes over one of
 // them, all stop, and the error wraps ErrFenced: this process was started by
 // mistake, or was replaced.
+//
+// Once it has returned it may be called again, and goes on from what the topics say.
+// While it runs, a second call is an error at once: two would fence each other.
 func (c *Connector) Run(ctx context.Context) error {
+	if !c.running.CompareAndSwap(false, true) {
+		return errors.New("the connector runs already: call Run again when the first call has returned")
+	}
+	defer c.running.Store(false)
 	var orgs []*organization
 	for _, org := range c.cfg.Organizations {
 		o, err := c.organization(org)

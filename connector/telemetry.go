@@ -2,10 +2,14 @@ package connector
 
 import "time"
 
-// Telemetry is told what happens. Its methods must not block, may be called from
-// many goroutines, and take only what may be shown to anybody: no key, no
-// address, no e-mail. organization is an Organization's Name, scope
-// "organization" or "tenant".
+// Telemetry is told what happens. Run calls it from goroutines of its own, several at
+// once, also for one organization; before Run is called and after it has returned
+// nobody calls. The methods must not block, since events wait meanwhile, and must not
+// keep or change maps and slices that they are given.
+//
+// Apart from Written.Latest they get only what may be shown to anybody: no key, no
+// address, no e-mail. organization is an Organization's Name, scope "organization" or
+// "tenant".
 type Telemetry interface {
 	// Requested: an API request ended with the HTTP status code; 0 if no answer
 	// came.
@@ -135,18 +139,19 @@ func (p Progress) Share() float64 {
 	return min(1, max(0, p.Reached.Sub(p.From).Seconds()/max(1, all.Seconds())))
 }
 
-// noTelemetry measures nothing.
-type noTelemetry struct{}
+// NoTelemetry does nothing. Embed it to implement some methods of Telemetry only, and to
+// go on compiling when a later release adds one.
+type NoTelemetry struct{}
 
-func (noTelemetry) Requested(string, int, time.Duration)    {}
-func (noTelemetry) RateLimited(string, time.Duration)       {}
-func (noTelemetry) Committed(string, string, time.Duration) {}
-func (noTelemetry) Written(string, Written)                 {}
-func (noTelemetry) Skipped(string, int)                     {}
-func (noTelemetry) Positions(string, Positions)             {}
-func (noTelemetry) Progressed(string, Progress)             {}
-func (noTelemetry) Ready(string, string)                    {}
-func (noTelemetry) Leading(string, bool)                    {}
-func (noTelemetry) Warned(string, string, Warning)          {}
-func (noTelemetry) Watched(string, Leader)                  {}
-func (noTelemetry) Hanging(string, []HangingTransaction)    {}
+func (NoTelemetry) Requested(string, int, time.Duration)    {}
+func (NoTelemetry) RateLimited(string, time.Duration)       {}
+func (NoTelemetry) Committed(string, string, time.Duration) {}
+func (NoTelemetry) Written(string, Written)                 {}
+func (NoTelemetry) Skipped(string, int)                     {}
+func (NoTelemetry) Positions(string, Positions)             {}
+func (NoTelemetry) Progressed(string, Progress)             {}
+func (NoTelemetry) Ready(string, string)                    {}
+func (NoTelemetry) Leading(string, bool)                    {}
+func (NoTelemetry) Warned(string, string, Warning)          {}
+func (NoTelemetry) Watched(string, Leader)                  {}
+func (NoTelemetry) Hanging(string, []HangingTransaction)    {}

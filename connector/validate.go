@@ -171,7 +171,11 @@ func (v *validator) organization(o Organization) {
 	case strings.HasSuffix("."+u.Hostname(), ".api.openai.com") && strings.Trim(u.Path, "/") != "v1":
 		v.fault("BaseURL", "not where OpenAI's API is", "did you mean https://"+u.Host+"/v1?")
 	}
-	if b := o.BackfillStart; b != nil && !b.Earliest && b.At.After(time.Now()) {
+	switch b := o.BackfillStart; {
+	case b == nil || b.Earliest:
+	case b.At.IsZero():
+		v.fault("BackfillStart", "not set", "give a time, or earliest")
+	case b.At.After(time.Now()):
 		v.fault("BackfillStart", "lies in the future", "give a time that has passed")
 	}
 	v.oneOf("TenantEvents", string(o.TenantEvents), string(TenantAuto), string(TenantOn), string(TenantOff))

@@ -70,6 +70,7 @@ func TestValidate(t *testing.T) {
 		"history to come": {"Organizations[0].BackfillStart", func(c *config) {
 			c.Organizations[0].BackfillStart = &connector.BackfillStart{At: time.Now().Add(time.Hour)}
 		}},
+		"history from nowhere":    {"Organizations[0].BackfillStart", func(c *config) { c.Organizations[0].BackfillStart = new(connector.BackfillStart) }},
 		"offf":                    {"Organizations[0].TenantEvents", func(c *config) { c.Organizations[0].TenantEvents = "offf" }},
 		"no tenant events":        {"Organizations[0].TenantEvents", func(c *config) { c.Organizations[0].TenantEvents = "" }},
 		"quick polls":             {"PollInterval", func(c *config) { c.PollInterval = time.Second - 1 }},

@@ -116,7 +116,7 @@ func servePage(ctx context.Context, s settings, cfg *connector.Config) (stop fun
 	tel := telemetry.New(telemetry.Config{
 		Version: "demo", Organizations: []string{s.Organization}, DeadLetterReasons: reasons, PollInterval: s.Poll, ShowEvents: s.ShowEvents,
 	})
-	cfg.Telemetry = tel
+	cfg.Telemetry, cfg.Registerer = tel, tel.Registerer()
 	if s.Page == "" {
 		return func() {}
 	}

@@ -81,7 +81,7 @@ func serve(ctx context.Context, settings *config.Settings, log *slog.Logger, sho
 		Organizations: names(cfg.Organizations), DeadLetterReasons: reasons(),
 		PollInterval: cfg.PollInterval, RequestsPerMinute: cfg.APIRequestsPerMinute, ShowEvents: settings.HTTP.ShowEvents, OnProgress: showProgress,
 	})
-	cfg.Logger, cfg.Telemetry = log, keepMemory(tel, cfg.Kafka)
+	cfg.Logger, cfg.Telemetry, cfg.Registerer = log, keepMemory(tel, cfg.Kafka), tel.Registerer()
 	for _, warning := range settings.Warnings {
 		log.Warn("settings", "warning", warning)
 	}

@@ -226,7 +226,12 @@ func TestLogIsQuiet(t *testing.T) {
 func TestMetricsOutliveClients(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	conn := connection(cluster(t))
-	conn.Metrics = kafka.NewMetrics(reg)
+	var err error
+	conn.Metrics, err = kafka.NewMetrics(reg)
+	must(t, err)
+	if _, err := kafka.NewMetrics(reg); err == nil {
+		t.Error("the same counters are registered twice")
+	}
 	for range 2 {
 		cl, other := client(t, conn), client(t, conn)
 		must(t, cl.Ping(t.Context()))

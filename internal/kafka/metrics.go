@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"errors"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/plugin/kprom"
@@ -12,11 +14,12 @@ import (
 // each error. So here one set outlives the clients, and never goes back to zero.
 type Metrics struct{ *kprom.Metrics }
 
-// NewMetrics registers the counters at reg.
-func NewMetrics(reg prometheus.Registerer) *Metrics {
-	m := kprom.NewMetrics("openai_audit_kafka", kprom.Registerer(counters{reg}))
+// NewMetrics registers the counters at reg. It is an error if they are there already.
+func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
+	var failed error
+	m := kprom.NewMetrics("openai_audit_kafka", kprom.Registerer(counters{reg, &failed}))
 	m.OnNewClient(nil) // makes the counters; only the gauges dropped below look at the client
-	return &Metrics{m}
+	return &Metrics{m}, failed
 }
 
 // OnNewClient hides kprom's, which would register the counters again and panic.
@@ -27,13 +30,17 @@ func (*Metrics) OnClientClosed(*kgo.Client) {}
 
 // counters drops kprom's gauges: what one client holds in its buffers means
 // nothing where there are several.
-type counters struct{ prometheus.Registerer }
+type counters struct {
+	prometheus.Registerer
+	failed *error
+}
 
-// MustRegister is the only method that kprom calls.
+// MustRegister is the only method that kprom calls. It notes a failure, and does not
+// panic.
 func (r counters) MustRegister(collectors ...prometheus.Collector) {
 	for _, c := range collectors {
 		if _, gauge := c.(prometheus.GaugeFunc); !gauge {
-			r.Registerer.MustRegister(c)
+			*r.failed = errors.Join(*r.failed, r.Register(c))
 		}
 	}
 }
