@@ -45,7 +45,8 @@ func ExampleConnector_Run() {
 	cfg.Telemetry = untilHistoryIsRead{stop: cancel}
 	c, err := connector.New(cfg)
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	fmt.Println("ended:", c.Run(ctx))
 	// Output:
@@ -60,7 +61,8 @@ func ExampleConnector_Run_errors() {
 	cfg.Kafka.CreateTopics = false // and nobody has made them
 	c, err := connector.New(cfg)
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	switch err := c.Run(context.Background()); {
 	case errors.Is(err, connector.ErrFenced):
