@@ -117,6 +117,10 @@ func (r *runner) fromOutside(ctx context.Context) error {
 	return nil
 }
 
+// unknownTypes is the alert that may fire while all is well: one in 200 events of the
+// simulated API is of a type that nobody knows.
+const unknownTypes = "OpenAIAuditUnknownTypes"
+
 // alerts waits until Prometheus scrapes, and then watches it.
 func (r *runner) alerts(ctx context.Context, watch time.Duration) error {
 	var rules struct {
@@ -131,7 +135,7 @@ func (r *runner) alerts(ctx context.Context, watch time.Duration) error {
 		n := 0
 		for _, group := range rules.Groups {
 			for _, rule := range group.Rules {
-				if rule.Health != "ok" || rule.State != "inactive" {
+				if rule.Health != "ok" || rule.State != "inactive" && rule.Name != unknownTypes {
 					return fmt.Errorf("%s is %s, %s %s", rule.Name, rule.State, rule.Health, rule.LastError)
 				}
 				n++
@@ -162,7 +166,7 @@ func (r *runner) alerts(ctx context.Context, watch time.Duration) error {
 	for _, group := range rules.Groups {
 		names += len(group.Rules)
 	}
-	fmt.Printf("  scrapes the connector; %d alerts, none firing or about to for %v\n", names, watch)
+	fmt.Printf("  scrapes the connector; %d alerts, none firing or about to for %v but the one about unknown types\n", names, watch)
 	return nil
 }
 
@@ -178,8 +182,9 @@ func (r *runner) needs(ctx context.Context, query string) error {
 	return nil
 }
 
-// sometimes are queries of the dashboard that have no result while all is well.
-var sometimes = []string{"disconnects"}
+// sometimes are parts of the dashboard's queries that have no result while all is well:
+// nobody records a result of verify here.
+var sometimes = []string{"disconnects", "openai_audit_verified_"}
 
 // dashboard asks what Grafana would ask.
 func (r *runner) dashboard(ctx context.Context) error {
