@@ -11,9 +11,10 @@ import (
 
 // SkipTo returns the step that goes on from a time without reading what lies
 // before it: positions and floor move forward to it, and history and seen ids
-// below it are dropped, but for what a range that is left may meet again. The start stays, so that what was skipped is known as
-// missing, and can be repaired. A time below the floor, or after now, is refused,
-// and one whose events were written by then if their ids are gone.
+// below it are dropped, but for what a range that is left may meet again. The start
+// stays, so that what was skipped is known as missing, and can be repaired. A time
+// below the floor, or after now, is refused, and one whose events were written by then
+// if their ids are gone.
 func (s *State) SkipTo(to, now auditlog.Second) (Step, error) {
 	switch c := s.Cursor; {
 	case c.StartAnew:
