@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,11 +56,11 @@ func TestAwaitCoordinator(t *testing.T) {
 func TestNewTopicIsNotSeen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := kafkatest.InProcess(t, kafkatest.OnNetwork(new(kfake.VirtualNetwork)))
-		hidden := true
+		var shown atomic.Bool
 		c.Fake().ControlKey(kmsg.Metadata.Int16(), func(request kmsg.Request) (kmsg.Response, error, bool) {
 			c.Fake().KeepControl()
 			req := request.(*kmsg.MetadataRequest)
-			if len(req.Topics) == 0 || !hidden {
+			if len(req.Topics) == 0 || shown.Load() {
 				return nil, nil, false
 			}
 			resp := req.ResponseKind().(*kmsg.MetadataResponse)
@@ -82,7 +83,7 @@ func TestNewTopicIsNotSeen(t *testing.T) {
 		if missing, is := errors.AsType[*kafka.MissingTopicsError](err); unseen == nil || is {
 			t.Fatalf("%v, missing %v", err, missing)
 		}
-		hidden = false
+		shown.Store(true)
 		if topics, err := kafka.Ensure(t.Context(), client, specs, true); err != nil || topics["new"].Partitions != 1 {
 			t.Errorf("%v, %v", topics, err)
 		}
