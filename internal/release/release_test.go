@@ -159,6 +159,15 @@ func contents(t *testing.T, dir string) {
 			t.Errorf("the archive does not hold %s", name)
 		}
 	}
+	links := regexp.MustCompile(`\]\(([^):#]+)`).FindAllSubmatch(files["README.md"], -1)
+	for _, link := range links {
+		if len(files[string(link[1])]) == 0 {
+			t.Errorf("README.md links to %s, which the archive does not hold", link[1])
+		}
+	}
+	if len(links) < 10 {
+		t.Errorf("README.md has %d links", len(links))
+	}
 	program := filepath.Join(t.TempDir(), "openai-audit-kafka")
 	if err := os.WriteFile(program, files["openai-audit-kafka"], 0o700); err != nil {
 		t.Fatal(err)
