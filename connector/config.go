@@ -47,7 +47,7 @@ type Config struct {
 	// slog.New(slog.DiscardHandler) writes nothing.
 	Logger *slog.Logger
 
-	// Telemetry is told what happens. If nil, nobody is.
+	// Telemetry receives what happens. If nil, it is dropped.
 	Telemetry Telemetry
 
 	// Registerer gets the counters of the Kafka clients, whose names begin with
@@ -201,7 +201,7 @@ type TLS struct {
 // SASL says how to sign in to the brokers. Its zero value does not.
 type SASL struct {
 	// Mechanism is PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or AWS_MSK_IAM. If
-	// empty, nobody signs in, and a credential below is refused. PLAIN and OAUTHBEARER need
+	// empty, the connector does not sign in, and a credential below is refused. PLAIN and OAUTHBEARER need
 	// TLS, unless the brokers are on this host.
 	Mechanism string
 

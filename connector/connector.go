@@ -51,7 +51,7 @@ func (c *claims) claim(apiName, name string) string {
 	return c.names[apiName]
 }
 
-// New returns a connector for the config. It connects to nobody yet. What is wrong
+// New returns a connector for the config. It opens no connection yet. What is wrong
 // with the config is a ConfigError, which names each field.
 func New(cfg Config) (*Connector, error) {
 	if err := cfg.Validate(); err != nil {

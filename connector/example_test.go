@@ -58,7 +58,7 @@ func ExampleConnector_Run() {
 func ExampleConnector_Run_errors() {
 	cfg, end := exampleConfig()
 	defer end()
-	cfg.Kafka.CreateTopics = false // and nobody has made them
+	cfg.Kafka.CreateTopics = false // and they do not exist
 	c, err := connector.New(cfg)
 	if err != nil {
 		fmt.Println(err)

@@ -133,7 +133,7 @@ func lasting(since map[txlog.Hidden]time.Time, hidden []txlog.Hidden, now time.T
 }
 
 // tellHidden says, once, in which partitions something stays open that we may not look
-// at; without any it takes the warning back. It may be ours, so nobody else would tell.
+// at; without any it takes the warning back. The transaction may be ours, and then no other program would say so.
 func (o *organization) tellHidden(where []kafka.Partition) {
 	if slices.Equal(where, o.hidden) {
 		return

@@ -3,9 +3,9 @@ package connector
 import "time"
 
 // Telemetry is told what happens. Run calls it from goroutines of its own, several at
-// once, also for one organization; before Run is called and after it has returned
-// nobody calls. The methods must not block, since events wait meanwhile, and must not
-// keep or change maps and slices that they are given.
+// once, also for one organization; before Run is called and after it has returned no
+// method is called. The methods must not block, since events wait meanwhile, and must
+// not keep or change maps and slices that they are given.
 //
 // Apart from Written.Latest they get only what may be shown to anybody: no key, no
 // address, no e-mail. organization is an Organization's Name, scope "organization" or

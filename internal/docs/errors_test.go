@@ -14,7 +14,7 @@ import (
 )
 
 // Every message of the code's lists of errors says what to do, or that nothing needs
-// to be done. So nobody has to look a message up.
+// to be done. So no message has to be looked up.
 func TestMessagesCarryTheirRemedy(t *testing.T) {
 	for _, source := range []struct {
 		where string

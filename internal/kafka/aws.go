@@ -143,7 +143,7 @@ func (a *AWS) credentials(ctx context.Context, region string) (aws.Credentials, 
 	credentials, err := a.loaded.Credentials.Retrieve(ctx)
 	region = cmp.Or(region, a.loaded.Region)
 	if err != nil || !credentials.CanExpire {
-		// The SDK would keep what it read from a file for ever, and nobody could rotate it.
+		// The SDK would keep what it read from a file for ever, and a rotation would have no effect.
 		a.loaded = nil
 	}
 	switch {
@@ -159,7 +159,7 @@ func noAWS(err error) error {
 	return &CredentialsError{Err: err, Remedy: "AWS gave no credentials; check the role of the machine or the pod, AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; with KAFKA_SASL_AWS_ROLE_ARN, that the role trusts us"}
 }
 
-// load prepares the search. It asks nobody yet.
+// load prepares the search. It sends no request yet.
 func (a *AWS) load(ctx context.Context, region string) (aws.Config, error) {
 	options := []func(*config.LoadOptions) error{
 		config.WithRegion(a.Region),

@@ -44,8 +44,8 @@ func (w *walk) checkWindow(events []auditlog.Event) error {
 }
 
 // elsewhere reports whether a list of an event's own second shows it too, this one or the
-// other that is read. Then it is left to whoever reads that second, who would else write
-// it again. If not, the place where it is listed is its only one.
+// other that is read. Then the walk that reads that second writes it, and this one does
+// not: else it would be there twice. If not, the place where it is listed is its only one.
 //
 // The answer must be of the organization whose page has the event.
 func (w *walk) elsewhere(ctx context.Context, e auditlog.Event, organization string) (bool, error) {

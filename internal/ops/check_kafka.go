@@ -106,7 +106,7 @@ func (k *checker) checkHanging(ctx context.Context) {
 	}
 }
 
-// unseen says where a transaction that hangs could not be told from a neighbour's.
+// unseen says where a transaction that hangs looks the same as a neighbour's that is open.
 func (k *checker) unseen() string {
 	var topics []string
 	for _, name := range k.Topics.all() {

@@ -17,7 +17,7 @@ type Hanging struct {
 	TransactionalID string // whose it is; empty if no coordinator knows, or tells us
 }
 
-// Hidden is a partition that says what is open in it to nobody like us.
+// Hidden is a partition in which this user has no right to see what is open.
 type Hidden struct {
 	kafka.Partition
 	Stable int64 // its last stable offset; while it stays, what is open is the same

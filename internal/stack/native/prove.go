@@ -118,7 +118,7 @@ func (r *runner) fromOutside(ctx context.Context) error {
 }
 
 // unknownTypes is the alert that may fire while all is well: one in 200 events of the
-// simulated API is of a type that nobody knows.
+// simulated API is of a type that is in no list.
 const unknownTypes = "OpenAIAuditUnknownTypes"
 
 // alerts waits until Prometheus scrapes, and then watches it.
@@ -183,7 +183,7 @@ func (r *runner) needs(ctx context.Context, query string) error {
 }
 
 // sometimes are parts of the dashboard's queries that have no result while all is well:
-// nobody records a result of verify here.
+// no result of verify is recorded here.
 var sometimes = []string{"disconnects", "openai_audit_verified_"}
 
 // dashboard asks what Grafana would ask.
