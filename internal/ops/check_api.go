@@ -18,9 +18,13 @@ import (
 
 // checkAPI tries the key, each scope, and what the answers look like.
 func (k *checker) checkAPI(ctx context.Context) {
+	if k.API.Key == nil {
+		k.add("api key", failed("give one with Audit Logs: Read in "+k.API.keySetting()+" or its file", "there is no admin key"))
+		return
+	}
 	client, err := k.client(2)
 	if err != nil {
-		k.add("api key", failed("give an admin key with Audit Logs: Read in "+k.API.keySetting()+" or its file, and check OPENAI_BASE_URL", "%v", err))
+		k.add("api key", failed("correct OPENAI_BASE_URL", "%v", err))
 		return
 	}
 	page, err := client.Newest(ctx, auditlog.ScopeOrganization, 100)
