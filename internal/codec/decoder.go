@@ -16,6 +16,16 @@ import (
 // Record is one event of the topic, column by column.
 type Record = flat.Record
 
+// IDOf returns the id of the event in a record of the topic, as it was sent: the
+// key has it, and the column has U+FFFD where the id has a NUL. Of a record whose
+// key is another text, made by somebody else, it is the column's.
+func IDOf(key []byte, record Record) string {
+	if id := string(key); flat.WithoutNUL(id) == record.ID {
+		return id
+	}
+	return record.ID
+}
+
 // ErrUnknownSchema is the error of a value whose schema cannot be found: it was
 // written by a newer release, or by another registry's id.
 var ErrUnknownSchema = errors.New("the schema of the value is not known")

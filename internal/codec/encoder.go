@@ -85,12 +85,12 @@ func (e *Encoder) Encode(ev auditlog.Event, ingestedAt time.Time) (Message, Info
 		return Message{}, Info{Type: ev.Type, KnownType: flat.KnownType(ev.Type)}, err
 	}
 	info := Info{
-		Type:      ev.Type,
-		KnownType: flat.KnownType(ev.Type),
+		Type:      record.Type,
+		KnownType: flat.KnownType(record.Type),
 		Actor:     first(record.ActorEmail, record.ActorID),
 		IP:        first(record.SourceIP),
 	}
-	message, err := e.message(record)
+	message, err := e.message(ev.ID, record)
 	return message, info, err
 }
 
@@ -106,7 +106,7 @@ func (e *Encoder) record(ev auditlog.Event, ingestedAt time.Time) (*flat.Record,
 	case err != nil:
 		return nil, &Undeliverable{ReasonInvalidJSON, "the event is not valid JSON"}
 	}
-	record.ID = ev.ID
+	record.ID = flat.WithoutNUL(ev.ID)
 	record.EventScope = string(ev.Scope)
 	record.EffectiveAt = ev.EffectiveAt.Time()
 	record.IngestedAt = ingestedAt
@@ -143,8 +143,10 @@ func (e *Encoder) tooLarge(size int) *Undeliverable {
 	return &Undeliverable{ReasonTooLarge, fmt.Sprintf("the record would have %d bytes or more, the topic takes %d", size, e.config.MaxBytes)}
 }
 
-// message encodes the record. Key, value and headers share one allocation.
-func (e *Encoder) message(record *flat.Record) (Message, error) {
+// message encodes the record of the event with the id. The key is the id as it was
+// sent, NUL and all: it is what makes two events the same one. Key, value and
+// headers share one allocation.
+func (e *Encoder) message(id string, record *flat.Record) (Message, error) {
 	buf := make([]byte, 0, len(record.RawEvent)+len(record.RawEvent)/2+768)
 	buf = append(buf, e.prefix...)
 	buf, err := e.avro.append(buf, record)
@@ -153,7 +155,7 @@ func (e *Encoder) message(record *flat.Record) (Message, error) {
 	}
 	m := Message{Value: buf[:len(buf):len(buf)], Headers: make([]Header, 0, ownHeaders+len(e.config.Headers))}
 	a := arena(buf)
-	m.Key = a.add(record.ID)
+	m.Key = a.add(id)
 	m.Headers = append(m.Headers, e.specVersion,
 		Header{headerID, m.Key},
 		Header{headerType, a.add(typePrefix, safeType(record.Type))},

@@ -27,22 +27,23 @@ const (
 	headerContentType = "content-type"
 )
 
-// safeType returns the type for ce_type. Every type that OpenAI has ever used is
-// made of letters, digits, dots and underscores; one that is not, or that could
-// be personal data, is named "unknown" there, for a header may hold neither
-// (contract: headers are logged, routed by and shown without care). The column
-// type has it as it was sent.
+// safeType returns the type for ce_type: as it is in the column, whatever it may
+// be, with U+FFFD for what CloudEvents allows in no string. A header is logged,
+// routed by and shown without care, so a type that could be personal data is named
+// "unknown" there, and so is one that would be in the record twice at great length.
 func safeType(eventType string) string {
-	if flat.KnownType(eventType) {
+	switch {
+	case flat.KnownType(eventType):
 		return eventType
-	}
-	if eventType == "" || len(eventType) > maxHeaderText || !plainType.MatchString(eventType) || mayBePersonal(eventType) {
+	case len(eventType) > maxTypeText, mayBePersonal(eventType):
 		return "unknown"
+	default:
+		return strings.Map(allowed, eventType)
 	}
-	return eventType
 }
 
-var plainType = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+// maxTypeText is a hundred times the longest type that OpenAI has.
+const maxTypeText = 4096
 
 // safeSubject returns the target's id for ce_subject, or "" where the header is
 // better left out: nothing keeps an id from being an e-mail address (an invited
@@ -87,12 +88,19 @@ func holdsIPv6(s string) bool {
 	return false
 }
 
-// hasControls reports whether s holds what CloudEvents does not allow in a
-// string: control characters, and code points that are no characters.
+// hasControls reports whether s holds what CloudEvents does not allow in a string,
+// or U+FFFD, which stands for such.
 func hasControls(s string) bool {
-	return strings.ContainsFunc(s, func(r rune) bool {
-		return r < ' ' || 0x7f <= r && r <= 0x9f || r == utf8.RuneError || r&0xfffe == 0xfffe || 0xfdd0 <= r && r <= 0xfdef
-	})
+	return strings.ContainsFunc(s, func(r rune) bool { return allowed(r) == utf8.RuneError })
+}
+
+// allowed returns r, and U+FFFD where CloudEvents does not allow it in a string:
+// for control characters, and for code points that are no characters.
+func allowed(r rune) rune {
+	if r < ' ' || 0x7f <= r && r <= 0x9f || r&0xfffe == 0xfffe || 0xfdd0 <= r && r <= 0xfdef {
+		return utf8.RuneError
+	}
+	return r
 }
 
 // HeaderSource is the header that names the organization that a record is of.

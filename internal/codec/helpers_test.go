@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -114,4 +116,25 @@ func header(m codec.Message, name string) string {
 		}
 	}
 	return ""
+}
+
+// columns returns every text of the record by the name of its column.
+func columns(t testing.TB, record codec.Record) map[string]string {
+	t.Helper()
+	texts := map[string]string{}
+	fields := reflect.ValueOf(record)
+	for i := range fields.NumField() {
+		name := fields.Type().Field(i).Tag.Get("avro")
+		switch value := fields.Field(i).Interface().(type) {
+		case string:
+			texts[name] = value
+		case *string:
+			if value != nil {
+				texts[name] = *value
+			}
+		case []string:
+			texts[name] = strings.Join(value, "\n")
+		}
+	}
+	return texts
 }

@@ -26,6 +26,7 @@ func FuzzRoundTrip(f *testing.F) {
 	f.Add("x.updated", []byte(`{"x.updated":{"changes_requested":{"a":{"b":1}},"id":"\ud800"},"actor":{"session":{"ip_address_details":{"asn":"AS1"}}}}`))
 	f.Add("", []byte("\xff"))
 	f.Add("a@b", []byte(` {} `))
+	f.Add("\x00", []byte(`{"\u0000":{"id":"\u0000","data":{"scopes":["\u0000"]},"changes_requested":{"\u0000":1}},"project":{"name":"\u0000"}}`))
 	encoder, decoder := newEncoder(f, codec.Config{}), newDecoder(f, nil)
 	f.Fuzz(func(t *testing.T, eventType string, raw []byte) {
 		ev := auditlog.Event{ID: "a", Type: eventType, EffectiveAt: 1, Timed: true, Scope: auditlog.ScopeTenant, Raw: raw}
@@ -43,8 +44,14 @@ func FuzzRoundTrip(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if record.RawEvent != string(raw) || record.Type != eventType {
-			t.Fatalf("raw_event %q, of %q", record.RawEvent, raw)
+		wantType := strings.ReplaceAll(eventType, "\x00", "\uFFFD")
+		if record.RawEvent != string(raw) || record.Type != wantType && eventType != "" {
+			t.Fatalf("raw_event %q, type %q, of %q", record.RawEvent, record.Type, raw)
+		}
+		for column, text := range columns(t, record) {
+			if strings.ContainsRune(text, 0) || !utf8.ValidString(text) {
+				t.Fatalf("%s is %q, of %q", column, text, raw)
+			}
 		}
 		for _, h := range message.Headers {
 			if !utf8.Valid(h.Value) || h.Key == "ce_subject" && strings.ContainsAny(string(h.Value), "@\x00\n") {
@@ -78,6 +85,11 @@ func TestRoundTrip(t *testing.T) {
 		if err != nil || record.RawEvent != raw {
 			t.Fatalf("%v: raw_event %s, want %s", err, record.RawEvent, raw)
 		}
+		for _, text := range []*string{record.ProjectName, record.ActorEmail, record.UserAgent, record.TargetID, record.TargetName} {
+			if text != nil && strings.ContainsRune(*text, 0) {
+				t.Fatalf("a column is %q, of %s", *text, raw)
+			}
+		}
 	})
 }
 
@@ -101,7 +113,7 @@ func anyJSON(t *rapid.T, depth int) string {
 		text, _ := json.Marshal(rapid.String().Draw(t, "text"))
 		return string(text)
 	case 5:
-		return rapid.SampledFrom([]string{`""`, `"\ud800"`, `"AS1"`, `"role_assignment_a__b__c_d"`, `"1.5"`}).Draw(t, "special")
+		return rapid.SampledFrom([]string{`""`, `"\ud800"`, `"\u0000"`, `"AS1"`, `"role_assignment_a__b__c_d"`, `"1.5"`}).Draw(t, "special")
 	case 6:
 		var items []string
 		for range rapid.IntRange(0, 4).Draw(t, "items") {

@@ -91,7 +91,7 @@ func (v *verification) event(ctx context.Context, r *kafka.Record) (f found, ok 
 	if err != nil {
 		return unread(r, err), true, nil
 	}
-	ev := auditlog.Event{ID: record.ID}
+	ev := auditlog.Event{ID: codec.IDOf(r.Key, record)}
 	f = found{name: ev.Name(), raw: []byte(record.RawEvent)}
 	f.entry = entry{id: ev.Identity(), value: bytesHash(f.raw), at: auditlog.SecondOf(record.EffectiveAt)}
 	if record.EventScope == string(auditlog.ScopeTenant) {

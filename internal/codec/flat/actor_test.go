@@ -50,7 +50,7 @@ func TestActors(t *testing.T) {
 		"repeated":        {`"actor":{"type":"a"},"actor":{"type":"b","type":"c"}`, `{"actor_type":"c"}`},
 		"repeated, gone":  {`"actor":{"type":"a"},"actor":null`, `{}`},
 		"escaped names":   {`"\u0061ctor":{"t\u0079pe":"session"}`, `{"actor_type":"session"}`},
-		"escaped strings": {`"actor":{"type":"a\u0000b\n\u00e9\ud83d\ude00"}`, `{"actor_type":"a\u0000b\né😀"}`},
+		"escaped strings": {`"actor":{"type":"a\u0000b\n\u00e9\ud83d\ude00"}`, `{"actor_type":"a\ufffdb\né😀"}`},
 		"lone surrogate":  {`"actor":{"type":"\ud800x\udc00"}`, `{"actor_type":"�x�"}`},
 		"project":         {`"project":{"id":"proj_1","name":"Default project"}`, `{"project_id":"proj_1","project_name":"Default project"}`},
 		"project is text": {`"project":"proj_1"`, `{}`},

@@ -16,11 +16,15 @@ var ErrNotAnObject = errors.New("not a JSON object")
 //   - Names are matched exactly; of a repeated name the last counts.
 //   - A value of the wrong kind and an empty string are null. Inside a list they
 //     are left out.
+//   - A NUL and half of a surrogate pair are U+FFFD.
 //   - A number may be sent as a number or as a string; what does not parse is
 //     null.
 //   - The event's own object is the value under its type, if that is an object,
 //     else the one under "details". A column is looked for in it, then in its
 //     "data", then in its "changes_requested".
+//
+// An eventType that is empty is read from the event: the reader of pages takes no
+// text that is not Unicode, and a column does, with U+FFFD.
 //
 // ID, EventScope, the times and Organization are left to the caller.
 func Flatten(eventType, raw string) (*Record, error) {
@@ -32,6 +36,9 @@ func Flatten(eventType, raw string) (*Record, error) {
 	root := t.root()
 	if !root.is(kindObject) {
 		return nil, ErrNotAnObject
+	}
+	if eventType = WithoutNUL(eventType); eventType == "" {
+		eventType = root.get("type").string()
 	}
 	f := new(flattener)
 	f.Type, f.Outcome, f.RawEvent = eventType, outcome(eventType), raw

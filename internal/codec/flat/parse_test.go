@@ -27,8 +27,8 @@ func FuzzParse(f *testing.F) {
 		if valid := json.Valid([]byte(text)); (err == nil) != valid && nesting(text) < 10000 {
 			t.Fatalf("parse(%q) = %v, encoding/json says valid: %v", text, err, valid)
 		}
-		if err != nil || nesting(text) >= 10000 {
-			return
+		if err != nil || nesting(text) >= 10000 || strings.Contains(text, `\u0000`) {
+			return // a NUL is not read as encoding/json does: TestOddText in package codec
 		}
 		var want any
 		d := json.NewDecoder(strings.NewReader(text))

@@ -1,6 +1,7 @@
 package flat
 
 import (
+	"strings"
 	"sync"
 	"unicode/utf8"
 )
@@ -148,7 +149,8 @@ func (k key) equals(name string) bool {
 
 // decode resolves the escapes of a JSON string whose text was found valid. A
 // surrogate without its other half (\ud800 alone) is no character and becomes
-// U+FFFD, as in encoding/json; raw_event still has it as it was sent.
+// U+FFFD, as in encoding/json. So does NUL, which PostgreSQL takes in no text: one
+// would stop a consumer at this event. raw_event still has both as they were sent.
 func decode(text string, escaped bool) string {
 	if !escaped {
 		return text
@@ -166,11 +168,17 @@ func decode(text string, escaped bool) string {
 			continue
 		}
 		r, size := decodeUnicode(text[i:])
+		if r == 0 {
+			r = utf8.RuneError
+		}
 		out = utf8.AppendRune(out, r)
 		i += size
 	}
 	return string(out)
 }
+
+// WithoutNUL returns the text as it stands in a column, with U+FFFD for each NUL.
+func WithoutNUL(text string) string { return strings.ReplaceAll(text, "\x00", "\uFFFD") }
 
 // unescaped is what the letter after a backslash stands for; 0 for no escape.
 var unescaped = [256]byte{

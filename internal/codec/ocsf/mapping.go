@@ -73,8 +73,9 @@ func mappingOf(eventType string) mapping {
 	if m, ok := mappings()[eventType]; ok {
 		return m
 	}
-	last := eventType[strings.LastIndexByte(eventType, '.')+1:]
-	return mapping{classEntityManagement, activityOther, last, severityInformational, entityTypeOther, ""}
+	// OCSF wants a name for the activity Other, from the source where it has one.
+	last := strings.TrimSpace(eventType[strings.LastIndexByte(eventType, '.')+1:])
+	return mapping{classEntityManagement, activityOther, or(last, or(strings.TrimSpace(eventType), "Other")), severityInformational, entityTypeOther, ""}
 }
 
 // raisedSeverity is what the content of the event makes of its severity, 0 if

@@ -42,7 +42,7 @@ var payloads = map[string]string{
 // schema, unknown types too.
 func TestValid(t *testing.T) {
 	s := readSchema(t)
-	types := []string{"example.unknown.type", "nodots", "", "x.", "@"}
+	types := []string{"example.unknown.type", "nodots", "", "x.", "@", ".", " ", "a. "}
 	for _, known := range flat.Types() {
 		types = append(types, known.Name)
 	}
@@ -54,6 +54,9 @@ func TestValid(t *testing.T) {
 					event := render(t, record, encode)
 					for _, fault := range s.validate(event) {
 						t.Errorf("%s, actor %s, payload %s, %s: %s", eventType, actorName, payloadName, encoding, fault)
+					}
+					if event["activity_id"] == json.Number("99") && event["activity_name"] == nil {
+						t.Errorf("%s, actor %s, payload %s, %s: Other without a name", eventType, actorName, payloadName, encoding)
 					}
 					if eventCode := event["metadata"].(map[string]any)["event_code"]; eventCode != eventType && eventType != "" {
 						t.Errorf("%s: event_code %v", eventType, eventCode)
@@ -189,6 +192,8 @@ func TestClasses(t *testing.T) {
 			"example.unknown.type", `{"id":"x-1","count":9007199254740993}`,
 			`{"type_uid":300499,"activity_name":"type","severity_id":1,"status_id":0,"entity":{"uid":"x-1","type_id":99,"type":"example.unknown","data":{"count":9007199254740993}}}`,
 		},
+		"no type":              {"", `null`, `{"type_uid":300499,"activity_name":"Other","type_name":"Entity Management: Other","severity_id":1,"entity":{"name":"unknown","type_id":99,"type":"unknown"}}`},
+		"type that ends early": {"x.", `null`, `{"type_uid":300499,"activity_name":"x.","severity_id":1,"entity":{"name":"x","type_id":99,"type":"x"}}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := render(t, flatten(t, test.eventType, "null", test.payload), ocsf.Encode)
