@@ -155,7 +155,7 @@ func (s *session) withdraw(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := s.kafkaLog.Commit(ctx, nil, []txlog.Change{undone}); err != nil {
+	if _, err := s.ledger.WriteBeside(ctx, undone); err != nil {
 		return err
 	}
 	s.opened = false

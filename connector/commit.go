@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ledger"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/records"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
@@ -22,138 +22,42 @@ type read struct {
 }
 
 // commit writes what of the read is not written yet, with the cursor and the ids,
-// in one transaction. discarded says that the read was planned in another state
-// and counts for nothing; it is to be planned anew.
+// in one transaction, and tells of it. discarded says that the read was planned in
+// another state and counts for nothing; it is to be planned again.
 //
 // An error ends the session: only the topic knows what happened.
 func (s *session) commit(ctx context.Context, r read) (discarded bool, err error) {
-	select {
-	case s.writing <- struct{}{}:
-		defer func() { <-s.writing }()
-	case <-ctx.Done():
+	out, err := s.ledger.Commit(ctx, ledger.Batch{
+		Batch: r.Batch, Must: r.must,
+		Records: func(event int, out []txlog.Record) []txlog.Record { return r.encoded[event].AppendTo(out) },
+	})
+	s.tellCommit(out, err)
+	if err == nil && out.Sent {
+		s.tellWritten(r, out.Step)
 	}
-	if ctx.Err() != nil {
-		return false, ctx.Err() // told to stop: no new transaction begins
-	}
-
-	// Held against committed state, inside the commit: another read may have
-	// written some of it since it was fetched.
-	s.mu.Lock()
-	step := s.state.Stage(r.Batch)
-	s.mu.Unlock()
-	if step.Discard {
-		return true, nil
-	}
-	if !step.Writes() && !s.due(r) && !s.endsHistory(step) {
-		// Nothing to write: what the read proves is kept in memory until there is.
-		// A crash reads it again. Ids are forgotten only together with the topic.
-		step.Forget = nil
-		s.advance(step)
-		return false, nil
-	}
-
-	written := r.written(step)
-	out := make([]txlog.Record, 0, len(written))
-	for _, e := range written {
-		out = e.AppendTo(out)
-	}
-	step.Cursor.WrittenAt = auditlog.SecondOf(s.now())
-	changes, err := s.changes(step)
-	if err != nil {
-		return false, err
-	}
-	began := s.now()
-	// A crash before this changes nothing. One inside it leaves a transaction that
-	// the next start finds committed or not, as a whole. One after it, before the
-	// state advances, loses memory only: the next start reads the same from the
-	// topic.
-	s.setSent(began)
-	err = s.kafkaLog.Commit(ctx, out, changes)
-	s.setSent(time.Time{})
-	s.telemetry.Committed(s.Name, result(err), s.now().Sub(began))
-	if err != nil {
-		return false, err
-	}
-	s.advance(step)
-	s.committed = s.now()
-	s.commits.Add(1)
-	s.tellWritten(r, step, written)
-	return false, nil
+	return out.Step.Discard, err
 }
 
-// commitCursor writes the cursor as it is.
-func (s *session) commitCursor(ctx context.Context) error {
-	for {
-		r := read{Batch: window.Batch{From: s.cursor().Floor}, must: true}
-		// Discarded: the floor rose since it was looked at.
-		if discarded, err := s.commit(ctx, r); err != nil || !discarded {
-			return err
-		}
+// apply writes an effect that needs no events: with must at once, else with what is
+// written next.
+func (s *session) apply(ctx context.Context, effect window.Effect, must bool) error {
+	out, err := s.ledger.Apply(ctx, effect, must)
+	s.tellCommit(out, err)
+	return err
+}
+
+// tellCommit tells how a commit ended, and wakes who waits for what it changed.
+func (s *session) tellCommit(out ledger.Outcome, err error) {
+	if out.Sent {
+		s.telemetry.Committed(s.Name, result(err), out.Took)
 	}
-}
-
-// setSent notes that a transaction waits for its answer, or that none does.
-func (s *session) setSent(at time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.sent = at
-}
-
-// due reports whether the cursor is to be written though there is nothing else.
-func (s *session) due(r read) bool {
-	age := s.now().Sub(s.committed)
-	return r.must || age >= cursorEvery || r.History != nil && age >= historyEvery
-}
-
-// endsHistory reports whether the step reads the last of the history. Whoever looks
-// at the cursor waits for that, and it comes once.
-func (s *session) endsHistory(step window.Step) bool {
-	return window.HasHistory(s.cursor()) && !window.HasHistory(step.Cursor)
-}
-
-func (s *session) advance(step window.Step) {
-	s.mu.Lock()
-	changed := window.HasHistory(step.Cursor) && !window.HasHistory(s.state.Cursor)
-	s.state.Advance(step)
-	s.mu.Unlock()
-	if changed {
+	if err != nil || out.Step.Staged == 0 {
+		return
+	}
+	if out.NewHistory {
 		s.nudge()
 	}
 	s.tellPositions()
-}
-
-// written returns what the step's events become, oldest first.
-func (r read) written(step window.Step) []records.Encoded {
-	at := make(map[auditlog.Identity]int, len(r.Events))
-	for i := len(r.Events) - 1; i >= 0; i-- {
-		at[r.Events[i].Identity()] = i // of a repeat, the first is written
-	}
-	out := make([]records.Encoded, len(step.Write))
-	for i, ev := range step.Write {
-		out[i] = r.encoded[at[ev.Identity()]]
-	}
-	return out
-}
-
-// changes returns what the step does to the offsets topic: the cursor, the ids
-// written, and tombstones for those no longer needed.
-func (s *session) changes(step window.Step) ([]txlog.Change, error) {
-	out := make([]txlog.Change, 0, 1+len(step.Seen)+len(step.Forget))
-	for _, part := range step.Seen {
-		value, err := auditlog.EncodeSeen(part.Names)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, txlog.Change{Key: part.Bucket.Key(s.Name), Value: value})
-	}
-	for _, bucket := range step.Forget {
-		out = append(out, txlog.Change{Key: bucket.Key(s.Name)})
-	}
-	value, err := step.Cursor.Encode()
-	if err != nil {
-		return nil, err
-	}
-	return append(out, txlog.Change{Key: auditlog.CursorKey(s.Name), Value: value}), nil
 }
 
 func result(err error) string {
@@ -168,7 +72,7 @@ func result(err error) string {
 }
 
 // tellWritten reports what a commit added.
-func (s *session) tellWritten(r read, step window.Step, written []records.Encoded) {
+func (s *session) tellWritten(r read, step window.Step) {
 	if len(step.Write) == 0 {
 		return
 	}
@@ -177,13 +81,14 @@ func (s *session) tellWritten(r read, step window.Step, written []records.Encode
 	s.mu.Lock()
 	newest := s.newest
 	s.mu.Unlock()
+	before := newest
 	for i, ev := range step.Write {
 		w := byScope[ev.Scope]
 		if w == nil {
 			w = &Written{Scope: string(ev.Scope), History: r.History != nil, DeadLetters: map[string]int{}}
 			byScope[ev.Scope] = w
 		}
-		e := written[i]
+		e := r.encoded[step.Places[i].Event]
 		if e.Reason != "" {
 			w.DeadLetters[string(e.Reason)]++
 			continue
@@ -196,7 +101,7 @@ func (s *session) tellWritten(r read, step window.Step, written []records.Encode
 			if s.watching && ev.Placed() { // else it waited for us
 				w.Delays = append(w.Delays, now.Sub(ev.EffectiveAt.Time()))
 			}
-			if ev.EffectiveAt < s.newest {
+			if ev.EffectiveAt < before {
 				w.Late++
 			}
 		}
@@ -207,7 +112,7 @@ func (s *session) tellWritten(r read, step window.Step, written []records.Encode
 		}
 	}
 	s.mu.Lock()
-	s.newest = newest
+	s.newest = max(s.newest, newest)
 	s.mu.Unlock()
 	for _, w := range byScope {
 		s.telemetry.Written(s.Name, *w)

@@ -55,7 +55,7 @@ func (s *session) watchHanging(ctx context.Context) error {
 		if err := wait(ctx, hangingEvery); err != nil {
 			return err
 		}
-		n := s.commits.Load()
+		n := s.ledger.Commits()
 		if n == commits && quiet && s.now().Sub(looked) < hangingIdle {
 			continue
 		}

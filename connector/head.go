@@ -123,7 +123,7 @@ func (s *session) walkHead(ctx context.Context, scope auditlog.Scope) (headWalk,
 			s.noteTenant(page)
 		}
 		bytes += page.Bytes
-		known := s.knownPage(scope, page.Events) // before what is known is left out
+		known := s.ledger.KnowsPage(scope, page.Events) // before what is known is left out
 		fresh, later := s.sift(page)
 		w.events, w.later = append(w.events, fresh...), append(w.later, later...)
 		switch {

@@ -54,10 +54,9 @@ func (s *session) noteScope(ctx context.Context, scope auditlog.Scope, err error
 		h.failures++
 		h.notBefore = s.now().Add(scopePause(h.failures))
 	}
-	state := s.state.Cursor.Scopes[scope].State
 	s.mu.Unlock()
 
-	now := s.serverNow()
+	now, state := s.serverNow(), s.cursor().Scopes[scope].State
 	var effect window.Effect
 	switch {
 	case err == nil && state != auditlog.StateOn:
@@ -70,18 +69,7 @@ func (s *session) noteScope(ctx context.Context, scope auditlog.Scope, err error
 	default:
 		return nil
 	}
-	return s.commitEffect(ctx, effect)
-}
-
-// commitEffect changes the cursor by what is known without a read.
-func (s *session) commitEffect(ctx context.Context, effect window.Effect) error {
-	for {
-		r := read{Batch: window.Batch{From: s.cursor().Floor, Effect: effect}}
-		// Discarded: the floor rose since it was looked at.
-		if discarded, err := s.commit(ctx, r); err != nil || !discarded {
-			return err
-		}
-	}
+	return s.apply(ctx, effect, false)
 }
 
 // tenantPatience is how long the tenant's list may fail, for whatever reason, while
@@ -145,9 +133,7 @@ func (s *session) tellReady() string {
 // tellWaiting says why the organization is not ready while a poll waits: for Kafka,
 // or for the API.
 func (s *session) tellWaiting() {
-	s.mu.Lock()
-	sent := s.sent
-	s.mu.Unlock()
+	sent := s.ledger.Unanswered()
 	reason := "the API has not answered in full for three poll intervals"
 	if !sent.IsZero() {
 		reason = "Kafka has not confirmed a transaction since " + sent.UTC().Format(time.RFC3339) +
@@ -171,11 +157,11 @@ func (s *session) wanted(scope auditlog.Scope, h *scopeHealth) bool {
 
 // tellPositions reports how far the organization is.
 func (s *session) tellPositions() {
+	c := s.cursor()
 	s.mu.Lock()
-	c := s.state.Cursor
 	p := Positions{
 		Live: map[string]time.Time{}, Deep: map[string]time.Time{}, ScopeStates: map[string]string{},
-		SeenIDs: s.state.Memory.Len(), ClockSkew: s.skew, OffsetsRead: s.offsetsRead,
+		SeenIDs: s.ledger.SeenIDs(), ClockSkew: s.skew, OffsetsRead: s.offsetsRead,
 	}
 	var succeeded []time.Time
 	for scope, h := range s.health {

@@ -146,15 +146,9 @@ func serverNow(now time.Time, skew time.Duration) auditlog.Second {
 	return auditlog.SecondOf(now.Add(min(0, skew)))
 }
 
-// latestNow is now by the later of two clocks, and no earlier than the newest minute
-// in which anything is remembered: up to there a poll may have written, whatever one
-// odd clock says. What is dated more than a day ahead does not count.
-func latestNow(now time.Time, skew time.Duration, memory *window.Memory) auditlog.Second {
-	latest := auditlog.SecondOf(now.Add(max(0, skew)))
-	if newest, ok := memory.Newest(); ok {
-		latest = max(latest, min(newest, latest.Add(24*time.Hour)))
-	}
-	return latest
+// laterNow is now by the later of the two clocks.
+func laterNow(now time.Time, skew time.Duration) auditlog.Second {
+	return auditlog.SecondOf(now.Add(max(0, skew)))
 }
 
 // backoff returns how long to wait before the given attempt, from one: doubling

@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ledger"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
@@ -64,7 +66,7 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 	// commit, nothing has changed: the next start finds the same state.
 	s := &session{
 		organization: o, kafkaLog: log, topics: topics, values: values, partition: partition,
-		writing: make(chan struct{}, 1), offsetsRead: read,
+		ledger: ledger.New(o.Name, log, o.now), offsetsRead: read,
 	}
 	if err := s.begin(ctx, records); err != nil {
 		log.Close()
@@ -153,11 +155,11 @@ func (s *session) begin(ctx context.Context, records map[string][]byte) error {
 		return err
 	}
 	state.Policy = s.policy
-	s.state = state
+	s.ledger.Begin(state)
 	if err := s.openingCommit(ctx, hello.Organization); err != nil {
 		return err
 	}
-	s.apiName = s.state.Cursor.APIOrganization
+	s.apiName = s.cursor().APIOrganization
 	if first {
 		if err := s.confirmAlone(ctx, hello.Organization); err != nil {
 			return err
@@ -218,7 +220,7 @@ func (s *session) firstState(ctx context.Context, now auditlog.Second, reset *wi
 func (s *session) reconcile(state *window.State, now auditlog.Second) {
 	state.Cursor = window.MoveStart(s.backfillStart())(state.Cursor)
 	if s.TenantEvents == TenantOff {
-		latest := latestNow(s.now(), s.skew, state.Memory)
+		latest := window.Latest(laterNow(s.now(), s.skew), state.Memory)
 		state.Cursor = window.SwitchedOff(auditlog.ScopeTenant, now, latest, s.policy)(state.Cursor)
 	}
 }
@@ -227,17 +229,18 @@ func (s *session) reconcile(state *window.State, now auditlog.Second) {
 // opener. It tries the right to write before any event is read, and makes every
 // later start one that is no first run.
 func (s *session) openingCommit(ctx context.Context, apiName string) error {
-	c := s.state.Cursor.Clone()
-	c.Topics, c.Framing = s.topics.refs(), s.values.framing.Name()
-	c.SchemaIDs = s.values.schemaIDs(c.SchemaIDs)
-	if apiName != "" {
-		c.APIOrganization = apiName
-	}
-	ours := ourLast(c.Openers, s.openings)
-	c.Openers = opened(c.Openers, s.me, auditlog.SecondOf(s.now()))
-	s.openings = slices.Concat(ours, c.Openers[len(c.Openers)-1:])
-	s.state.Cursor = c
-	err := s.commitCursor(ctx)
+	before := s.cursor().Openers
+	ours := ourLast(before, s.openings)
+	openers := opened(before, s.me, auditlog.SecondOf(s.now()))
+	s.openings = slices.Concat(ours, openers[len(openers)-1:])
+	err := s.apply(ctx, func(c auditlog.Cursor) auditlog.Cursor {
+		c = c.Clone()
+		c.Topics, c.Framing = s.topics.refs(), s.values.framing.Name()
+		c.SchemaIDs = s.values.schemaIDs(c.SchemaIDs)
+		c.APIOrganization = cmp.Or(apiName, c.APIOrganization)
+		c.Openers = openers
+		return c
+	}, true)
 	s.opened = s.opened || err == nil || len(ours) > 0
 	return err
 }
@@ -247,10 +250,11 @@ func (s *session) openingCommit(ctx context.Context, apiName string) error {
 func (s *session) leave() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	c := s.state.Cursor.Clone()
-	c.Openers = closed(c.Openers)
-	s.state.Cursor = c
-	err := s.commitCursor(ctx)
+	err := s.apply(ctx, func(c auditlog.Cursor) auditlog.Cursor {
+		c = c.Clone()
+		c.Openers = closed(c.Openers)
+		return c
+	}, true)
 	if errors.Is(err, txlog.ErrFenced) {
 		return err
 	}

@@ -3,12 +3,12 @@ package connector
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ledger"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
@@ -18,7 +18,8 @@ import (
 // topic says, and is thrown away with it.
 type session struct {
 	*organization
-	kafkaLog    *txlog.Log // owned by whoever holds writing
+	kafkaLog    *txlog.Log // written to by the ledger alone, once there is one
+	ledger      *ledger.Ledger
 	topics      topics
 	values      *values
 	partition   int32
@@ -32,26 +33,12 @@ type session struct {
 	reported     string
 	reportedAt   time.Time
 	unreadySince auditlog.Second
-	writing      chan struct{}   // has one while somebody commits, from staging to advancing
 	mu           sync.Mutex      // guards what follows; held for no I/O
-	state        *window.State   // changed only by who holds writing as well
 	skew         time.Duration   // the API's clock less ours
-	committed    time.Time       // when the last transaction was committed
-	sent         time.Time       // when the transaction that is not answered yet was begun; zero if none is
 	newest       auditlog.Second // effective_at of the newest event written
 	health       map[auditlog.Scope]*scopeHealth
 	wakes        []chan struct{} // of the readers of the past
-	commits      atomic.Int64    // of this session
 }
-
-// cursorEvery is how often a quiet log writes its cursor. That keeps the
-// transactional id alive, which brokers forget after a week, and tells other
-// hosts that somebody is at work.
-const cursorEvery = 10 * time.Minute
-
-// historyEvery is how often history writes its cursor while it finds nothing: a
-// crash reads that much again.
-const historyEvery = 10 * time.Second
 
 // work reads and writes until ctx ends or something fails whose outcome only the
 // topic knows.
@@ -62,7 +49,7 @@ func (s *session) work(ctx context.Context) error {
 	s.wakes = []chan struct{}{history.wake, walks.wake}
 	s.health = map[auditlog.Scope]*scopeHealth{}
 	for _, scope := range auditlog.Scopes() {
-		due := window.DeepWait(s.state.Cursor, scope, s.serverNow())
+		due := window.DeepWait(s.cursor(), scope, s.serverNow())
 		s.health[scope] = &scopeHealth{nextDeep: s.now().Add(due)}
 	}
 	s.tellPositions()
@@ -96,34 +83,22 @@ func (s *session) serverNow() auditlog.Second {
 // latestNow is now by the later of two clocks and of what is remembered.
 func (s *session) latestNow() auditlog.Second {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return latestNow(s.now(), s.skew, s.state.Memory)
+	skew := s.skew
+	s.mu.Unlock()
+	return s.ledger.Latest(laterNow(s.now(), skew))
 }
 
 // cursor returns the cursor as it is now. Nobody changes its maps and slices.
-func (s *session) cursor() auditlog.Cursor {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.state.Cursor
-}
+func (s *session) cursor() auditlog.Cursor { return s.ledger.Cursor() }
 
 // sift returns the events of a page that are not written, and those that are, and
 // must be remembered for longer. Both are looked at again inside the commit.
 func (s *session) sift(page openai.Page) (fresh, later []auditlog.Event) {
-	s.mu.Lock()
-	fresh, later = s.state.Memory.Sift(page.Events, page.Began, s.policy)
-	s.mu.Unlock()
+	fresh, later = s.ledger.Sift(page.Events, page.Began)
 	for i, ev := range later {
 		if ev.ID != "" {
 			later[i].Raw = nil // without an id, the bytes are the identity
 		}
 	}
 	return fresh, later
-}
-
-// knownPage reports whether a page of the scope's head needs no older one.
-func (s *session) knownPage(scope auditlog.Scope, page []auditlog.Event) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return window.KnownPage(s.state.Memory, page, s.state.Cursor.Scopes[scope].Live)
 }

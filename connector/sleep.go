@@ -32,7 +32,7 @@ func (s *session) watchSleep(ctx context.Context) error {
 			continue
 		}
 		s.log.Warn("this process slept; the cursor is written, to see whether somebody took over", "slept", slept.Round(time.Second))
-		if err := s.commitCursor(ctx); err != nil {
+		if err := s.apply(ctx, nil, true); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ledger"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 )
 
@@ -16,16 +17,8 @@ const watchEvery = 15 * time.Second
 // error ends the session, as that of any commit.
 func (s *session) report(ctx context.Context, reason string) error {
 	// A reason may have another number in it each time. That is no news.
-	if !s.shared || reason == s.reported || reason != "" && s.reported != "" && s.now().Sub(s.reportedAt) < cursorEvery {
+	if !s.shared || reason == s.reported || reason != "" && s.reported != "" && s.now().Sub(s.reportedAt) < ledger.CursorEvery {
 		return nil
-	}
-	select {
-	case s.writing <- struct{}{}:
-		defer func() { <-s.writing }()
-	case <-ctx.Done():
-	}
-	if ctx.Err() != nil {
-		return nil // told to stop
 	}
 	now := s.now()
 	if s.reported == "" {
@@ -41,8 +34,11 @@ func (s *session) report(ctx context.Context, reason string) error {
 	}
 	// A crash before or inside this leaves the report that was there, which the next
 	// opening makes old. The state is not touched.
-	err := s.kafkaLog.Commit(ctx, nil, []txlog.Change{change})
-	s.telemetry.Committed(s.Name, result(err), s.now().Sub(now))
+	out, err := s.ledger.WriteBeside(ctx, change)
+	if !out.Sent {
+		return nil // told to stop
+	}
+	s.tellCommit(out, err)
 	s.reported, s.reportedAt = reason, now
 	return err
 }

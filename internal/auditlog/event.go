@@ -81,14 +81,15 @@ func (e Event) Second() Second {
 	return e.Neighbour
 }
 
-// SortEvents sorts oldest first, by time, then id, then bytes: the order in
-// which events are written inside one read of the API.
-func SortEvents(events []Event) {
-	slices.SortStableFunc(events, func(a, b Event) int {
-		return cmp.Or(
-			cmp.Compare(a.Second(), b.Second()),
-			cmp.Compare(a.ID, b.ID),
-			bytes.Compare(a.Raw, b.Raw),
-		)
-	})
+// SortEvents sorts events in the order of CompareEvents.
+func SortEvents(events []Event) { slices.SortStableFunc(events, CompareEvents) }
+
+// CompareEvents compares by time, the oldest first, then by id, then by bytes: the order
+// in which events are written inside one read of the API.
+func CompareEvents(a, b Event) int {
+	return cmp.Or(
+		cmp.Compare(a.Second(), b.Second()),
+		cmp.Compare(a.ID, b.ID),
+		bytes.Compare(a.Raw, b.Raw),
+	)
 }

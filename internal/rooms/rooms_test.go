@@ -26,6 +26,7 @@ var rooms = []room{
 	{"internal/membership", []string{"internal/kafka"}},
 	{"internal/openai", []string{"internal/auditlog"}},
 	{"internal/window", []string{"internal/auditlog"}},
+	{"internal/ledger", []string{"internal/auditlog", "internal/txlog", "internal/window"}},
 	{"internal/codec", []string{"internal/auditlog", "internal/files", "schemas"}},
 	{"internal/records", []string{"internal/auditlog", "internal/codec", "internal/kafka", "internal/txlog", "schemas"}},
 	{"internal/ops", []string{
@@ -33,8 +34,8 @@ var rooms = []room{
 		"internal/window", "schemas",
 	}},
 	{"connector", []string{
-		"internal/auditlog", "internal/codec", "internal/files", "internal/kafka", "internal/membership", "internal/openai",
-		"internal/records", "internal/txlog", "internal/window", "schemas",
+		"internal/auditlog", "internal/codec", "internal/files", "internal/kafka", "internal/ledger", "internal/membership",
+		"internal/openai", "internal/records", "internal/txlog", "internal/window", "schemas",
 	}},
 	// These two alone look up: one fills connector.Config, the other is what the
 	// connector reports to.

@@ -154,16 +154,8 @@ type SeenPart struct {
 	Names  []string
 }
 
-// parts returns the records that remember the events, each under the minute of
-// its time, or, where it has none of its own, of its neighbour's or of the one given
-// for those, whichever is later: an event without a time must not be forgotten by
-// being thought old.
-func (m *Memory) parts(events []auditlog.Event, untimed auditlog.Second) []SeenPart {
-	byMinute := map[auditlog.Second][]string{}
-	for _, ev := range events {
-		of := remembered(ev, untimed)
-		byMinute[of] = append(byMinute[of], ev.Name())
-	}
+// parts returns the records that remember the names of each minute.
+func (m *Memory) parts(byMinute map[auditlog.Second][]string) []SeenPart {
 	var out []SeenPart
 	for of, names := range byMinute {
 		for n := 0; len(names) > 0; n++ {
@@ -174,36 +166,6 @@ func (m *Memory) parts(events []auditlog.Event, untimed auditlog.Second) []SeenP
 	}
 	slices.SortFunc(out, func(a, b SeenPart) int { return compareBuckets(a.Bucket, b.Bucket) })
 	return out
-}
-
-// remembered is the minute under which an event is.
-func remembered(ev auditlog.Event, untimed auditlog.Second) auditlog.Second {
-	at := ev.Second()
-	if !ev.Placed() {
-		at = max(at, untimed)
-	}
-	if ev.Timed {
-		at = max(at, ev.EffectiveAt) // where it may be listed later
-	}
-	return at.Minute()
-}
-
-// outlived returns the events, each once, whose minute in the memory passes before
-// the one under which they would be remembered now. Of those that are known some
-// may stand in this memory not yet, since they are repeats; of those met again some
-// may not any more.
-func (m *Memory) outlived(known, again []auditlog.Event, untimed auditlog.Second) []auditlog.Event {
-	known = slices.DeleteFunc(known, func(ev auditlog.Event) bool { return !m.Has(ev.Identity()) })
-	here := map[auditlog.Identity]bool{}
-	return slices.DeleteFunc(append(known, again...), func(ev auditlog.Event) bool {
-		id := ev.Identity()
-		in, stands := m.index[id]
-		if here[id] || stands && remembered(ev, untimed) <= in.latest {
-			return true
-		}
-		here[id] = true
-		return false
-	})
 }
 
 // fitting returns how many of the names go into one record, at least one.

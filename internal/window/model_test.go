@@ -47,6 +47,7 @@ func TestModel(t *testing.T) {
 		"redated events": total.redated, "events without a time": total.untimed, "longer memories": total.longer,
 		"caught up": total.caughtUp, "discarded": total.discarded, "thaws": total.thaws,
 		"moved starts": total.movedStarts, "dense seconds": total.dense, "repeats": total.known,
+		"grouped windows": total.grouped,
 	} {
 		if n == 0 {
 			t.Errorf("no seed had any %s", name)
@@ -56,7 +57,7 @@ func TestModel(t *testing.T) {
 
 type modelStats struct {
 	events, commits, crashes, unknown, late, caughtUp, discarded, thaws, movedStarts, dense, known int
-	redated, untimed, longer                                                                       int
+	redated, untimed, longer, grouped                                                              int
 }
 
 func (s *modelStats) add(o modelStats) {
@@ -74,6 +75,7 @@ func (s *modelStats) add(o modelStats) {
 	s.redated += o.redated
 	s.untimed += o.untimed
 	s.longer += o.longer
+	s.grouped += o.grouped
 }
 
 // happening is one event of the world, the truth.
@@ -642,26 +644,34 @@ func (m *model) readSecond(g window.Segment, at auditlog.Second) {
 	m.ahead = append(m.ahead, window.Batch{From: at, History: &seg, Effect: window.HistoryRead(g.Scopes, at+1, m.policy)})
 }
 
+// commitAhead commits what was read ahead, several windows in one transaction now and
+// then.
 func (m *model) commitAhead() {
 	if len(m.ahead) == 0 {
 		return
 	}
-	b := m.ahead[0]
-	m.ahead = m.ahead[1:]
-	if m.commit(b) {
+	n := 1 + m.rng.IntN(len(m.ahead))
+	group := m.ahead[:n]
+	m.ahead = m.ahead[n:]
+	if n > 1 {
+		m.stats.grouped++
+	}
+	if m.commit(group...) {
 		m.replan()
 	}
 }
 
 // commit is the protocol's one transaction, with each of its outcomes.
-func (m *model) commit(b window.Batch) (discarded bool) {
-	step := m.state.Stage(b)
+func (m *model) commit(batches ...window.Batch) (discarded bool) {
+	step := m.state.Stage(batches...)
 	if step.Discard {
 		m.stats.discarded++
+	}
+	if step.Staged == 0 {
 		return true
 	}
 	m.stats.known += step.Known
-	m.trace(b, step)
+	m.trace(batches[0], step)
 	if err := step.Cursor.Validate(); err != nil {
 		m.t.Errorf("staged cursor: %v\n%+v", err, step.Cursor)
 	}
@@ -676,7 +686,7 @@ func (m *model) commit(b window.Batch) (discarded bool) {
 	if !step.Writes() && m.rng.IntN(3) > 0 && m.cursor != nil {
 		step.Forget = nil // a quiet log writes nothing: the floor in the topic stays
 		m.state.Advance(step)
-		return false
+		return step.Discard
 	}
 	switch m.rng.IntN(20) {
 	case 0: // failed and not applied
@@ -690,7 +700,7 @@ func (m *model) commit(b window.Batch) (discarded bool) {
 		m.apply(step)
 		m.state.Advance(step)
 	}
-	return false
+	return step.Discard
 }
 
 // trace tells the story of one seed: times are seconds since the beginning.

@@ -74,6 +74,16 @@ func holdsFloor(pos auditlog.Position) bool {
 	return false
 }
 
+// Latest returns the time of a clock, and no earlier one than the newest minute in which
+// anything is remembered: up to there a poll may have written, whatever one odd clock
+// says. What is dated more than a day ahead does not count.
+func Latest(clock auditlog.Second, m *Memory) auditlog.Second {
+	if newest, ok := m.Newest(); ok {
+		return max(clock, min(newest, clock.Add(24*time.Hour)))
+	}
+	return clock
+}
+
 // KnownPage reports whether a page of the head needs no older one: all of it was
 // written, and it reaches below the live position, above which lies all that is
 // new. What shows up late behind it is for the full walk.

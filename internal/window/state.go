@@ -1,10 +1,6 @@
 package window
 
-import (
-	"slices"
-
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
-)
+import "github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 
 // State is what the topic holds of an organization: its cursor, and the ids
 // written. One goroutine owns it.
@@ -37,43 +33,21 @@ type Batch struct {
 
 // Step is a transaction to be: what to write, and the state after it.
 type Step struct {
-	Write   []auditlog.Event // oldest first
+	Write   []auditlog.Event // batch by batch, in each the oldest first
+	Places  []Place          // where each of Write stands
+	Staged  int              // how many of the batches are in it, from the first on
 	Known   int              // events left out, since they were written before
 	Cursor  auditlog.Cursor
 	Seen    []SeenPart
 	Forget  []auditlog.Bucket
-	Discard bool // the read says nothing: it was planned in another state
+	Discard bool // the batch after those that are in it was planned in another state, and says nothing
 }
+
+// Place is an event of one of the batches of a step.
+type Place struct{ Batch, Event int }
 
 // Writes reports whether there is anything to write but a cursor.
 func (s Step) Writes() bool { return len(s.Write) > 0 || len(s.Seen) > 0 }
-
-// Stage returns the transaction for the batch. The state is not changed: only
-// Advance does that, when the transaction is known to be committed.
-//
-// Events are held against the memory here, inside the commit, and not when they
-// were fetched: what another read has written meanwhile is known only now.
-func (s *State) Stage(b Batch) Step {
-	step := Step{Cursor: s.Cursor}
-	if s.outdated(b) {
-		step.Discard = true
-		return step
-	}
-	var known []auditlog.Event
-	step.Write, known = s.unwritten(b.Events)
-	step.Known = len(known)
-	if b.Effect != nil {
-		step.Cursor = b.Effect(s.Cursor)
-	}
-	// In the very transaction that raises the floor, if it does: a crash must not
-	// come between an id's old minute and its new one.
-	untimed := untimedUnder(step.Cursor)
-	again := s.Memory.outlived(known, b.Later, untimed)
-	step.Seen = s.Memory.parts(toRemember(slices.Concat(step.Write, again), step, b), untimed)
-	step.Forget = s.Memory.forgettable(step.Cursor, s.Policy)
-	step.count(s.Memory)
-	return step
-}
 
 // count notes in the cursor how many records of seen ids there are with it.
 func (s *Step) count(m *Memory) {
@@ -94,55 +68,4 @@ func (s *State) Advance(step Step) {
 	for _, b := range step.Forget {
 		s.Memory.Forget(b)
 	}
-}
-
-func (s *State) unwritten(events []auditlog.Event) (fresh, known []auditlog.Event) {
-	here := make(map[auditlog.Identity]struct{}, len(events))
-	for _, ev := range events {
-		id := ev.Identity()
-		if _, repeated := here[id]; repeated || s.Memory.Has(id) {
-			known = append(known, ev)
-			continue
-		}
-		here[id] = struct{}{}
-		fresh = append(fresh, ev)
-	}
-	auditlog.SortEvents(fresh)
-	return fresh, known
-}
-
-// outdated reports whether the batch was planned in another state than this.
-func (s *State) outdated(b Batch) bool {
-	if b.History == nil {
-		// The ids between From and the floor are forgotten. To filter this read
-		// would let events through that were written long ago.
-		return b.From < s.Cursor.Floor
-	}
-	// Below the floor nothing is remembered, so history is right only when it is
-	// exactly what comes next, for exactly the scopes that still lack it.
-	next, ok := NextHistory(s.Cursor)
-	return !ok || b.From != next.From || b.History.To > next.To || !next.sameReaders(*b.History)
-}
-
-// untimedUnder is the least time under which an event without one is remembered.
-// Where it stands in the list says little: its neighbour may be dated wrong, or be
-// long before the floor, and the API may list it for as long as any event that is
-// new now. So it is remembered for as long as one of those.
-func untimedUnder(c auditlog.Cursor) auditlog.Second {
-	at := c.Floor
-	for _, pos := range c.Scopes {
-		at = max(at, pos.Live)
-	}
-	return at.Add(clockSlack)
-}
-
-// toRemember returns those of the events that a later read may meet again: those
-// at or above the floor, whose own minute is forgotten as a whole only; those
-// that will be looked for because their read is not done; and those whose time
-// nobody knows.
-func toRemember(events []auditlog.Event, step Step, b Batch) []auditlog.Event {
-	lowest := step.Cursor.Floor.Minute()
-	return slices.DeleteFunc(events, func(ev auditlog.Event) bool {
-		return !b.Partial && ev.Placed() && ev.Second() < lowest
-	})
 }
