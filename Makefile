@@ -22,6 +22,10 @@ GO_BUILD := CGO_ENABLED=0 go build
 # would end with an error of its own.
 own_ctrl_c = if [ -t 0 ]; then set -m; fi; $(1); exit $$?
 
+# The benchmarks are a module of their own, so that what they compare with is not among
+# the product's dependencies. What is done to all packages is done to theirs as well.
+in_bench = $(if $(filter ./...,$(PKG)),cd internal/bench && $(1) ./...)
+
 .PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +53,7 @@ stack: ## run the compose stack on this machine without Docker, and prove that i
 .PHONY: test
 test: ## run the tests, on real Kafka too if Java and Maven are there
 	CGO_ENABLED=0 go run ./internal/kafkatest/localkafka -- go test -timeout 60m $(TESTFLAGS) $(PKG)
+	$(call in_bench,CGO_ENABLED=0 go test -timeout 60m $(TESTFLAGS))
 
 .PHONY: release
 release: ## make the files of a release in dist/
@@ -103,7 +108,7 @@ soak: ## run one connector for long, on real Kafka with faults, and print what m
 
 .PHONY: bench
 bench: build ## measure it all on real Kafka, beside other programs (10 min)
-	go run ./internal/bench -commit "$(COMMIT)$$(test -z "$$(git status --porcelain -- . ':!docs/benchmarks.md')" || echo -dirty)" $(BENCHFLAGS) $(ARGS)
+	go run -C internal/bench . -commit "$(COMMIT)$$(test -z "$$(git status --porcelain -- . ':!docs/benchmarks.md')" || echo -dirty)" $(BENCHFLAGS) $(ARGS)
 
 .PHONY: bench-faucet
 bench-faucet: BENCHFLAGS := -only peers -faucet
@@ -141,17 +146,21 @@ check-format:
 .PHONY: check-vet
 check-vet:
 	go vet $(PKG)
+	$(call in_bench,go vet)
 
 .PHONY: check-lint
 check-lint: $(TOOLS)
 	$(TOOLS)/staticcheck $(PKG)
 	$(TOOLS)/golangci-lint run $(PKG)
+	$(call in_bench,$(CURDIR)/$(TOOLS)/staticcheck)
+	$(call in_bench,$(CURDIR)/$(TOOLS)/golangci-lint run)
 	cd .ci/tools && go vet ./vulns && go test ./vulns
 	cd .ci/ship && go vet ./compose ./provenance
 
 .PHONY: check-vuln
 check-vuln: $(TOOLS)
 	.ci/vuln '$(TOOLS)/govulncheck' '$(VULNDB)' $(PKG)
+	$(call in_bench,../../.ci/vuln '$(CURDIR)/$(TOOLS)/govulncheck' '$(VULNDB)')
 
 # Import rules and "the docs match the code" are tests. Real Kafka was the turn
 # of "make test"; here its tests are skipped.
@@ -173,6 +182,7 @@ check-race-rest:
 	others=$$(echo "$$all" | grep -v '/connector$$'); connector=$$(echo "$$all" | grep '/connector$$'); \
 	if [ -n "$$others" ]; then $(RACE) $(TESTFLAGS) $$others || status=1; fi; \
 	if [ -n "$$connector" ]; then $(RACE) -skip '$(RACE_FIRST)' $(TESTFLAGS) $$connector || status=1; fi; \
+	$(if $(filter ./...,$(PKG)),(cd internal/bench && $(RACE) $(TESTFLAGS) ./...) || status=1;) \
 	exit $$status
 
 .PHONY: check-fuzz

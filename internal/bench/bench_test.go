@@ -21,7 +21,9 @@ func TestMain(m *testing.M) { kafkatest.Main(m) }
 func TestMeasure(t *testing.T) {
 	cluster := kafkatest.SharedReal(t)
 	program := filepath.Join(t.TempDir(), "openai-audit-kafka")
-	if out, err := exec.Command("go", "build", "-o", program, "../../cmd/openai-audit-kafka").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-o", program, "./cmd/openai-audit-kafka")
+	build.Dir = "../.." // another module
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	file := filepath.Join(t.TempDir(), "benchmarks.md")

@@ -32,7 +32,7 @@ func (l *lab) hardWork(ctx context.Context, all []contestant) error {
 	fed.Go(func() { feedLate(feeding, a, 2, lateBy) })
 	var racers []*racer
 	for _, c := range all {
-		if c.missing != nil {
+		if c.missing != nil || c.plainOnly {
 			continue
 		}
 		j, err := l.job(a, 60*day)

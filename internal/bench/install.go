@@ -28,6 +28,10 @@ func (l *lab) contestants(ctx context.Context) ([]contestant, error) {
 	}
 	peer := func(name string) string { return filepath.Join(l.dir, "peers", name) }
 
+	bare := contestant{name: yardstick, delivers: "JSON", plainOnly: true}
+	bare.start = l.script(peer("bareloop"))
+	bare.missing = install(ctx, "go", "build", "-o", peer("bareloop"), "./bareloop")
+
 	shell := contestant{name: "curl, jq and kcat in a loop", delivers: "JSON"}
 	shell.start = l.script("bash", peer("loop.sh"))
 	for _, program := range []string{"bash", "curl", "jq", "kcat"} {
@@ -43,7 +47,7 @@ func (l *lab) contestants(ctx context.Context) ([]contestant, error) {
 	faucet := contestant{name: "faucet-stream " + faucetVersion, delivers: "JSON"}
 	program, err := l.installFaucet(ctx)
 	faucet.start, faucet.missing = l.script("bash", peer("faucet.sh"), program, peer("faucet.yaml")), err
-	return []contestant{l.us(), shell, dlt, faucet}, nil
+	return []contestant{l.us(), bare, shell, dlt, faucet}, nil
 }
 
 // cache returns a folder outside of the repository for what was installed.

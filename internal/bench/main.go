@@ -1,6 +1,6 @@
 // Command bench measures how fast the connector is and what it costs: the released
 // binary on real Kafka, beside a simulated API and the programs that people use
-// instead. "make bench" runs it.
+// instead. "make bench" runs it, in this folder.
 //
 // The API is served by this process, the broker is started by it, and both share
 // the machine with what is measured. Progress goes to standard error, tables to
@@ -58,8 +58,8 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.program, "program", "bin/openai-audit-kafka", "the `binary` to measure, as it is released")
-	flag.StringVar(&o.document, "document", "docs/benchmarks.md", "the `file` to write; empty: none")
+	flag.StringVar(&o.program, "program", "../../bin/openai-audit-kafka", "the `binary` to measure, as it is released")
+	flag.StringVar(&o.document, "document", "../../docs/benchmarks.md", "the `file` to write; empty: none")
 	flag.StringVar(&o.commit, "commit", "unknown", "the `commit` that the binary was built from")
 	flag.IntVar(&o.events, "events", 1_000_000, "`events` of history; other parts take a tenth or less of it")
 	flag.BoolVar(&o.faucet, "faucet", false, "build faucet-stream if it is not there yet, which takes minutes")

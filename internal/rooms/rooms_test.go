@@ -84,7 +84,7 @@ var guests = []struct {
 }
 
 var kafkaRooms = []string{
-	"internal/kafka", "internal/txlog", "internal/membership", "internal/kafkatest", "cmd/demo",
+	"internal/kafka", "internal/txlog", "internal/membership", "internal/kafkatest", "internal/bench", "cmd/demo",
 }
 
 // product is what is shipped, and notShipped what it must not link, however far
@@ -104,7 +104,7 @@ func TestArrowsPointDown(t *testing.T) {
 }
 
 func TestImports(t *testing.T) {
-	for _, p := range list(t, "./...") {
+	for _, p := range everything(t) {
 		here, ok := find(rooms, roomOf(p.ImportPath))
 		if !ok {
 			t.Errorf("%s belongs to no room: give it one in the table", p.ImportPath)
@@ -156,11 +156,23 @@ type pkg struct {
 	Imports    []string // of GoFiles
 }
 
+// everything returns all our packages: those of the benchmarks, a module of their own,
+// as well.
+func everything(t *testing.T) []pkg {
+	t.Helper()
+	return append(list(t, "./..."), listIn(t, "../bench", "./...")...)
+}
+
 // list returns the packages that match. One that does not exist is left out.
 func list(t *testing.T, args ...string) []pkg {
 	t.Helper()
+	return listIn(t, "../..", args...)
+}
+
+func listIn(t *testing.T, dir string, args ...string) []pkg {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-e", "-json=ImportPath,Dir,GoFiles,Imports"}, args...)...)
-	cmd.Dir = "../.."
+	cmd.Dir = dir
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("go list %v: %v", args, err)
