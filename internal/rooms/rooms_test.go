@@ -21,6 +21,7 @@ var rooms = []room{
 	{"schemas", nil},
 	{"internal/rooms", nil},
 	{"internal/files", nil},
+	{"internal/seal", nil},
 	{"internal/kafka", []string{"internal/files"}},
 	{"internal/txlog", []string{"internal/kafka"}},
 	{"internal/membership", []string{"internal/kafka"}},

@@ -1,0 +1,86 @@
+package seal
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+
+	"github.com/transparency-dev/merkle/rfc6962"
+)
+
+// Size is how many bytes a hash has.
+const Size = 32
+
+// Hash is the hash of a leaf or of a tree.
+type Hash [Size]byte
+
+// The roles of the topics whose records are leaves.
+const (
+	RoleEvents = "events"
+	RoleDLQ    = "dlq"
+)
+
+// The headers that carry a leaf's number: in the tree of the connector, and in that
+// of repairs. They are two, so that each is one sequence without a gap.
+const (
+	Header       = "audit_seq"
+	RepairHeader = "audit_repair_seq"
+)
+
+// Leaf is a record as it lies on its topic. Key is nil where the record has none.
+type Leaf struct {
+	Role       string
+	Key, Value []byte
+}
+
+// AppendTo appends the leaf's bytes: role, key and value, each after its length as
+// four bytes, the highest first. A field that is null has the length FFFFFFFF.
+//
+// Without the lengths a byte could move from the key to the value unseen.
+func (l Leaf) AppendTo(b []byte) []byte {
+	b = appendField(b, []byte(l.Role))
+	b = appendField(b, l.Key)
+	return appendField(b, l.Value)
+}
+
+func appendField(b, field []byte) []byte {
+	if field == nil {
+		return binary.BigEndian.AppendUint32(b, math.MaxUint32)
+	}
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(field))), field...)
+}
+
+// ParseLeaf reads what AppendTo wrote.
+func ParseLeaf(b []byte) (Leaf, error) {
+	role, b, ok1 := cutField(b)
+	key, b, ok2 := cutField(b)
+	value, b, ok3 := cutField(b)
+	if !ok1 || !ok2 || !ok3 || role == nil || len(b) > 0 {
+		return Leaf{}, errors.New("these are not the bytes of a leaf: role, key and value, each after its length in four bytes")
+	}
+	return Leaf{Role: string(role), Key: key, Value: value}, nil
+}
+
+func cutField(b []byte) (field, rest []byte, ok bool) {
+	if len(b) < 4 {
+		return nil, b, false
+	}
+	n, b := binary.BigEndian.Uint32(b), b[4:]
+	switch {
+	case n == math.MaxUint32:
+		return nil, b, true
+	case uint64(n) > uint64(len(b)):
+		return nil, b, false
+	}
+	return b[:n:n], b[n:], true
+}
+
+// Hasher computes the hashes of leaves. It keeps its buffer from one to the next, and
+// is not safe for concurrent use.
+type Hasher struct{ buffer []byte }
+
+// Hash returns the hash of the leaf, as RFC 6962 has it.
+func (h *Hasher) Hash(l Leaf) Hash {
+	h.buffer = l.AppendTo(h.buffer[:0])
+	return Hash(rfc6962.DefaultHasher.HashLeaf(h.buffer))
+}
