@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/rawjson"
 )
 
 // listing is one answer as the API sent it.
@@ -27,12 +28,12 @@ type listing struct {
 //
 // The events' Raw are slices of body, which belongs to them from here on.
 func parsePage(body []byte, scope auditlog.Scope) (listing, error) {
-	p := pageParser{scanner: scanner{data: body}, scope: scope}
+	p := pageParser{Scanner: rawjson.NewScanner(body), body: body, scope: scope}
 	if err := p.page(); err != nil {
 		return listing{}, err
 	}
-	if p.peek(); p.pos != len(body) {
-		return listing{}, fmt.Errorf("more follows the page's JSON document at byte %d", p.pos)
+	if !p.AtEnd() {
+		return listing{}, fmt.Errorf("more follows the page's JSON document at byte %d", p.Pos())
 	}
 	switch {
 	case !p.isList:
@@ -46,18 +47,19 @@ func parsePage(body []byte, scope auditlog.Scope) (listing, error) {
 }
 
 type pageParser struct {
-	scanner
+	rawjson.Scanner[[]byte]
 	listing
+	body                        []byte
 	scope                       auditlog.Scope
 	isList, hasData, hasHasMore bool
 }
 
 func (p *pageParser) page() error {
-	if err := p.take('{'); err != nil {
+	if err := p.Take('{'); err != nil {
 		return err
 	}
 	for first := true; ; first = false {
-		key, ok, err := p.member(first)
+		key, ok, err := p.Member(first)
 		if !ok {
 			return err
 		}
@@ -69,49 +71,49 @@ func (p *pageParser) page() error {
 
 // field reads one field of the page. A field given twice would leave open which
 // one is meant, and with data that is a hundred events, so it is an error.
-func (p *pageParser) field(key text) error {
+func (p *pageParser) field(key rawjson.Text[[]byte]) error {
 	switch {
-	case key.is("object"):
+	case key.Is("object"):
 		object, err := p.textOrSkip()
 		p.isList = object == "list"
 		return err
-	case key.is("last_id"):
+	case key.Is("last_id"):
 		lastID, err := p.textOrSkip()
 		p.lastID = lastID
 		return err
-	case key.is("has_more"):
+	case key.Is("has_more"):
 		if p.hasHasMore {
 			return errors.New("the page has two has_more")
 		}
 		p.hasHasMore = true
 		return p.boolean()
-	case key.is("data"):
+	case key.Is("data"):
 		if p.hasData {
 			return errors.New("the page has two data")
 		}
 		p.hasData = true
 		return p.array()
 	}
-	return p.skip()
+	return p.Skip()
 }
 
 func (p *pageParser) boolean() error {
-	switch p.peek() {
+	switch p.Peek() {
 	case 't':
 		p.hasMore = true
-		return p.literal("true")
+		return p.Literal("true")
 	case 'f':
-		return p.literal("false")
+		return p.Literal("false")
 	}
-	return p.wrong("true or false")
+	return p.Wrong("true or false")
 }
 
 func (p *pageParser) array() error {
-	if err := p.take('['); err != nil {
+	if err := p.Take('['); err != nil {
 		return err
 	}
 	for first := true; ; first = false {
-		ok, err := p.more(']', first)
+		ok, err := p.More(']', first)
 		if !ok {
 			return err
 		}
@@ -134,33 +136,36 @@ func (p *pageParser) array() error {
 func (p *pageParser) event() (auditlog.Event, error) {
 	e := auditlog.Event{Scope: p.scope}
 	var err error
-	kind := p.peek()
-	start := p.pos
+	kind := p.Peek()
+	start := p.Pos()
 	if kind == '{' {
 		err = p.record(&e)
 	} else {
-		err = p.skip()
+		err = p.Skip()
 	}
-	e.Raw = p.data[start:p.pos:p.pos]
+	end := p.Pos()
+	e.Raw = p.body[start:end:end]
 	return e, err
 }
 
 // record reads the object of an event. Of a key given twice the last one counts.
 func (p *pageParser) record(e *auditlog.Event) error {
-	p.pos++ // the brace that event saw
+	if err := p.Take('{'); err != nil {
+		return err
+	}
 	for first := true; ; first = false {
-		key, ok, err := p.member(first)
+		key, ok, err := p.Member(first)
 		switch {
 		case !ok:
 			return err
-		case key.is("id"):
+		case key.Is("id"):
 			e.ID, err = p.textOrSkip()
-		case key.is("type"):
+		case key.Is("type"):
 			e.Type, err = p.textOrSkip()
-		case key.is("effective_at"):
+		case key.Is("effective_at"):
 			e.EffectiveAt, e.Timed, err = p.second()
 		default:
-			err = p.skip()
+			err = p.Skip()
 		}
 		if err != nil {
 			return err
@@ -170,24 +175,24 @@ func (p *pageParser) record(e *auditlog.Event) error {
 
 // textOrSkip reads a string that is Unicode text; any other value is "".
 func (p *pageParser) textOrSkip() (string, error) {
-	if p.peek() != '"' {
-		return "", p.skip()
+	if p.Peek() != '"' {
+		return "", p.Skip()
 	}
-	t, err := p.text()
+	t, err := p.Text()
 	if err != nil {
 		return "", err
 	}
-	s, _ := t.decode()
+	s, _ := t.Decode()
 	return s, nil
 }
 
 // second reads a usable time, written as a JSON integer: 1.0, 1e9 and "1" are
 // not. ok is false for any other value.
 func (p *pageParser) second() (at auditlog.Second, ok bool, err error) {
-	if c := p.peek(); c != '-' && !isDigit(c) {
-		return 0, false, p.skip()
+	if c := p.Peek(); c != '-' && (c < '0' || c > '9') {
+		return 0, false, p.Skip()
 	}
-	number, err := p.number()
+	number, err := p.Number()
 	if err != nil {
 		return 0, false, err
 	}

@@ -22,16 +22,18 @@ var rooms = []room{
 	{"internal/rooms", nil},
 	{"internal/files", nil},
 	{"internal/seal", nil},
+	{"internal/pause", nil},
+	{"internal/rawjson", nil},
 	{"internal/kafka", []string{"internal/files"}},
-	{"internal/txlog", []string{"internal/kafka"}},
+	{"internal/txlog", []string{"internal/kafka", "internal/pause"}},
 	{"internal/membership", []string{"internal/kafka"}},
-	{"internal/openai", []string{"internal/auditlog"}},
+	{"internal/openai", []string{"internal/auditlog", "internal/pause", "internal/rawjson"}},
 	{"internal/window", []string{"internal/auditlog"}},
 	{"internal/ledger", []string{"internal/auditlog", "internal/txlog", "internal/window"}},
-	{"internal/codec", []string{"internal/auditlog", "internal/files", "schemas"}},
+	{"internal/codec", []string{"internal/auditlog", "internal/files", "internal/rawjson", "schemas"}},
 	{"internal/records", []string{"internal/auditlog", "internal/codec", "internal/kafka", "internal/txlog", "schemas"}},
 	{"internal/ops", []string{
-		"internal/auditlog", "internal/codec", "internal/kafka", "internal/openai", "internal/records", "internal/txlog",
+		"internal/auditlog", "internal/codec", "internal/kafka", "internal/openai", "internal/pause", "internal/records", "internal/txlog",
 		"internal/window", "schemas",
 	}},
 	{"connector", []string{
@@ -49,7 +51,7 @@ var rooms = []room{
 	// For tests and the demo.
 	{"internal/simulator", []string{"internal/auditlog"}},
 	{"internal/kafkatest", []string{"schemas"}},
-	{"internal/stack", []string{"internal/kafkatest"}},
+	{"internal/stack", []string{"internal/kafkatest", "internal/pause"}},
 	{"internal/bench", []string{"internal/auditlog", "internal/kafkatest", "internal/simulator"}},
 	{"cmd/demo", []string{
 		"connector", "internal/auditlog", "internal/codec", "internal/config", "internal/kafka", "internal/kafkatest",

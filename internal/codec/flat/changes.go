@@ -1,6 +1,10 @@
 package flat
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/rawjson"
+)
 
 // maxPathDepth is how deep changed_fields looks; what lies deeper is named by the
 // path to it. OpenAI's own objects are two deep.
@@ -16,13 +20,13 @@ const maxPathBytes = 64 << 10
 // Paths repeat the names that lead to them, so a hostile event could make them
 // very much longer than itself. One whose paths would need more than maxPathBytes
 // gets the outermost names alone.
-func changedFields(changes value) []string {
-	if !changes.is(kindObject) {
+func changedFields(changes rawjson.Value) []string {
+	if !changes.Is(rawjson.Object) {
 		return nil
 	}
 	w := pathWalk{budget: maxPathBytes}
 	if !w.add(changes, "", maxPathDepth) {
-		w = pathWalk{budget: len(changes.tape.text)}
+		w = pathWalk{budget: len(changes.Raw())}
 		w.add(changes, "", 1)
 	}
 	slices.Sort(w.paths)
@@ -36,17 +40,17 @@ type pathWalk struct {
 
 // add adds the paths of the object, which is itself at prefix, and reports
 // whether they fit.
-func (w *pathWalk) add(object value, prefix string, depth int) bool {
-	last := make(map[string]value) // of a repeated name only the last counts
-	for name, member := range object.members {
-		last[name.string()] = member
+func (w *pathWalk) add(object rawjson.Value, prefix string, depth int) bool {
+	last := make(map[string]rawjson.Value) // of a repeated name only the last counts
+	for name, member := range object.Members {
+		last[name] = member
 	}
 	for name, member := range last {
 		path := prefix + name
 		if w.budget -= len(path); w.budget < 0 {
 			return false
 		}
-		if depth > 1 && !member.isLeaf() {
+		if depth > 1 && !isLeaf(member) {
 			if !w.add(member, path+".", depth-1) {
 				return false
 			}
@@ -58,8 +62,8 @@ func (w *pathWalk) add(object value, prefix string, depth int) bool {
 }
 
 // isLeaf reports whether v is anything but an object with members.
-func (v value) isLeaf() bool {
-	for range v.members {
+func isLeaf(v rawjson.Value) bool {
+	for range v.Members {
 		return false
 	}
 	return true

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/rawjson"
 )
 
 // ErrNotAnObject is the error of an event that is JSON, but no object.
@@ -28,25 +30,28 @@ var ErrNotAnObject = errors.New("not a JSON object")
 //
 // ID, EventScope, the times and Organization are left to the caller.
 func Flatten(eventType, raw string) (*Record, error) {
-	t := borrowTape()
-	defer t.giveBack()
-	if err := t.parse(raw); err != nil {
+	tape := rawjson.Borrow()
+	defer tape.GiveBack()
+	root, err := tape.Parse(raw)
+	if err != nil {
 		return nil, err
 	}
-	root := t.root()
-	if !root.is(kindObject) {
+	if !root.Is(rawjson.Object) {
 		return nil, ErrNotAnObject
 	}
 	if eventType = WithoutNUL(eventType); eventType == "" {
-		eventType = root.get("type").string()
+		eventType = root.Get("type").Text()
 	}
 	f := new(flattener)
 	f.Type, f.Outcome, f.RawEvent = eventType, outcome(eventType), raw
-	f.project(root.get("project"))
-	f.actor(root.get("actor"))
+	f.project(root.Get("project"))
+	f.actor(root.Get("actor"))
 	f.target(eventType, payloadOf(root, eventType))
 	return &f.Record, nil
 }
+
+// WithoutNUL returns the text as it stands in a column, with U+FFFD for each NUL.
+func WithoutNUL(text string) string { return rawjson.WithoutNUL(text) }
 
 // flattener fills a record. Its nullable strings live beside it in texts: one
 // allocation in place of thirty.
@@ -69,52 +74,52 @@ func (f *flattener) text(s string) *string {
 	return &f.texts[f.used-1]
 }
 
-func (f *flattener) project(project value) {
-	f.ProjectID = f.text(project.get("id").string())
-	f.ProjectName = f.text(project.get("name").string())
+func (f *flattener) project(project rawjson.Value) {
+	f.ProjectID = f.text(project.Get("id").Text())
+	f.ProjectName = f.text(project.Get("name").Text())
 }
 
 // actor goes by what is there, not by actor.type, which is an open set: a
 // session, a key, both or neither.
-func (f *flattener) actor(actor value) {
-	session, apiKey := actor.get("session"), actor.get("api_key")
-	sessionUser, keyUser := session.get("user"), apiKey.get("user")
+func (f *flattener) actor(actor rawjson.Value) {
+	session, apiKey := actor.Get("session"), actor.Get("api_key")
+	sessionUser, keyUser := session.Get("user"), apiKey.Get("user")
 
-	f.ActorType = f.text(actor.get("type").string())
-	f.ActorUserID = f.text(either(sessionUser.get("id").string(), keyUser.get("id").string()))
-	f.ActorEmail = f.text(either(sessionUser.get("email").string(), keyUser.get("email").string()))
-	f.ActorServiceAccountID = f.text(apiKey.get("service_account").get("id").string())
-	f.ActorAPIKeyID = f.text(apiKey.get("id").string())
-	f.ActorAPIKeyType = f.text(apiKey.get("type").string())
+	f.ActorType = f.text(actor.Get("type").Text())
+	f.ActorUserID = f.text(either(sessionUser.Get("id").Text(), keyUser.Get("id").Text()))
+	f.ActorEmail = f.text(either(sessionUser.Get("email").Text(), keyUser.Get("email").Text()))
+	f.ActorServiceAccountID = f.text(apiKey.Get("service_account").Get("id").Text())
+	f.ActorAPIKeyID = f.text(apiKey.Get("id").Text())
+	f.ActorAPIKeyType = f.text(apiKey.Get("type").Text())
 	f.ActorID = firstOf(f.ActorUserID, f.ActorServiceAccountID, f.ActorAPIKeyID)
 	f.source(session)
 }
 
 // source reads what OpenAI's specification does not name, but live records have.
-func (f *flattener) source(session value) {
-	f.SourceIP = f.text(session.get("ip_address").string())
-	f.UserAgent = f.text(session.get("user_agent").string())
-	f.JA3 = f.text(session.get("ja3").string())
-	f.JA4 = f.text(session.get("ja4").string())
+func (f *flattener) source(session rawjson.Value) {
+	f.SourceIP = f.text(session.Get("ip_address").Text())
+	f.UserAgent = f.text(session.Get("user_agent").Text())
+	f.JA3 = f.text(session.Get("ja3").Text())
+	f.JA4 = f.text(session.Get("ja4").Text())
 
-	place := session.get("ip_address_details")
-	f.SourceCountry = f.text(place.get("country").string())
-	f.SourceRegion = f.text(place.get("region").string())
-	f.SourceRegionCode = f.text(place.get("region_code").string())
-	f.SourceCity = f.text(place.get("city").string())
-	f.SourceASN = parseASN(place.get("asn").number())
-	f.SourceLatitude = parseDegrees(place.get("latitude").number())
-	f.SourceLongitude = parseDegrees(place.get("longitude").number())
+	place := session.Get("ip_address_details")
+	f.SourceCountry = f.text(place.Get("country").Text())
+	f.SourceRegion = f.text(place.Get("region").Text())
+	f.SourceRegionCode = f.text(place.Get("region_code").Text())
+	f.SourceCity = f.text(place.Get("city").Text())
+	f.SourceASN = parseASN(place.Get("asn").Number())
+	f.SourceLatitude = parseDegrees(place.Get("latitude").Number())
+	f.SourceLongitude = parseDegrees(place.Get("longitude").Number())
 }
 
 func (f *flattener) target(eventType string, p payload) {
 	targetType, _ := splitType(eventType)
 	f.TargetType = f.text(targetType)
-	if !p.own.is(kindObject) {
+	if !p.own.Is(rawjson.Object) {
 		return
 	}
-	f.Details = f.text(p.own.raw())
-	f.TargetID = f.text(p.own.get("id").string())
+	f.Details = f.text(p.own.Raw())
+	f.TargetID = f.text(p.own.Get("id").Text())
 	f.TargetName = f.text(p.text("name", "role_name", "group_name", "title", "connector_name"))
 	f.TargetEmail = f.text(p.text("email"))
 	f.PrincipalID = f.text(p.text("principal_id"))
@@ -137,22 +142,22 @@ func (f *flattener) target(eventType string, p payload) {
 }
 
 // payload is the event's own object and where in it a column may be.
-type payload struct{ own, data, changes value }
+type payload struct{ own, data, changes rawjson.Value }
 
-func payloadOf(root value, eventType string) payload {
-	own := root.get(eventType)
-	if !own.is(kindObject) {
-		own = root.get("details")
+func payloadOf(root rawjson.Value, eventType string) payload {
+	own := root.Get(eventType)
+	if !own.Is(rawjson.Object) {
+		own = root.Get("details")
 	}
-	return payload{own, own.get("data"), own.get("changes_requested")}
+	return payload{own, own.Get("data"), own.Get("changes_requested")}
 }
 
 // text returns the first string that is not empty under one of the names, an
 // earlier name before an earlier place.
 func (p payload) text(names ...string) string {
 	for _, name := range names {
-		for _, place := range [...]value{p.own, p.data, p.changes} {
-			if s := place.get(name).string(); s != "" {
+		for _, place := range [...]rawjson.Value{p.own, p.data, p.changes} {
+			if s := place.Get(name).Text(); s != "" {
 				return s
 			}
 		}
@@ -162,10 +167,10 @@ func (p payload) text(names ...string) string {
 
 // list returns the first list of strings under the name that has any.
 func (p payload) list(name string) []string {
-	for _, place := range [...]value{p.own, p.data, p.changes} {
+	for _, place := range [...]rawjson.Value{p.own, p.data, p.changes} {
 		var list []string
-		for item := range place.get(name).items {
-			if s := item.string(); s != "" {
+		for item := range place.Get(name).Items {
+			if s := item.Text(); s != "" {
 				list = append(list, s)
 			}
 		}
@@ -203,10 +208,9 @@ func parseASN(s string) *int64 {
 	return new(int64(n))
 }
 
-// parseDegrees reads a decimal number. It accepts only what JSON would call a
-// number: strconv also reads NaN, Inf and hexadecimal.
+// parseDegrees reads a decimal number, in JSON's form alone.
 func parseDegrees(s string) *float64 {
-	if s == "" || scanNumber(s, 0) != len(s) {
+	if !rawjson.IsNumber(s) {
 		return nil
 	}
 	degrees, err := strconv.ParseFloat(s, 64)
