@@ -9,6 +9,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
@@ -16,8 +17,8 @@ import (
 // checkFirstRun makes sure that there is nothing to go on from. To take a lost
 // state for a first run would emit everything again, in silence.
 func (s *session) checkFirstRun(ctx context.Context) error {
-	topic := s.topics[roleEvents]
-	found, err := txlog.Holds(ctx, s.conn, topic.Name, topic.Partitions, txlog.Header{
+	topic := s.topics[target.Events]
+	found, err := txlog.Holds(ctx, s.conn, topic.Name, topic.Partitions, kafka.Header{
 		Key: codec.HeaderSource, Value: []byte(codec.Source(s.Name)),
 	})
 	if err != nil {
@@ -59,8 +60,8 @@ func (o *organization) checkPartition(ctx context.Context, offsets kafka.Topic) 
 
 // checkSame refuses a cursor that speaks of other topics, or of values framed in
 // another way: consumers could not read on.
-func (o *organization) checkSame(ctx context.Context, c auditlog.Cursor, topics topics, values *values) error {
-	if err := topics.sameTopics(c); err != nil {
+func (o *organization) checkSame(ctx context.Context, c auditlog.Cursor, topics target.Found, values *values) error {
+	if err := sameTopics(topics, c); err != nil {
 		return err
 	}
 	if framing := values.framing.Name(); c.Framing != "" && c.Framing != framing {
@@ -165,7 +166,7 @@ func (s *session) withdraw(ctx context.Context) error {
 // settledCursors returns every organization's cursor, by partition, once no
 // transaction is open there.
 func (s *session) settledCursors(ctx context.Context) ([]map[string][]byte, error) {
-	return txlog.SettledAll(ctx, s.conn, s.cfg.Kafka.OffsetsTopic, s.topics[roleOffsets].Partitions, isCursor)
+	return txlog.SettledAll(ctx, s.conn, s.cfg.Kafka.OffsetsTopic, s.topics[target.Offsets].Partitions, isCursor)
 }
 
 func isCursor(key string) bool { return strings.HasPrefix(key, auditlog.CursorKey("")) }
@@ -174,7 +175,7 @@ func isCursor(key string) bool { return strings.HasPrefix(key, auditlog.CursorKe
 // first runs only.
 func (s *session) cursors(ctx context.Context) ([]map[string][]byte, error) {
 	if s.peeked == nil {
-		all, err := txlog.PeekAll(ctx, s.conn, s.cfg.Kafka.OffsetsTopic, s.topics[roleOffsets].Partitions,
+		all, err := txlog.PeekAll(ctx, s.conn, s.cfg.Kafka.OffsetsTopic, s.topics[target.Offsets].Partitions,
 			isCursor)
 		if err != nil {
 			return nil, err

@@ -6,8 +6,9 @@ import (
 	"log/slog"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ledger"
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/records"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
@@ -15,7 +16,7 @@ import (
 // read is a batch with what its events become, one by one.
 type read struct {
 	window.Batch
-	encoded []records.Encoded
+	encoded []target.Encoded
 	began   auditlog.Second // when its walks began, for a part of a long one
 	head    bool            // found at the head, so its delay says how fresh we are
 	must    bool            // write the cursor whatever there is to write
@@ -29,7 +30,7 @@ type read struct {
 func (s *session) commit(ctx context.Context, r read) (discarded bool, err error) {
 	out, err := s.ledger.Commit(ctx, ledger.Batch{
 		Batch: r.Batch, Must: r.must,
-		Records: func(event int, out []txlog.Record) []txlog.Record { return r.encoded[event].AppendTo(out) },
+		Records: func(event int, out []kafka.Message) []kafka.Message { return append(out, r.encoded[event].Records...) },
 	})
 	s.tellCommit(out, err)
 	if err == nil && out.Sent {
@@ -127,7 +128,7 @@ func (s *session) tellWritten(r read, step window.Step) {
 // latestKept is how many events of a commit the status page can get.
 const latestKept = 20
 
-func latest(ev auditlog.Event, e records.Encoded) LatestEvent {
+func latest(ev auditlog.Event, e target.Encoded) LatestEvent {
 	return LatestEvent{
 		Time: ev.EffectiveAt.Time(), ID: ev.ID, Type: ev.Type, Scope: string(ev.Scope),
 		Actor: e.Info.Actor, IP: e.Info.IP,

@@ -172,6 +172,12 @@ type Kafka struct {
 	Timestamp Timestamp
 }
 
+// CopyTopics returns the fields that name the topics of copies of the events, by what
+// the copy is called: json for JSONTopic.
+func (k *Kafka) CopyTopics() map[string]*string {
+	return map[string]*string{"json": &k.JSONTopic, "ocsf": &k.OCSFTopic}
+}
+
 // Header is a static header of records. A Name is needed; an empty Value is one.
 type Header struct{ Name, Value string }
 

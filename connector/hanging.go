@@ -28,9 +28,6 @@ func (o *organization) transactionalID() string {
 	return txlog.TransactionalID(o.cfg.Kafka.TransactionalID, o.cfg.Kafka.OffsetsTopic, o.Name)
 }
 
-// writtenTopics are the topics that the organization's transactions write to.
-func (k Kafka) writtenTopics() []string { return slices.Sorted(maps.Values(k.topicNames())) }
-
 // owns reports whether a record of the events, their copies or the dead letters is the
 // organization's.
 func (o *organization) owns(r *kafka.Record) bool {
@@ -60,7 +57,7 @@ func (s *session) watchHanging(ctx context.Context) error {
 			continue
 		}
 		commits, quiet, looked = n, false, s.now()
-		found, err := txlog.Hangs(ctx, client, s.cfg.Kafka.writtenTopics()...)
+		found, err := txlog.Hangs(ctx, client, s.cfg.Kafka.Topics().Names()...)
 		if err != nil {
 			s.log.Debug("looking for transactions that hang", "error", err)
 			continue

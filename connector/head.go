@@ -8,7 +8,7 @@ import (
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/records"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
 
@@ -210,9 +210,9 @@ func (s *session) headEffect(w headWalk) window.Effect {
 
 // encodeAll returns what each of the events becomes, and lets go of their bytes: a
 // record holds them.
-func (s *session) encodeAll(events []auditlog.Event) ([]records.Encoded, error) {
+func (s *session) encodeAll(events []auditlog.Event) ([]target.Encoded, error) {
 	fetched := s.now()
-	out := make([]records.Encoded, len(events))
+	out := make([]target.Encoded, len(events))
 	for i, ev := range events {
 		var err error
 		if out[i], err = s.values.encoder.Encode(ev, fetched); err != nil {

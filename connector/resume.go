@@ -11,6 +11,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ledger"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
@@ -38,14 +39,14 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	partition := txlog.Partition(o.Name, topics[roleOffsets].Partitions)
+	partition := txlog.Partition(o.Name, topics[target.Offsets].Partitions)
 	read := 0
 	log, records, err := txlog.Open(ctx, txlog.Config{
 		Connection:      o.conn,
 		TransactionalID: o.transactionalID(),
 		Topic:           o.cfg.Kafka.OffsetsTopic,
 		Partition:       partition,
-		Topics:          o.cfg.Kafka.writtenTopics(),
+		Topics:          o.cfg.Kafka.Topics().Names(),
 		Owns:            o.owns,
 		Siblings:        []string{o.transactionalID() + "/repair"},
 		OtherTimes:      o.cfg.Kafka.Timestamp == TimestampEvent,
@@ -54,7 +55,7 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 			return o.beforeFence(ctx, records, whole, topics, values)
 		},
 		Compression:     o.cfg.Kafka.Compression,
-		MaxMessageBytes: topics.maxMessageBytes(),
+		MaxMessageBytes: topics.MaxMessageBytes(),
 		StopGrace:       stopGrace,
 		Logger:          o.log,
 	})
@@ -79,7 +80,7 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 // and one whose settings will be refused: the one at work has better ones. Records
 // that are not whole say only who opened the log: what is wrong in them may be right
 // in what lies beyond, and is judged after the fence.
-func (o *organization) beforeFence(ctx context.Context, records map[string][]byte, whole bool, topics topics, values *values) error {
+func (o *organization) beforeFence(ctx context.Context, records map[string][]byte, whole bool, topics target.Found, values *values) error {
 	decode := decodeState
 	if !whole {
 		decode = window.DecodeIncomplete
@@ -91,7 +92,7 @@ func (o *organization) beforeFence(ctx context.Context, records map[string][]byt
 	case err != nil:
 		return err
 	case found == nil || found.Cursor.StartAnew:
-		err = o.checkPartition(ctx, topics[roleOffsets])
+		err = o.checkPartition(ctx, topics[target.Offsets])
 	case whole:
 		err = o.checkSame(ctx, found.Cursor, topics, values)
 	}
@@ -235,7 +236,7 @@ func (s *session) openingCommit(ctx context.Context, apiName string) error {
 	s.openings = slices.Concat(ours, openers[len(openers)-1:])
 	err := s.apply(ctx, func(c auditlog.Cursor) auditlog.Cursor {
 		c = c.Clone()
-		c.Topics, c.Framing = s.topics.refs(), s.values.framing.Name()
+		c.Topics, c.Framing = s.topics.Refs(), s.values.framing.Name()
 		c.SchemaIDs = s.values.schemaIDs(c.SchemaIDs)
 		c.APIOrganization = cmp.Or(apiName, c.APIOrganization)
 		c.Openers = openers

@@ -10,6 +10,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ledger"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
@@ -20,7 +21,7 @@ type session struct {
 	*organization
 	kafkaLog    *txlog.Log // written to by the ledger alone, once there is one
 	ledger      *ledger.Ledger
-	topics      topics
+	topics      target.Found
 	values      *values
 	partition   int32
 	known       *window.State       // as it was read; nil on a first run

@@ -10,6 +10,7 @@ import (
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/membership"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 )
 
@@ -53,7 +54,7 @@ func (c *Connector) takePart(ctx context.Context, orgs []*organization, t *team)
 	if err != nil {
 		return err
 	}
-	partitions := topics[roleOffsets].Partitions
+	partitions := topics[target.Offsets].Partitions
 	by := newStandby(orgs)
 	watching, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup

@@ -10,49 +10,34 @@ import (
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 )
 
-// What a topic is for, as the cursor names it.
-const (
-	roleEvents  = "events"
-	roleDLQ     = "dlq"
-	roleOffsets = "offsets"
-	roleJSON    = "json"
-	roleOCSF    = "ocsf"
-)
-
-// topicNames returns the names of the topics in use, by role.
-func (k Kafka) topicNames() map[string]string {
-	names := map[string]string{roleEvents: k.Topic, roleDLQ: k.DLQTopic, roleOffsets: k.OffsetsTopic}
-	if k.JSONTopic != "" {
-		names[roleJSON] = k.JSONTopic
+// Topics returns the names of the topics in use. It is for the program's own commands.
+func (k Kafka) Topics() target.Topics {
+	t := target.Topics{Events: k.Topic, DLQ: k.DLQTopic, Offsets: k.OffsetsTopic, Copies: map[string]string{}}
+	for name, topic := range k.CopyTopics() {
+		t.Copies[name] = *topic
 	}
-	if k.OCSFTopic != "" {
-		names[roleOCSF] = k.OCSFTopic
-	}
-	return names
+	return t
 }
-
-// topics are the topics in use as the broker has them, by role.
-type topics map[string]kafka.Topic
 
 // prepareTopics makes the topics that are missing, if it may, and checks those
 // that are there.
-func (o *organization) prepareTopics(ctx context.Context) (topics, error) {
+func (o *organization) prepareTopics(ctx context.Context) (target.Found, error) {
 	client, err := o.conn.Client(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer client.Close()
 	k := o.cfg.Kafka
-	names := k.topicNames()
+	names := k.Topics()
 	var specs []kafka.TopicSpec
-	for _, role := range []string{roleEvents, roleDLQ, roleOffsets, roleJSON, roleOCSF} {
-		switch name, ok := names[role]; {
-		case !ok:
-		case role == roleOffsets:
+	for _, role := range names.Roles() {
+		switch name := names.Of(role); role {
+		case target.Offsets:
 			specs = append(specs, kafka.OffsetsSpec(name, k.ReplicationFactor))
-		case role == roleDLQ:
+		case target.DLQ:
 			specs = append(specs, kafka.DLQSpec(name, k.Partitions, k.ReplicationFactor, k.Retention))
 		default:
 			specs = append(specs, kafka.LogSpec(name, k.Partitions, k.ReplicationFactor, k.Retention))
@@ -64,8 +49,9 @@ func (o *organization) prepareTopics(ctx context.Context) (topics, error) {
 	if err != nil {
 		return nil, topicError(err)
 	}
-	out := topics{}
-	for role, name := range names {
+	out := target.Found{}
+	for _, role := range names.Roles() {
+		name := names.Of(role)
 		out[role] = found[name]
 		if left := found[name].LeftOut; len(left) > 0 {
 			o.cfg.Logger.Warn("a topic was made without settings that a policy of the cluster refuses",
@@ -96,9 +82,9 @@ func (s *session) checkHistoryFits(known auditlog.Second) error {
 		return nil
 	}
 	age := s.now().Sub(from.Time())
-	for _, role := range []string{roleEvents, roleJSON, roleOCSF} {
-		topic, ok := s.topics[role]
-		if !ok || !topic.Known || topic.TimestampType == "LogAppendTime" {
+	for _, role := range target.Roles() {
+		topic := s.topics[role]
+		if !target.HoldsEvents(role) || !topic.Known || topic.TimestampType == "LogAppendTime" {
 			continue
 		}
 		if topic.RetentionMs >= 0 && age.Milliseconds() > topic.RetentionMs {
@@ -115,27 +101,9 @@ func (s *session) checkHistoryFits(known auditlog.Second) error {
 	return nil
 }
 
-// maxMessageBytes returns what batches the topics take, by name, where known.
-func (t topics) maxMessageBytes() map[string]int {
-	out := map[string]int{}
-	for _, topic := range t {
-		out[topic.Name] = topic.MaxMessageBytes
-	}
-	return out
-}
-
-// refs returns the topics as a cursor remembers them.
-func (t topics) refs() map[string]auditlog.Topic {
-	out := map[string]auditlog.Topic{}
-	for role, topic := range t {
-		out[role] = auditlog.Topic{Name: topic.Name, ID: topic.ID}
-	}
-	return out
-}
-
 // sameTopics refuses topics that are others than those the cursor speaks of: what
 // it says was written is not in them.
-func (t topics) sameTopics(c auditlog.Cursor) error {
+func sameTopics(t target.Found, c auditlog.Cursor) error {
 	for role, was := range c.Topics {
 		is, ok := t[role]
 		if !ok {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/files"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 )
@@ -18,13 +19,15 @@ var topicSyntax = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
 
 func (v *validator) topics(k Kafka) {
 	used := make(map[string]string)
-	for _, t := range []struct {
+	type named struct {
 		field, name string
 		optional    bool
-	}{
-		{"Kafka.Topic", k.Topic, false}, {"Kafka.OffsetsTopic", k.OffsetsTopic, false}, {"Kafka.DLQTopic", k.DLQTopic, false},
-		{"Kafka.JSONTopic", k.JSONTopic, true}, {"Kafka.OCSFTopic", k.OCSFTopic, true},
-	} {
+	}
+	topics := []named{{"Kafka.Topic", k.Topic, false}, {"Kafka.OffsetsTopic", k.OffsetsTopic, false}, {"Kafka.DLQTopic", k.DLQTopic, false}}
+	for _, c := range codec.Copies() {
+		topics = append(topics, named{c.Field(), *k.CopyTopics()[c.Name], true})
+	}
+	for _, t := range topics {
 		if t.name == "" {
 			if !t.optional {
 				v.fault(t.field, "not set", "name the topic; DefaultConfig has a name")

@@ -5,7 +5,8 @@ import (
 	"errors"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/records"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 	"github.com/openai-audit-kafka/openai-audit-kafka/schemas"
 )
 
@@ -14,25 +15,22 @@ import (
 type values struct {
 	framing codec.Framing
 	schema  schemas.Version
-	encoder *records.Encoder
+	encoder *target.Encoder
 }
 
-func (o *organization) newValues(ctx context.Context, t topics) (*values, error) {
+func (o *organization) newValues(ctx context.Context, t target.Found) (*values, error) {
 	framing, schema, err := o.framing(ctx)
 	if err != nil {
 		return nil, err
 	}
 	k := o.cfg.Kafka
-	headers := make([]codec.Header, len(k.Headers))
+	headers := make([]kafka.Header, len(k.Headers))
 	for i, h := range k.Headers {
-		headers[i] = codec.Header{Key: h.Name, Value: []byte(h.Value)}
+		headers[i] = kafka.Header{Key: h.Name, Value: []byte(h.Value)}
 	}
-	encoder, err := records.NewEncoder(records.Config{
+	encoder, err := target.NewEncoder(target.EncoderConfig{
 		Organization: o.Name,
-		Events:       t[roleEvents],
-		DLQ:          t[roleDLQ],
-		JSON:         t[roleJSON],
-		OCSF:         t[roleOCSF],
+		Topics:       t,
 		Framing:      framing,
 		Schema:       schema,
 		Headers:      headers,

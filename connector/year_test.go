@@ -18,6 +18,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafkatest"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ops"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 )
 
 // TestSimulatedYear lets the whole connector live through a year in virtual time, a
@@ -228,7 +229,7 @@ func (y *year) repair(since time.Time) error {
 	_, err := ops.Repair(y.t.Context(), ops.Config{
 		Organization: "default",
 		Connection:   kafka.Connection{Brokers: k.Brokers, ClientID: "repair", Dial: y.proxy.Dial},
-		Topics:       ops.Topics{Events: k.Topic, DLQ: k.DLQTopic, Offsets: k.OffsetsTopic},
+		Topics:       target.Topics{Events: k.Topic, DLQ: k.DLQTopic, Offsets: k.OffsetsTopic, Copies: map[string]string{}},
 		Compression:  "none",
 		API: ops.API{
 			BaseURL: org.BaseURL, Key: org.AdminKey.Read, Transport: simulator.Transport(y.api), Concurrency: 4, Tenant: ops.TenantAuto,

@@ -36,8 +36,8 @@ func keepMemory(tel *telemetry.Telemetry, k connector.Kafka) connector.Telemetry
 		return tel
 	}
 	m := &memoryKeeper{Telemetry: tel, base: memoryBase, seen: map[string]int{}}
-	for _, topic := range []string{k.JSONTopic, k.OCSFTopic} {
-		if topic != "" {
+	for _, topic := range k.CopyTopics() {
+		if *topic != "" {
 			m.base += memoryCopy
 		}
 	}

@@ -94,14 +94,14 @@ func (a *app) organization(s *config.Settings, name string) (connector.Organizat
 func operate(s *config.Settings, org connector.Organization, log *slog.Logger) ops.Config {
 	c := s.Connector
 	k := c.Kafka
-	headers := make([]codec.Header, len(k.Headers))
+	headers := make([]kafka.Header, len(k.Headers))
 	for i, h := range k.Headers {
-		headers[i] = codec.Header{Key: h.Name, Value: []byte(h.Value)}
+		headers[i] = kafka.Header{Key: h.Name, Value: []byte(h.Value)}
 	}
 	cfg := ops.Config{
 		Organization:    org.Name,
 		Connection:      connection(k, log),
-		Topics:          ops.Topics{Events: k.Topic, DLQ: k.DLQTopic, Offsets: k.OffsetsTopic, JSON: k.JSONTopic, OCSF: k.OCSFTopic},
+		Topics:          k.Topics(),
 		TransactionalID: k.TransactionalID,
 		Compression:     k.Compression,
 		Headers:         headers,

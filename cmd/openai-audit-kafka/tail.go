@@ -1,16 +1,20 @@
 package main
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/config"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ops"
 )
 
 func (a *app) tailCommand() *cobra.Command {
 	opts := ops.TailOptions{}
+	names := formatNames()
 	cmd := &cobra.Command{
 		Use:   "tail",
 		Short: "Print the newest events of the topic",
@@ -18,9 +22,7 @@ func (a *app) tailCommand() *cobra.Command {
 consumers see, of all partitions and organizations, decoded, oldest first. With
 --follow it goes on with what comes, until it is stopped. It needs no admin key.
 
-  json   every column of the record, times as RFC 3339
-  raw    the event as the API sent it
-  ocsf   the event as OCSF 1.8.0
+` + formatsHelp() + `
 
 Exit codes: 0 done or stopped, 1 failed, or a record could not be decoded,
 2 wrong usage, 78 wrong settings.`,
@@ -49,7 +51,31 @@ Exit codes: 0 done or stopped, 1 failed, or a record could not be decoded,
 	}
 	cmd.Flags().IntVarP(&opts.Lines, "lines", "n", 10, "how many of the newest events")
 	cmd.Flags().BoolVarP(&opts.Follow, "follow", "f", false, "go on with what comes")
-	cmd.Flags().StringVar((*string)(&opts.Format), "format", string(ops.FormatJSON), "how to print: json, raw or ocsf")
-	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"json", "raw", "ocsf"}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.Flags().StringVar((*string)(&opts.Format), "format", string(ops.FormatJSON), "how to print: "+strings.Join(names, ", "))
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
+}
+
+func formatNames() (names []string) {
+	for _, format := range ops.Formats() {
+		names = append(names, string(format))
+	}
+	return names
+}
+
+// formatsHelp says what each format is.
+func formatsHelp() string {
+	meanings := map[ops.Format]string{
+		ops.FormatJSON: "every column of the record, times as RFC 3339",
+		ops.FormatRaw:  "the event as the API sent it",
+	}
+	var b strings.Builder
+	for _, format := range ops.Formats() {
+		meaning := meanings[format]
+		if c, ok := codec.CopyNamed(string(format)); ok && meaning == "" {
+			meaning = "the event " + c.Form
+		}
+		fmt.Fprintf(&b, "  %-6s %s\n", format, meaning)
+	}
+	return b.String()
 }

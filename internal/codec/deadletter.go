@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 )
 
 // The headers of a dead letter.
@@ -24,11 +25,11 @@ const (
 // cannot be one of ours: its bytes as received, under its id, with the reason. A
 // letter larger than MaxDLQBytes is cut, and says so with the size and the hash
 // of what it was. Its value is the event's Raw, or a part of it.
-func (e *Encoder) DeadLetter(ev auditlog.Event, why *Undeliverable) Message {
-	m := Message{Value: ev.Raw, Headers: []Header{
-		{headerError, []byte(why.Reason)},
-		{headerErrorDetail, []byte(why.Detail)},
-		{headerSourceTopic, []byte(e.config.SourceTopic)},
+func (e *Encoder) DeadLetter(ev auditlog.Event, why *Undeliverable) kafka.Message {
+	m := kafka.Message{Value: ev.Raw, Headers: []kafka.Header{
+		header(headerError, []byte(why.Reason)),
+		header(headerErrorDetail, []byte(why.Detail)),
+		header(headerSourceTopic, []byte(e.config.SourceTopic)),
 		e.source,
 	}}
 	if m.Value == nil {
@@ -38,7 +39,7 @@ func (e *Encoder) DeadLetter(ev auditlog.Event, why *Undeliverable) Message {
 		m.Key = []byte(ev.ID)
 	}
 	if ev.Timed {
-		m.Headers = append(m.Headers, Header{headerEffectiveAt, []byte(ev.EffectiveAt.Time().Format(time.RFC3339))})
+		m.Headers = append(m.Headers, header(headerEffectiveAt, []byte(ev.EffectiveAt.Time().Format(time.RFC3339))))
 	}
 	own := len(m.Headers)
 	m.Headers = append(m.Headers, e.config.Headers...)
@@ -47,9 +48,9 @@ func (e *Encoder) DeadLetter(ev auditlog.Event, why *Undeliverable) Message {
 	}
 	sum := sha256.Sum256(ev.Raw)
 	m.Headers = append(append(m.Headers[:own:own],
-		Header{headerTruncated, []byte("true")},
-		Header{headerOriginalBytes, []byte(strconv.Itoa(len(ev.Raw)))},
-		Header{headerSHA256, []byte(hex.EncodeToString(sum[:]))},
+		header(headerTruncated, []byte("true")),
+		header(headerOriginalBytes, []byte(strconv.Itoa(len(ev.Raw)))),
+		header(headerSHA256, []byte(hex.EncodeToString(sum[:]))),
 	), e.config.Headers...)
 	return cut(m, e.config.MaxDLQBytes)
 }
@@ -57,7 +58,7 @@ func (e *Encoder) DeadLetter(ev auditlog.Event, why *Undeliverable) Message {
 // cut shortens the value until the message fits. Where the key alone is too much
 // (an id as long as an event), the key goes: a letter without one is better than
 // a transaction that can never commit.
-func cut(m Message, limit int) Message {
+func cut(m kafka.Message, limit int) kafka.Message {
 	value := m.Value
 	m.Value = value[:0]
 	if m.Size() > limit {

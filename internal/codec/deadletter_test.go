@@ -10,10 +10,11 @@ import (
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 )
 
 func TestDeadLetter(t *testing.T) {
-	encoder := newEncoder(t, codec.Config{MaxDLQBytes: 10_000, Headers: []codec.Header{{Key: "env", Value: []byte("prod")}}})
+	encoder := newEncoder(t, codec.Config{MaxDLQBytes: 10_000, Headers: []kafka.Header{{Key: "env", Value: []byte("prod")}}})
 	why := &codec.Undeliverable{Reason: codec.ReasonInvalidUTF8, Detail: "the event is not valid UTF-8"}
 	ev := auditlog.Event{ID: "audit_log-1", EffectiveAt: 1_770_979_893, Timed: true, Raw: []byte("{\"x\":\"\xff\"}")}
 
@@ -46,7 +47,7 @@ func TestDeadLetter(t *testing.T) {
 // takes, and says what it was cut from.
 func TestDeadLetterTooLarge(t *testing.T) {
 	const limit = 2000
-	encoder := newEncoder(t, codec.Config{MaxDLQBytes: limit, Headers: []codec.Header{{Key: "env", Value: []byte("prod")}}})
+	encoder := newEncoder(t, codec.Config{MaxDLQBytes: limit, Headers: []kafka.Header{{Key: "env", Value: []byte("prod")}}})
 	raw := []byte(`{"id":"a","x":"` + strings.Repeat("x", 5000) + `"}`)
 	sum := sha256.Sum256(raw)
 	for name, id := range map[string]string{"short id": "a", "long id": strings.Repeat("i", 5000)} {

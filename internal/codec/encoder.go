@@ -8,6 +8,7 @@ import (
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec/flat"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/schemas"
 )
 
@@ -22,9 +23,11 @@ type Config struct {
 	Schema schemas.Version
 	// Headers are added after ours to every record, dead letters included;
 	// optional.
-	Headers []Header
-	// MaxBytes is the Size of the largest record that the events topic takes; a
-	// larger event is undeliverable. 0: no limit.
+	Headers []kafka.Header
+	// Copies are those that are written too; optional.
+	Copies []Copy
+	// MaxBytes is the Size of the largest record that the events topic and those of the
+	// copies take; a larger event is undeliverable. 0: no limit.
 	MaxBytes int
 	// MaxDLQBytes is the same for the dead letters' topic; a larger letter is
 	// cut. 0: no limit.
@@ -41,7 +44,7 @@ type Encoder struct {
 	prefix []byte // of every value
 
 	// The headers that are the same in every message.
-	specVersion, source, dataSchema Header
+	specVersion, source, dataSchema kafka.Header
 }
 
 // NewEncoder returns an encoder.
@@ -57,9 +60,9 @@ func NewEncoder(c Config) (*Encoder, error) {
 		config:      c,
 		avro:        encoder,
 		prefix:      c.Framing.prefix(c.Schema),
-		specVersion: Header{headerSpecVersion, []byte("1.0")},
-		source:      Header{headerSource, []byte(Source(c.Organization))},
-		dataSchema:  Header{headerDataSchema, []byte(c.Schema.URN())},
+		specVersion: header(headerSpecVersion, []byte("1.0")),
+		source:      header(headerSource, []byte(Source(c.Organization))),
+		dataSchema:  header(headerDataSchema, []byte(c.Schema.URN())),
 	}, nil
 }
 
@@ -78,11 +81,13 @@ type Info struct {
 // KnownType reports whether this release knows the type of event.
 func KnownType(eventType string) bool { return flat.KnownType(eventType) }
 
-// Encode returns the event's record. The error is an *Undeliverable.
-func (e *Encoder) Encode(ev auditlog.Event, ingestedAt time.Time) (Message, Info, error) {
+// Encode returns the event's record, and after it its copies in the order of
+// Config.Copies; their topics and times are the caller's. The error is an
+// *Undeliverable: an event is in all of its topics or in none.
+func (e *Encoder) Encode(ev auditlog.Event, ingestedAt time.Time) ([]kafka.Message, Info, error) {
 	record, err := e.record(ev, ingestedAt)
 	if err != nil {
-		return Message{}, Info{Type: ev.Type, KnownType: flat.KnownType(ev.Type)}, err
+		return nil, Info{Type: ev.Type, KnownType: flat.KnownType(ev.Type)}, err
 	}
 	info := Info{
 		Type:      record.Type,
@@ -90,8 +95,18 @@ func (e *Encoder) Encode(ev auditlog.Event, ingestedAt time.Time) (Message, Info
 		Actor:     first(record.ActorEmail, record.ActorID),
 		IP:        first(record.SourceIP),
 	}
-	message, err := e.message(ev.ID, record)
-	return message, info, err
+	messages := make([]kafka.Message, 1, 1+len(e.config.Copies))
+	if messages[0], err = e.message(ev.ID, record); err != nil {
+		return nil, info, err
+	}
+	for _, c := range e.config.Copies {
+		m, err := e.copied(c, ev, record, messages[0])
+		if err != nil {
+			return nil, info, err
+		}
+		messages = append(messages, m)
+	}
+	return messages, info, nil
 }
 
 // record returns the event's columns.
@@ -146,28 +161,28 @@ func (e *Encoder) tooLarge(size int) *Undeliverable {
 // message encodes the record of the event with the id. The key is the id as it was
 // sent, NUL and all: it is what makes two events the same one. Key, value and
 // headers share one allocation.
-func (e *Encoder) message(id string, record *flat.Record) (Message, error) {
+func (e *Encoder) message(id string, record *flat.Record) (kafka.Message, error) {
 	buf := make([]byte, 0, len(record.RawEvent)+len(record.RawEvent)/2+768)
 	buf = append(buf, e.prefix...)
 	buf, err := e.avro.append(buf, record)
 	if err != nil {
-		return Message{}, &Undeliverable{ReasonNotEncodable, "the event cannot be encoded as Avro"}
+		return kafka.Message{}, &Undeliverable{ReasonNotEncodable, "the event cannot be encoded as Avro"}
 	}
-	m := Message{Value: buf[:len(buf):len(buf)], Headers: make([]Header, 0, ownHeaders+len(e.config.Headers))}
+	m := kafka.Message{Value: buf[:len(buf):len(buf)], Headers: make([]kafka.Header, 0, ownHeaders+len(e.config.Headers))}
 	a := arena(buf)
 	m.Key = a.add(id)
 	m.Headers = append(m.Headers, e.specVersion,
-		Header{headerID, m.Key},
-		Header{headerType, a.add(typePrefix, safeType(record.Type))},
+		header(headerID, m.Key),
+		header(headerType, a.add(typePrefix, safeType(record.Type))),
 		e.source,
-		Header{headerTime, a.time(record.EffectiveAt)})
+		header(headerTime, a.time(record.EffectiveAt)))
 	if subject := safeSubject(record.TargetID); subject != "" {
-		m.Headers = append(m.Headers, Header{headerSubject, a.add(subject)})
+		m.Headers = append(m.Headers, header(headerSubject, a.add(subject)))
 	}
-	m.Headers = append(m.Headers, e.dataSchema, Header{headerContentType, avroType})
+	m.Headers = append(m.Headers, e.dataSchema, header(headerContentType, avroType))
 	m.Headers = append(m.Headers, e.config.Headers...)
 	if u := e.tooLarge(m.Size()); u != nil {
-		return Message{}, u
+		return kafka.Message{}, u
 	}
 	return m, nil
 }
@@ -179,30 +194,6 @@ var (
 	avroType = []byte(contentTypeAvro)
 	jsonType = []byte(contentTypeJSON)
 )
-
-// JSON returns the record of the JSON topic for an event and the message that
-// Encode made of it: the event as received, with the same key and headers, apart
-// from those that speak of Avro. Its value is the event's Raw.
-func (e *Encoder) JSON(ev auditlog.Event, m Message) Message {
-	return Message{Key: m.Key, Value: ev.Raw, Headers: jsonHeaders(m.Headers)}
-}
-
-// jsonHeaders returns the headers of a record for one whose value is JSON. Ours
-// come first, so a configured header of the same name is left alone.
-func jsonHeaders(headers []Header) []Header {
-	out := make([]Header, 0, len(headers))
-	for i, h := range headers {
-		if h.Key == headerDataSchema {
-			continue
-		}
-		out = append(out, h)
-		if h.Key == headerContentType {
-			out[len(out)-1].Value = jsonType
-			return append(out, headers[i+1:]...)
-		}
-	}
-	return out
-}
 
 // arena gives out parts of one buffer.
 type arena []byte

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec/flat"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 )
 
 const (
@@ -26,6 +27,8 @@ const (
 	headerDataSchema  = "ce_dataschema"
 	headerContentType = "content-type"
 )
+
+func header(name string, value []byte) kafka.Header { return kafka.Header{Key: name, Value: value} }
 
 // safeType returns the type for ce_type: as it is in the column, whatever it may
 // be, with U+FFFD for what CloudEvents allows in no string. A header is logged,

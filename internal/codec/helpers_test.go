@@ -11,6 +11,7 @@ import (
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/schemas"
 )
 
@@ -56,13 +57,33 @@ func eventOf(t testing.TB, raw []byte) auditlog.Event {
 	}
 }
 
-func encode(t testing.TB, encoder *codec.Encoder, ev auditlog.Event) codec.Message {
+func encode(t testing.TB, encoder *codec.Encoder, ev auditlog.Event) kafka.Message {
 	t.Helper()
-	message, _, err := encoder.Encode(ev, ingestedAt)
+	messages, _, err := encoder.Encode(ev, ingestedAt)
 	if err != nil {
 		t.Fatalf("%s: %v", ev.Raw, err)
 	}
-	return message
+	return messages[0]
+}
+
+// aCopy returns the event's message of the only copy of the encoder.
+func aCopy(t testing.TB, encoder *codec.Encoder, ev auditlog.Event) kafka.Message {
+	t.Helper()
+	messages, _, err := encoder.Encode(ev, ingestedAt)
+	if err != nil || len(messages) != 2 {
+		t.Fatalf("%s: %d messages, %v", ev.Raw, len(messages), err)
+	}
+	return messages[1]
+}
+
+// copyNamed returns a list with the copy of that name.
+func copyNamed(t testing.TB, name string) []codec.Copy {
+	t.Helper()
+	c, ok := codec.CopyNamed(name)
+	if !ok {
+		t.Fatalf("there is no copy %s", name)
+	}
+	return []codec.Copy{c}
 }
 
 func decode(t testing.TB, value []byte) codec.Record {
@@ -100,7 +121,7 @@ func pageOf(t testing.TB, name string) []auditlog.Event {
 }
 
 // headers lists a message's headers as name=value.
-func headers(m codec.Message) []string {
+func headers(m kafka.Message) []string {
 	var list []string
 	for _, h := range m.Headers {
 		list = append(list, h.Key+"="+string(h.Value))
@@ -109,7 +130,7 @@ func headers(m codec.Message) []string {
 }
 
 // header returns a header's value, "" if it is not there.
-func header(m codec.Message, name string) string {
+func header(m kafka.Message, name string) string {
 	for _, h := range m.Headers {
 		if h.Key == name {
 			return string(h.Value)

@@ -30,7 +30,7 @@ func FuzzRoundTrip(f *testing.F) {
 	encoder, decoder := newEncoder(f, codec.Config{}), newDecoder(f, nil)
 	f.Fuzz(func(t *testing.T, eventType string, raw []byte) {
 		ev := auditlog.Event{ID: "a", Type: eventType, EffectiveAt: 1, Timed: true, Scope: auditlog.ScopeTenant, Raw: raw}
-		message, _, err := encoder.Encode(ev, ingestedAt)
+		messages, _, err := encoder.Encode(ev, ingestedAt)
 		if err != nil {
 			u, ok := errors.AsType[*codec.Undeliverable](err)
 			isRecord := utf8.Valid(raw) && utf8.ValidString(eventType) && isObject(raw)
@@ -40,7 +40,7 @@ func FuzzRoundTrip(f *testing.F) {
 			encoder.DeadLetter(ev, u)
 			return
 		}
-		record, err := decoder.Decode(t.Context(), message.Value)
+		record, err := decoder.Decode(t.Context(), messages[0].Value)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,7 +53,7 @@ func FuzzRoundTrip(f *testing.F) {
 				t.Fatalf("%s is %q, of %q", column, text, raw)
 			}
 		}
-		for _, h := range message.Headers {
+		for _, h := range messages[0].Headers {
 			if !utf8.Valid(h.Value) || h.Key == "ce_subject" && strings.ContainsAny(string(h.Value), "@\x00\n") {
 				t.Fatalf("header %s=%q", h.Key, h.Value)
 			}
@@ -77,11 +77,11 @@ func TestRoundTrip(t *testing.T) {
 			rapid.StringMatching(`[ \n\t\r]{0,3}`).Draw(t, "space"), eventType,
 			anyJSON(t, 4), anyJSON(t, 2), eventType, anyJSON(t, 4))
 		ev := auditlog.Event{ID: "a", Type: eventType, EffectiveAt: 1, Timed: true, Raw: []byte(raw)}
-		message, _, err := encoder.Encode(ev, ingestedAt)
+		messages, _, err := encoder.Encode(ev, ingestedAt)
 		if err != nil {
 			t.Fatalf("%s: %v", raw, err)
 		}
-		record, err := decoder.Decode(t.Context(), message.Value)
+		record, err := decoder.Decode(t.Context(), messages[0].Value)
 		if err != nil || record.RawEvent != raw {
 			t.Fatalf("%v: raw_event %s, want %s", err, record.RawEvent, raw)
 		}

@@ -21,6 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/config"
 )
 
@@ -125,6 +126,23 @@ func TestEverythingGiven(t *testing.T) {
 	}
 	if s.HTTP.Addr != "" || s.Log != (config.Log{Level: slog.LevelWarn, Format: "json"}) {
 		t.Errorf("%+v %+v", s.HTTP, s.Log)
+	}
+}
+
+// A row in the table of copies is enough: its setting is read into its field, and is
+// listed.
+func TestEveryCopyHasItsSetting(t *testing.T) {
+	for _, c := range codec.Copies() {
+		s, err := load("OPENAI_ADMIN_KEY="+key, c.Setting()+"=copied")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if field := s.Connector.Kafka.CopyTopics()[c.Name]; field == nil || *field != "copied" {
+			t.Errorf("%s fills no field of connector.Kafka", c.Setting())
+		}
+		if !slices.ContainsFunc(config.Table(), func(s config.Setting) bool { return s.Name == c.Setting() && strings.Contains(s.Meaning, c.Form) }) {
+			t.Errorf("%s is not in the table", c.Setting())
+		}
 	}
 }
 

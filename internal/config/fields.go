@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
 )
 
 // What a value must be, package connector says, by field. This says which variable a
@@ -24,8 +25,6 @@ var fieldVariables = map[string]string{
 	"Kafka.Topic":                    "KAFKA_TOPIC",
 	"Kafka.OffsetsTopic":             "KAFKA_OFFSETS_TOPIC",
 	"Kafka.DLQTopic":                 "KAFKA_DLQ_TOPIC",
-	"Kafka.JSONTopic":                "KAFKA_JSON_TOPIC",
-	"Kafka.OCSFTopic":                "KAFKA_OCSF_TOPIC",
 	"Kafka.CreateTopics":             "KAFKA_CREATE_TOPICS",
 	"Kafka.Partitions":               "KAFKA_PARTITIONS",
 	"Kafka.ReplicationFactor":        "KAFKA_REPLICATION_FACTOR",
@@ -62,6 +61,16 @@ var fieldVariables = map[string]string{
 	"Registry.AutoRegister":          "SCHEMA_REGISTRY_AUTO_REGISTER",
 }
 
+// fieldVariable returns the variable of a field.
+func fieldVariable(field string) string {
+	for _, c := range codec.Copies() {
+		if c.Field() == field {
+			return c.Setting()
+		}
+	}
+	return fieldVariables[field]
+}
+
 // variable returns the variable of a field of an organization.
 func (v variables) variable(field string) string {
 	return map[string]string{
@@ -75,7 +84,7 @@ func (e *environment) variable(field string) string {
 	var n int
 	var of string
 	if _, err := fmt.Sscanf(field, "Organizations[%d].%s", &n, &of); err != nil {
-		return fieldVariables[field]
+		return fieldVariable(field)
 	}
 	numbers := e.numbers()
 	if len(numbers) == 0 {

@@ -22,12 +22,12 @@ func TestEveryFieldHasItsVariable(t *testing.T) {
 			switch variable := variable(name); {
 			case slices.Contains(notVariables, name):
 			case field.Type.Kind() == reflect.Struct && field.Type != reflect.TypeFor[connector.Secret]():
-				look(field.Type, name+".", func(name string) string { return fieldVariables[name] })
+				look(field.Type, name+".", fieldVariable)
 			case !listed(table, variable):
 				t.Errorf("%s is filled from %q, which is no setting", name, variable)
 			}
 		}
 	}
-	look(reflect.TypeFor[connector.Config](), "", func(name string) string { return fieldVariables[name] })
+	look(reflect.TypeFor[connector.Config](), "", fieldVariable)
 	look(reflect.TypeFor[connector.Organization](), "", single.variable)
 }

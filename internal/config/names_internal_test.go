@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
 )
 
 // A setting that is read but not in the table would be refused as a mistyped name,
@@ -20,6 +22,9 @@ func TestTheTableHasWhatIsRead(t *testing.T) {
 		if s.Secret {
 			read = append(read, s.Name) // by name, in security.go
 		}
+	}
+	for _, c := range codec.Copies() {
+		read = append(read, c.Setting())
 	}
 	slices.Sort(read)
 	var listed []string

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
 )
 
 // Setting is one environment variable.
@@ -30,7 +32,19 @@ func Table() []Setting { return slices.Clone(table) }
 // as ORGANIZATIONS_<n>_ and the name.
 func OrganizationTable() []Setting { return slices.Clone(organizationTable) }
 
-var table = []Setting{
+var table = slices.Concat(before, copies(), after)
+
+// copies are the settings of the copies of the events.
+func copies() (settings []Setting) {
+	for _, c := range codec.Copies() {
+		settings = append(settings, Setting{Name: c.Setting(), Absent: "none",
+			Meaning: "If set, the event " + c.Form + " also goes here, in the same transaction."})
+	}
+	return settings
+}
+
+// before and after are the settings that come before and after those of copies.
+var before = []Setting{
 	{Name: "OPENAI_ADMIN_KEY", Secret: true, Absent: "required",
 		Meaning: "Admin key with *Audit Logs: Read*. A file is read again when it changes, so a key can be rotated without a restart."},
 	{Name: "OPENAI_BASE_URL", Default: "https://api.openai.com/v1",
@@ -59,10 +73,9 @@ var table = []Setting{
 		Meaning: "Cursors and seen ids; compacted."},
 	{Name: "KAFKA_DLQ_TOPIC", Default: "openai.audit.events.dlq",
 		Meaning: "Dead letters: what could not be delivered as it is."},
-	{Name: "KAFKA_JSON_TOPIC", Absent: "none",
-		Meaning: "If set, the event as received also goes here, in the same transaction."},
-	{Name: "KAFKA_OCSF_TOPIC", Absent: "none",
-		Meaning: "If set, the event as OCSF 1.8.0 JSON also goes here, in the same transaction."},
+}
+
+var after = []Setting{
 	{Name: "KAFKA_CREATE_TOPICS", Default: "true",
 		Meaning: "Create missing topics with the right settings; where a policy of the cluster refuses them, with those that it takes, and a warning (see docs/brokers.md). `false`: fail with the command that creates them."},
 	{Name: "KAFKA_PARTITIONS", Default: "1",

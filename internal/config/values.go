@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
 )
 
 // values are the settings that are no secrets, as package env fills them. The
@@ -19,8 +20,6 @@ type values struct {
 	Topic           string `env:"KAFKA_TOPIC"`
 	OffsetsTopic    string `env:"KAFKA_OFFSETS_TOPIC"`
 	DLQTopic        string `env:"KAFKA_DLQ_TOPIC"`
-	JSONTopic       string `env:"KAFKA_JSON_TOPIC"`
-	OCSFTopic       string `env:"KAFKA_OCSF_TOPIC"`
 	CreateTopics    flag   `env:"KAFKA_CREATE_TOPICS"`
 	Partitions      number `env:"KAFKA_PARTITIONS"`
 	Replication     number `env:"KAFKA_REPLICATION_FACTOR"`
@@ -98,7 +97,9 @@ func (e *environment) apply(v values, c *connector.Config) {
 	}
 	c.Kafka.Brokers = v.Brokers
 	c.Kafka.Topic, c.Kafka.OffsetsTopic, c.Kafka.DLQTopic = v.Topic, v.OffsetsTopic, v.DLQTopic
-	c.Kafka.JSONTopic, c.Kafka.OCSFTopic = v.JSONTopic, v.OCSFTopic
+	for _, form := range codec.Copies() {
+		*c.Kafka.CopyTopics()[form.Name] = e.vars[form.Setting()]
+	}
 	c.Kafka.CreateTopics = bool(v.CreateTopics)
 	c.Kafka.Partitions = fitting[int32](v.Partitions, 0)
 	if e.isSet("KAFKA_REPLICATION_FACTOR") {

@@ -92,13 +92,13 @@ func fill(t *testing.T, c *kafkatest.Cluster, topic string, events int) {
 	api.Generate(events, now-86400, now)
 	var records []*kgo.Record
 	for ev := range api.Truth() {
-		message, _, err := encoder.Encode(auditlog.Event{
+		messages, _, err := encoder.Encode(auditlog.Event{
 			ID: ev.ID, Type: ev.Type, Scope: ev.Scopes[0], EffectiveAt: ev.EffectiveAt, Timed: true, Raw: ev.Raw,
 		}, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
-		records = append(records, &kgo.Record{Topic: topic, Key: message.Key, Value: message.Value})
+		records = append(records, &kgo.Record{Topic: topic, Key: messages[0].Key, Value: messages[0].Value})
 	}
 	if err := c.Client().ProduceSync(t.Context(), records...).FirstErr(); err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
@@ -23,7 +24,7 @@ const (
 type Batch struct {
 	window.Batch
 	// Records appends the records of one of Events, given by its index.
-	Records func(event int, out []txlog.Record) []txlog.Record
+	Records func(event int, out []kafka.Message) []kafka.Message
 	// Must writes the cursor also when there is nothing else to write.
 	Must bool
 }
@@ -147,8 +148,8 @@ func (l *Ledger) endsHistory(step window.Step) bool {
 }
 
 // records returns what the step's events become, in its order.
-func records(batches []Batch, step window.Step) []txlog.Record {
-	out := make([]txlog.Record, 0, len(step.Write))
+func records(batches []Batch, step window.Step) []kafka.Message {
+	out := make([]kafka.Message, 0, len(step.Write))
 	for _, at := range step.Places {
 		out = batches[at.Batch].Records(at.Event, out)
 	}
@@ -177,7 +178,7 @@ func (l *Ledger) changes(step window.Step) ([]txlog.Change, error) {
 }
 
 // write sends one transaction and waits for its answer.
-func (l *Ledger) write(ctx context.Context, records []txlog.Record, changes []txlog.Change) (took time.Duration, err error) {
+func (l *Ledger) write(ctx context.Context, records []kafka.Message, changes []txlog.Change) (took time.Duration, err error) {
 	began := l.now()
 	l.setSent(began)
 	err = l.log.Commit(ctx, records, changes)

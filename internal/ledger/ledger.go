@@ -17,13 +17,14 @@ import (
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
 
 // Log is where transactions go: a *txlog.Log.
 type Log interface {
-	Commit(ctx context.Context, records []txlog.Record, changes []txlog.Change) error
+	Commit(ctx context.Context, records []kafka.Message, changes []txlog.Change) error
 }
 
 // Ledger is the committed state of an organization. It is safe for concurrent use.

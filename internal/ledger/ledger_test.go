@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ledger"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
@@ -29,7 +30,7 @@ type log struct {
 	before       func() // called while a transaction is under way
 }
 
-func (l *log) Commit(_ context.Context, records []txlog.Record, changes []txlog.Change) error {
+func (l *log) Commit(_ context.Context, records []kafka.Message, changes []txlog.Change) error {
 	if l.before != nil {
 		l.before()
 	}
@@ -78,8 +79,8 @@ func (w *world) history(from, to int, events ...int) ledger.Batch {
 	for _, at := range events {
 		b.Events = append(b.Events, auditlog.Event{ID: fmt.Sprint("event-", at), EffectiveAt: first + auditlog.Second(at), Timed: true})
 	}
-	b.Records = func(event int, out []txlog.Record) []txlog.Record {
-		return append(out, txlog.Record{Value: []byte(b.Events[event].ID)})
+	b.Records = func(event int, out []kafka.Message) []kafka.Message {
+		return append(out, kafka.Message{Value: []byte(b.Events[event].ID)})
 	}
 	return b
 }

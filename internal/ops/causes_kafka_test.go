@@ -11,6 +11,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafkatest"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ops"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 )
 
 var brokers = named("brokers")
@@ -83,12 +84,12 @@ var rightCauses = []cause{
 		of: topicOf(eventsTopic), state: ops.Failed, words: "may not be seen", secured: true},
 }
 
-func eventsTopic(t ops.Topics) string  { return t.Events }
-func dlqTopic(t ops.Topics) string     { return t.DLQ }
-func jsonTopic(t ops.Topics) string    { return t.JSON }
-func offsetsTopic(t ops.Topics) string { return t.Offsets }
+func eventsTopic(t target.Topics) string  { return t.Events }
+func dlqTopic(t target.Topics) string     { return t.DLQ }
+func jsonTopic(t target.Topics) string    { return t.Copies["json"] }
+func offsetsTopic(t target.Topics) string { return t.Offsets }
 
-func topicOf(of func(ops.Topics) string) func(*world) string {
+func topicOf(of func(target.Topics) string) func(*world) string {
 	return func(w *world) string { return "topic " + of(w.ops.Topics) }
 }
 
@@ -101,8 +102,8 @@ func lacks(name, resource string, op kadm.ACLOperation, of func(*world) string, 
 func (w *world) other() { w.ops.Connection.SASL.Username = kafkatest.OtherUser }
 
 func (w *world) makeTopics() {
-	w.ops.Topics.JSON = w.cluster.Name("json")
-	for _, name := range []string{w.ops.Topics.Events, w.ops.Topics.DLQ, w.ops.Topics.JSON} {
+	w.ops.Topics.Copies["json"] = w.cluster.Name("json")
+	for _, name := range []string{w.ops.Topics.Events, w.ops.Topics.DLQ, w.ops.Topics.Copies["json"]} {
 		w.topic(name, -1, nil)
 	}
 	w.topic(w.ops.Topics.Offsets, -1, map[string]string{"cleanup.policy": "compact"})
@@ -126,7 +127,7 @@ func (w *world) asOther(resource string, lacking kadm.ACLOperation) {
 		// To describe is implied by the others, and must not stand for them.
 		return append(slices.DeleteFunc(slices.Clone(rights), func(o kadm.ACLOperation) bool { return o == lacking }), kadm.OpDescribe)
 	}
-	for role, name := range map[string]string{"events": w.ops.Topics.Events, "dlq": w.ops.Topics.DLQ, "offsets": w.ops.Topics.Offsets, "json": w.ops.Topics.JSON} {
+	for role, name := range map[string]string{"events": w.ops.Topics.Events, "dlq": w.ops.Topics.DLQ, "offsets": w.ops.Topics.Offsets, "json": w.ops.Topics.Copies["json"]} {
 		w.grant(kadm.NewACLs().Topics(name).Operations(all(role, everyRight...)...))
 	}
 	w.grant(kadm.NewACLs().TransactionalIDs(w.ops.Topics.Offsets + "/default").Operations(all("TransactionalId", kadm.OpWrite)...))
@@ -136,12 +137,12 @@ func (w *world) asOther(resource string, lacking kadm.ACLOperation) {
 // asEvent writes events with their own time as the record's.
 func asEvent(w *world) { w.ops.EventTime = true }
 
-func settingsOf(of func(ops.Topics) string) func(*world) string {
+func settingsOf(of func(target.Topics) string) func(*world) string {
 	return func(w *world) string { return "settings of " + of(w.ops.Topics) }
 }
 
 // made is a world in which a topic is made with settings.
-func made(of func(ops.Topics) string, replicas int16, settings map[string]string, more ...func(*world)) func(*world) {
+func made(of func(target.Topics) string, replicas int16, settings map[string]string, more ...func(*world)) func(*world) {
 	return func(w *world) {
 		for _, change := range more {
 			change(w)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
 
@@ -55,7 +56,7 @@ type checker struct {
 	untried   bool   // the API would not be asked
 	reachable bool   // the brokers answer
 	sights    map[string]kafka.Sight
-	topics    described // those that can be seen
+	topics    target.Found // those that can be seen
 }
 
 func (k *checker) add(name string, f Finding) {
@@ -64,5 +65,5 @@ func (k *checker) add(name string, f Finding) {
 	k.report.Checks = append(k.report.Checks, f)
 }
 
-// exists reports whether the topic is there and can be seen.
-func (k *checker) exists(name string) bool { _, ok := k.topics[name]; return ok }
+// exists reports whether the topic of a role is there and can be seen.
+func (k *checker) exists(role string) bool { _, ok := k.topics[role]; return ok }

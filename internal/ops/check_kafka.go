@@ -9,11 +9,9 @@ import (
 	"sync"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 )
-
-// roles are what topics are for, in the order of the report.
-var roles = []string{"events", "dlq", "offsets", "json", "ocsf"}
 
 // checkKafka tries the brokers, each right, and the topics.
 func (k *checker) checkKafka(ctx context.Context) {
@@ -45,10 +43,7 @@ func (k *checker) checkKafka(ctx context.Context) {
 		k.add("consumer group", groupFinding(k.run.GroupID, err))
 	}
 
-	var names []string
-	for _, name := range k.Topics.names() {
-		names = append(names, name)
-	}
+	names := k.Topics.Names()
 	if k.sights, err = kafka.Look(ctx, client, names...); err != nil {
 		k.add("topics", failed(kafka.Explain(err), "%v", err))
 		return
@@ -56,12 +51,14 @@ func (k *checker) checkKafka(ctx context.Context) {
 	k.checkHanging(ctx)
 	k.checkTopics(func(spec kafka.TopicSpec) (kafka.TopicSpec, []string, error) { return kafka.MayMake(ctx, client, spec) })
 	names = slices.DeleteFunc(names, func(name string) bool { return !k.sights[name].Exists })
-	if k.topics, err = kafka.Describe(ctx, client, names...); err != nil {
+	described, err := kafka.Describe(ctx, client, names...)
+	if err != nil {
 		k.add("topics", failed(kafka.Explain(err), "%v", err))
 		return
 	}
+	k.topics = k.Topics.Found(described)
 	k.checkSettings()
-	if events, there := k.topics[k.Topics.Events]; there && k.sights[events.Name].May.Write && k.Compression != "none" {
+	if events, there := k.topics[target.Events]; there && k.sights[events.Name].May.Write && k.Compression != "none" {
 		k.add("compression", compressionFinding(k.Compression, kafka.TakesCodec(ctx, client, events, k.Compression)))
 	}
 }
@@ -109,7 +106,7 @@ func (k *checker) checkHanging(ctx context.Context) {
 // unseen says where a transaction that hangs looks the same as a neighbour's that is open.
 func (k *checker) unseen() string {
 	var topics []string
-	for _, name := range k.Topics.all() {
+	for _, name := range k.Topics.Names() {
 		if sight := k.sights[name]; sight.Exists && !sight.May.Read {
 			topics = append(topics, "Topic:"+name)
 		}
@@ -176,11 +173,8 @@ func groupFinding(group string, err error) Finding {
 
 // checkTopics looks whether the topics are there, and at what we may do to them.
 func (k *checker) checkTopics(mayMake func(kafka.TopicSpec) (fitted kafka.TopicSpec, leftOut []string, err error)) {
-	for _, role := range roles {
-		name, used := k.Topics.names()[role]
-		if !used {
-			continue
-		}
+	for _, role := range k.Topics.Roles() {
+		name := k.Topics.Of(role)
 		switch sight := k.sights[name]; {
 		case sight.Hidden:
 			k.add("topic "+name, failed("grant WRITE on Topic:"+name+also(role)+"; CREATE too if it is to be made",
@@ -216,17 +210,17 @@ func makeFinding(spec kafka.TopicSpec, leftOut []string, err error) Finding {
 }
 
 func also(role string) string {
-	if role == "offsets" {
+	if role == target.Offsets {
 		return ", and READ"
 	}
 	return ""
 }
 
 func (k *checker) spec(role, name string) kafka.TopicSpec {
-	if role == "offsets" {
+	if role == target.Offsets {
 		return kafka.OffsetsSpec(name, k.run.Replication)
 	}
-	if role == "dlq" {
+	if role == target.DLQ {
 		return kafka.DLQSpec(name, k.run.Partitions, k.run.Replication, k.run.Retention)
 	}
 	return kafka.LogSpec(name, k.run.Partitions, k.run.Replication, k.run.Retention)
@@ -238,14 +232,14 @@ func rights(role, name string, may kafka.Operations) Finding {
 	if !may.Write {
 		missing = append(missing, "WRITE")
 	}
-	if role == "offsets" && !may.Read {
+	if role == target.Offsets && !may.Read {
 		missing = append(missing, "READ")
 	}
 	if len(missing) > 0 {
 		what := strings.Join(missing, " and ") + " on Topic:" + name
 		return failed("grant it to the user", "%s is missing", what)
 	}
-	if role == "events" && !may.Read {
+	if role == target.Events && !may.Read {
 		return warning("grant it for the first run, which looks whether the topic holds events already, and for tail and verify", "READ on Topic:%s is missing", name)
 	}
 	if !may.DescribeConfigs {

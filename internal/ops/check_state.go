@@ -10,6 +10,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 	"github.com/openai-audit-kafka/openai-audit-kafka/schemas"
@@ -17,7 +18,7 @@ import (
 
 // checkState looks at the cursor, as a start would.
 func (k *checker) checkState(ctx context.Context) {
-	if !k.reachable || !k.exists(k.Topics.Offsets) || !k.sights[k.Topics.Offsets].May.Read {
+	if !k.reachable || !k.exists(target.Offsets) || !k.sights[k.Topics.Offsets].May.Read {
 		return
 	}
 	report, err := Cursor(ctx, k.Config)
@@ -66,7 +67,7 @@ func (k *checker) checkOrganization(ctx context.Context, was string) {
 
 // checkName looks for the organization under another name.
 func (k *checker) checkName(ctx context.Context) error {
-	partitions := k.topics[k.Topics.Offsets].Partitions
+	partitions := k.topics[target.Offsets].Partitions
 	cursors, err := txlog.PeekAll(ctx, k.Connection, k.Topics.Offsets, partitions, func(key string) bool {
 		return strings.HasPrefix(key, auditlog.CursorKey(""))
 	})
@@ -94,12 +95,11 @@ func instanceFinding(r CursorReport) Finding {
 
 // sameAsWritten looks for what a start would refuse in a good cursor.
 func (k *checker) sameAsWritten(ctx context.Context, c auditlog.Cursor) Finding {
-	now := k.Topics.refs(k.topics)
-	for _, role := range roles {
+	for _, role := range k.Topics.Roles() {
 		was, before := c.Topics[role]
-		is, used := now[role]
-		gone := !k.exists(is.Name) && !k.sights[is.Name].Hidden && was.ID != ""
-		if before && used && (gone || !was.Same(is)) {
+		is := auditlog.Topic{Name: k.Topics.Of(role), ID: k.topics[role].ID}
+		gone := !k.exists(role) && !k.sights[is.Name].Hidden && was.ID != ""
+		if before && (gone || !was.Same(is)) {
 			return failed("if it was moved with what it held, run `cursor set --accept-topics`; if what it held is gone, `cursor reset` starts anew and emits again",
 				"the %s topic is gone, or another than the one written to so far (%s, id %s)", role, was.Name, was.ID)
 		}
@@ -125,11 +125,11 @@ func (k *checker) sameAsWritten(ctx context.Context, c auditlog.Cursor) Finding 
 
 // firstRun looks for what a first run would refuse.
 func (k *checker) firstRun(ctx context.Context) Finding {
-	if !k.exists(k.Topics.Events) || !k.sights[k.Topics.Events].May.Read {
+	if !k.exists(target.Events) || !k.sights[k.Topics.Events].May.Read {
 		return fine("none: the next run is the first")
 	}
-	topic := k.topics[k.Topics.Events]
-	holds, err := txlog.Holds(ctx, k.Connection, topic.Name, topic.Partitions, txlog.Header{Key: "ce_source", Value: []byte(k.source())})
+	topic := k.topics[target.Events]
+	holds, err := txlog.Holds(ctx, k.Connection, topic.Name, topic.Partitions, kafka.Header{Key: "ce_source", Value: []byte(k.source())})
 	switch {
 	case err != nil:
 		return warning("try again", "there is none, and whether %s holds events already could not be found out: %v", topic.Name, err)

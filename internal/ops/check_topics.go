@@ -4,20 +4,20 @@ import (
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 )
 
 // checkSettings looks at the settings of the topics that are there.
 func (k *checker) checkSettings() {
-	names := k.Topics.names()
-	for _, role := range roles {
-		topic, ok := k.topics[names[role]]
+	for _, role := range target.Roles() {
+		topic, ok := k.topics[role]
 		if !ok {
 			continue
 		}
 		findings := []Finding{replicationFinding(topic)}
 		if topic.Known {
 			findings = append(findings, k.settingFinding(role, topic), sizeFinding(role, topic))
-			if role != "offsets" {
+			if role != target.Offsets {
 				findings = append(findings, k.timeFinding(role, topic), k.retentionFinding(role, topic))
 			}
 		}
@@ -26,7 +26,7 @@ func (k *checker) checkSettings() {
 			k.add("settings of "+topic.Name, f)
 		}
 	}
-	events, offsets := k.topics[k.Topics.Events], k.topics[k.Topics.Offsets]
+	events, offsets := k.topics[target.Events], k.topics[target.Offsets]
 	if events.Replication > offsets.Replication && offsets.Replication > 0 {
 		k.add("settings of "+offsets.Name, warning("give it as many replicas as the events topic",
 			"it has %d replicas, and the events topic %d: if it is lost, so is the knowledge of what was written", offsets.Replication, events.Replication))
@@ -77,7 +77,7 @@ func (k *checker) settingFinding(role string, t kafka.Topic) Finding {
 	if err := kafka.CheckSettings(k.spec(role, t.Name), t); err != nil {
 		return failed(kafka.Explain(err), "%v", err)
 	}
-	if role != "offsets" && t.CleanupPolicy != "delete" {
+	if role != target.Offsets && t.CleanupPolicy != "delete" {
 		return warning("set cleanup.policy=delete", "cleanup.policy is %s: compaction takes time and keeps everything, since no two events have one key", t.CleanupPolicy)
 	}
 	return fine("")
@@ -85,11 +85,11 @@ func (k *checker) settingFinding(role string, t kafka.Topic) Finding {
 
 func sizeFinding(role string, t kafka.Topic) Finding {
 	const usual = 1_000_000 // Kafka's default is a little more
-	if t.MaxMessageBytes >= usual || role == "offsets" {
+	if t.MaxMessageBytes >= usual || role == target.Offsets {
 		return fine("")
 	}
 	what := "events larger than that become dead letters"
-	if role == "dlq" {
+	if role == target.DLQ {
 		what = "dead letters larger than that are cut"
 	}
 	return warning("raise it to 1048588 or more", "max.message.bytes is %d: %s", t.MaxMessageBytes, what)
@@ -100,7 +100,7 @@ func (k *checker) timeFinding(role string, t kafka.Topic) Finding {
 	switch {
 	case t.TimestampType == "LogAppendTime" && k.EventTime:
 		return warning("set message.timestamp.type=CreateTime, or KAFKA_TIMESTAMP=ingest", "message.timestamp.type=LogAppendTime: KAFKA_TIMESTAMP=event has no effect")
-	case t.TimestampType == "LogAppendTime", role == "dlq":
+	case t.TimestampType == "LogAppendTime", role == target.DLQ:
 		return fine("")
 	case !k.EventTime && t.TimestampAfterMaxMs < time.Minute.Milliseconds():
 		return warning("raise it, or keep the clocks close", "message.timestamp.after.max.ms is %d: a host clock ahead by more stops the writing", t.TimestampAfterMaxMs)
@@ -120,7 +120,7 @@ func milliseconds(ms int64) time.Duration { return time.Duration(ms) * time.Mill
 func (k *checker) age() time.Duration { return k.now().Sub(k.run.Backfill.Time()) }
 
 func (k *checker) retentionFinding(role string, t kafka.Topic) Finding {
-	if t.RetentionMs < 0 || k.run.Backfill == nil || role == "dlq" {
+	if t.RetentionMs < 0 || k.run.Backfill == nil || role == target.DLQ {
 		return fine("")
 	}
 	keeps := milliseconds(t.RetentionMs)

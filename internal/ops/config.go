@@ -6,16 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 )
 
@@ -24,13 +22,13 @@ type Config struct {
 	// Organization is the name from the settings.
 	Organization string
 	Connection   kafka.Connection
-	Topics       Topics
+	Topics       target.Topics
 	// TransactionalID is the prefix of the transactional ids; empty: the name of
 	// the offsets topic.
 	TransactionalID string
 	// Compression, Headers and EventTime are how the connector writes.
 	Compression string
-	Headers     []codec.Header
+	Headers     []kafka.Header
 	EventTime   bool
 	API         API
 	// Lookback and DeepLookback are how far back the connector reads, and so for how long
@@ -44,9 +42,6 @@ type Config struct {
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 }
-
-// Topics are the names of the topics; JSON and OCSF are empty where there is none.
-type Topics struct{ Events, DLQ, Offsets, JSON, OCSF string }
 
 // API says how to ask the API.
 type API struct {
@@ -174,9 +169,12 @@ func remembering(lookup codec.SchemaLookup) codec.SchemaLookup {
 	}
 }
 
-// describe returns the topics of these names as the brokers have them. All must be
-// there.
-func (c Config) describe(ctx context.Context, names ...string) (described, error) {
+// describe returns the topics of these roles as the brokers have them. All must be there.
+func (c Config) describe(ctx context.Context, roles ...string) (target.Found, error) {
+	names := make([]string, len(roles))
+	for i, role := range roles {
+		names[i] = c.Topics.Of(role)
+	}
 	topics, err := kafka.DescribeTopics(ctx, c.Connection, names...)
 	if err != nil {
 		return nil, explained(err)
@@ -186,56 +184,11 @@ func (c Config) describe(ctx context.Context, names ...string) (described, error
 			return nil, missingTopic(name)
 		}
 	}
-	return topics, nil
+	return c.Topics.Found(topics), nil
 }
 
 func missingTopic(name string) error {
 	return fmt.Errorf("the topic %s does not exist, or may not be seen: `run` makes it, `check` says what is missing", name)
-}
-
-// described are topics as the brokers have them, by name.
-type described map[string]kafka.Topic
-
-// maxMessageBytes returns what batches the topics take.
-func (d described) maxMessageBytes() map[string]int {
-	out := map[string]int{}
-	for name, topic := range d {
-		out[name] = topic.MaxMessageBytes
-	}
-	return out
-}
-
-// all describes every topic in use.
-func (c Config) all(ctx context.Context) (described, error) {
-	var names []string
-	for _, name := range c.Topics.names() {
-		names = append(names, name)
-	}
-	return c.describe(ctx, names...)
-}
-
-// all returns the names of the topics in use.
-func (t Topics) all() []string { return slices.Sorted(maps.Values(t.names())) }
-
-// names returns the topics in use by what the cursor calls them.
-func (t Topics) names() map[string]string {
-	names := map[string]string{"events": t.Events, "dlq": t.DLQ, "offsets": t.Offsets}
-	if t.JSON != "" {
-		names["json"] = t.JSON
-	}
-	if t.OCSF != "" {
-		names["ocsf"] = t.OCSF
-	}
-	return names
-}
-
-// refs returns the topics as a cursor remembers them.
-func (t Topics) refs(found map[string]kafka.Topic) map[string]auditlog.Topic {
-	out := map[string]auditlog.Topic{}
-	for role, name := range t.names() {
-		out[role] = auditlog.Topic{Name: name, ID: found[name].ID}
-	}
-	return out
 }
 
 // explained adds cause and remedy to an error of Kafka.

@@ -106,7 +106,7 @@ func (c Config) openToEdit(ctx context.Context, partition int32, id string) (*tx
 		TransactionalID: id,
 		Topic:           c.Topics.Offsets,
 		Partition:       partition,
-		Topics:          c.Topics.all(),
+		Topics:          c.Topics.Names(),
 		Owns:            c.wrote,
 		Siblings:        c.transactionalIDs(),
 		OtherTimes:      c.EventTime,

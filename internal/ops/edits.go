@@ -9,6 +9,7 @@ import (
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
@@ -86,11 +87,11 @@ func skips(was auditlog.Cursor, to auditlog.Second, minutes int) []string {
 // AcceptTopics returns the edit that takes the topics as they are now for those
 // that were written to so far.
 func AcceptTopics(ctx context.Context, c Config) (*Edit, error) {
-	found, err := c.all(ctx)
+	found, err := c.describe(ctx, c.Topics.Roles()...)
 	if err != nil {
 		return nil, err
 	}
-	now := c.Topics.refs(found)
+	now := found.Refs()
 	framing := codec.FramingSingleObject
 	if c.Registry.URL != "" {
 		framing = codec.FramingConfluent
@@ -106,7 +107,7 @@ func AcceptTopics(ctx context.Context, c Config) (*Edit, error) {
 		}
 		does, moved := accepts(cursor.Topics, now)
 		switch same := cursor.Framing == "" || cursor.Framing == framing; {
-		case !same && !moved["events"]:
+		case !same && !moved[target.Events]:
 			return nil, nil, fmt.Errorf("the values in %s are framed as %s, and the settings ask for %s: set SCHEMA_REGISTRY_URL as it was, or give a new events topic", c.Topics.Events, cursor.Framing, framing)
 		case !same:
 			does = append(does, fmt.Sprintf("Values are framed as %s from now on, and not as %s.", framing, cursor.Framing))
@@ -114,7 +115,7 @@ func AcceptTopics(ctx context.Context, c Config) (*Edit, error) {
 			return nil, nil, fmt.Errorf("the topics are those that were written to so far: there is nothing to accept; start the connector as it is")
 		}
 		cursor.Topics, cursor.Framing, cursor.WrittenAt = now, framing, at
-		if moved["events"] {
+		if moved[target.Events] {
 			cursor.SchemaIDs = nil // the next start adds what values of the new one carry
 		}
 		written, err := cursorChange(cursor)
@@ -126,7 +127,7 @@ func AcceptTopics(ctx context.Context, c Config) (*Edit, error) {
 // accepts says which topics are others than they were.
 func accepts(was, is map[string]auditlog.Topic) (does []string, moved map[string]bool) {
 	moved = map[string]bool{}
-	for _, role := range []string{"events", "dlq", "offsets", "json", "ocsf"} {
+	for _, role := range target.Roles() {
 		before, known := was[role]
 		now, wanted := is[role]
 		if known && wanted && !before.Same(now) {

@@ -14,21 +14,28 @@ import (
 // Format is how Tail prints an event.
 type Format string
 
-// The formats.
+// The formats; those of the copies of the events are formats too.
 const (
 	FormatJSON Format = "json" // all columns
 	FormatRaw  Format = "raw"  // as the API sent it
-	FormatOCSF Format = "ocsf"
 )
 
 // Formats lists every format, the default first.
-func Formats() []Format { return []Format{FormatJSON, FormatRaw, FormatOCSF} }
+func Formats() []Format {
+	formats := []Format{FormatJSON, FormatRaw}
+	for _, c := range codec.Copies() {
+		if c.Name != string(FormatJSON) { // the copy of that name is FormatRaw here
+			formats = append(formats, Format(c.Name))
+		}
+	}
+	return formats
+}
 
 // printer writes events, one a line.
 type printer struct {
 	out      io.Writer
 	format   Format
-	encoders map[string]*codec.Encoder // for OCSF, by organization
+	encoders map[string]*codec.Encoder // for a copy's format, by organization
 }
 
 func newPrinter(out io.Writer, format Format) *printer {
@@ -41,10 +48,10 @@ func (p *printer) print(event codec.Record) error {
 	switch p.format {
 	case FormatRaw:
 		line = []byte(event.RawEvent)
-	case FormatOCSF:
-		line, err = p.ocsf(event)
-	default:
+	case FormatJSON, "":
 		line, err = columns(event)
+	default:
+		line, err = p.copied(event)
 	}
 	if err != nil {
 		return fmt.Errorf("printing event %s: %w", event.ID, err)
@@ -62,22 +69,29 @@ func columns(event codec.Record) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// ocsf makes the event anew from its bytes, as the connector does.
-func (p *printer) ocsf(event codec.Record) ([]byte, error) {
+// copied makes a copy of the event from its bytes, as the connector does.
+func (p *printer) copied(event codec.Record) ([]byte, error) {
 	encoder := p.encoders[event.Organization]
 	if encoder == nil {
+		form, ok := codec.CopyNamed(string(p.format))
+		if !ok {
+			return nil, fmt.Errorf("there is no format %q: it is one of %v", p.format, Formats())
+		}
 		var err error
-		encoder, err = codec.NewEncoder(codec.Config{Organization: event.Organization, Schema: schemas.Latest()})
+		encoder, err = codec.NewEncoder(codec.Config{Organization: event.Organization, Schema: schemas.Latest(), Copies: []codec.Copy{form}})
 		if err != nil {
 			return nil, err
 		}
 		p.encoders[event.Organization] = encoder
 	}
-	message, err := encoder.OCSF(auditlog.Event{
+	messages, _, err := encoder.Encode(auditlog.Event{
 		ID: event.ID, Type: event.Type, Scope: auditlog.Scope(event.EventScope),
 		EffectiveAt: auditlog.SecondOf(event.EffectiveAt), Timed: true, Raw: []byte(event.RawEvent),
-	}, codec.Message{})
-	return message.Value, err
+	}, event.IngestedAt)
+	if err != nil {
+		return nil, err
+	}
+	return messages[1].Value, nil
 }
 
 // oneLine returns the JSON text as a line. Line breaks can only stand between its

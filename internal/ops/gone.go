@@ -9,7 +9,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/records"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 	"github.com/openai-audit-kafka/openai-audit-kafka/schemas"
 )
 
@@ -23,7 +23,7 @@ import (
 // matter, so retention is not looked at: it may have been another one then.
 type gone struct {
 	events, letters auditlog.Second
-	letter          *records.Encoder // tells which events are dead letters; nil if it does not matter
+	letter          *target.Encoder // tells which events are dead letters; nil if it does not matter
 }
 
 // writtenLate is by how much the time of a record, or of its event, may lie on the
@@ -109,16 +109,19 @@ func (v *verification) oldestLeft(ctx context.Context, topic string, partition i
 const surelyTaken = 64 << 10
 
 // letterEncoder returns an encoder that is asked only what it takes for a dead letter.
-func (v *verification) letterEncoder(ctx context.Context) (*records.Encoder, error) {
-	topics, err := v.describe(ctx, v.Topics.Events, v.Topics.DLQ)
+func (v *verification) letterEncoder(ctx context.Context) (*target.Encoder, error) {
+	topics, err := v.describe(ctx, target.Events, target.DLQ)
 	if err != nil {
 		return nil, err
 	}
-	events := topics[v.Topics.Events]
-	events.MaxMessageBytes = min(events.MaxMessageBytes, surelyTaken)
-	copied := kafka.Topic{Name: v.Topics.OCSF, MaxMessageBytes: events.MaxMessageBytes}
-	encoder, err := records.NewEncoder(records.Config{
-		Organization: v.Organization, Events: events, DLQ: topics[v.Topics.DLQ], OCSF: copied,
+	limit := min(topics[target.Events].MaxMessageBytes, surelyTaken)
+	for _, role := range v.Topics.Roles() {
+		if target.HoldsEvents(role) {
+			topics[role] = kafka.Topic{Name: v.Topics.Of(role), MaxMessageBytes: limit}
+		}
+	}
+	encoder, err := target.NewEncoder(target.EncoderConfig{
+		Organization: v.Organization, Topics: topics,
 		Framing: codec.SingleObject(), Schema: schemas.Latest(), Now: v.now,
 	})
 	if err != nil {

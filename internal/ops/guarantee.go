@@ -24,13 +24,12 @@ func lower(text string) string { return strings.ToLower(text[:1]) + text[1:] }
 // topic.
 func (k *checker) durability() string {
 	weakest, missing := kafka.Topic{}, false
-	for _, role := range roles {
-		name, used := k.Topics.names()[role]
-		topic, there := k.topics[name]
+	for _, role := range k.Topics.Roles() {
+		topic, there := k.topics[role]
 		switch {
-		case used && !there:
+		case !there:
 			missing = true
-		case used && (weakest.Name == "" || weaker(topic, weakest)):
+		case weakest.Name == "" || weaker(topic, weakest):
 			weakest = topic
 		}
 	}

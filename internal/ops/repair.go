@@ -10,7 +10,8 @@ import (
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/records"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 	"github.com/openai-audit-kafka/openai-audit-kafka/schemas"
@@ -35,7 +36,7 @@ func Repair(ctx context.Context, c Config, from, to auditlog.Second) (*Report, e
 	if err != nil {
 		return nil, err
 	}
-	topics, err := c.all(ctx)
+	topics, err := c.describe(ctx, c.Topics.Roles()...)
 	if err != nil {
 		return nil, err
 	}
@@ -49,13 +50,13 @@ func Repair(ctx context.Context, c Config, from, to auditlog.Second) (*Report, e
 		TransactionalID: c.transactionalID("repair"),
 		Topic:           c.Topics.Offsets,
 		Partition:       partition,
-		Topics:          c.Topics.all(),
+		Topics:          c.Topics.Names(),
 		Owns:            c.wrote,
 		Siblings:        c.transactionalIDs(),
 		OtherTimes:      c.EventTime,
 		Keep:            func(key string) bool { return auditlog.OwnsKey(c.Organization, key) },
 		Compression:     c.Compression,
-		MaxMessageBytes: topics.maxMessageBytes(),
+		MaxMessageBytes: topics.MaxMessageBytes(),
 		StopGrace:       stopGrace,
 		Logger:          c.Logger,
 	})
@@ -88,11 +89,11 @@ func Repair(ctx context.Context, c Config, from, to auditlog.Second) (*Report, e
 
 // encoder returns the connector's encoder. It refuses topics and framings that the
 // connector would refuse.
-func (c Config) encoder(ctx context.Context, t described, cursor auditlog.Cursor) (*records.Encoder, error) {
+func (c Config) encoder(ctx context.Context, t target.Found, cursor auditlog.Cursor) (*target.Encoder, error) {
 	if cursor.StartAnew {
 		return nil, errors.New("the cursor was reset: the next run writes all of it anew, so there is nothing to repair")
 	}
-	now := c.Topics.refs(t)
+	now := t.Refs()
 	for role, was := range cursor.Topics {
 		if is, used := now[role]; used && !was.Same(is) {
 			return nil, fmt.Errorf("the %s topic is another than the one written to so far (%s, id %s): if it was moved with what it held, or is to be filled, run `cursor set --accept-topics` first", role, was.Name, was.ID)
@@ -115,12 +116,9 @@ func (c Config) encoder(ctx context.Context, t described, cursor auditlog.Cursor
 	if cursor.Framing != "" && cursor.Framing != framing.Name() {
 		return nil, fmt.Errorf("the values in %s are framed as %s, and the settings ask for %s: set SCHEMA_REGISTRY_URL as it was", c.Topics.Events, cursor.Framing, framing.Name())
 	}
-	return records.NewEncoder(records.Config{
+	return target.NewEncoder(target.EncoderConfig{
 		Organization: c.Organization,
-		Events:       t[c.Topics.Events],
-		DLQ:          t[c.Topics.DLQ],
-		JSON:         t[c.Topics.JSON],
-		OCSF:         t[c.Topics.OCSF],
+		Topics:       t,
 		Framing:      framing,
 		Schema:       schema,
 		Headers:      c.Headers,
@@ -144,7 +142,7 @@ func repairError(err error) error {
 type repair struct {
 	*verification
 	log     *txlog.Log
-	encoder *records.Encoder
+	encoder *target.Encoder
 	written int
 
 	pending []pending // of the next transaction
@@ -154,7 +152,7 @@ type repair struct {
 // pending is an event that is to be written.
 type pending struct {
 	*absent
-	encoded records.Encoded
+	encoded target.Encoded
 }
 
 // The size of a transaction of a repair.
@@ -249,9 +247,9 @@ func (r *repair) take(ctx context.Context, ev auditlog.Event, fetched time.Time)
 // is in it, and one after it nothing: the next repair reads the topic to find out.
 func (r *repair) flush(ctx context.Context) error {
 	slices.SortStableFunc(r.pending, func(a, b pending) int { return cmp.Compare(a.at, b.at) })
-	var out []txlog.Record
+	var out []kafka.Message
 	for _, p := range r.pending {
-		out = p.encoded.AppendTo(out)
+		out = append(out, p.encoded.Records...)
 	}
 	if err := r.log.Commit(ctx, out, nil); err != nil {
 		return err

@@ -30,7 +30,7 @@ func TestRepair(t *testing.T) {
 	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
 		w := newRead(t, c, 300, func(w *world) {
 			w.connector.Kafka.JSONTopic = w.cluster.Name("json")
-			w.ops.Topics.JSON = w.connector.Kafka.JSONTopic
+			w.ops.Topics.Copies["json"] = w.connector.Kafka.JSONTopic
 		})
 		w.late(2500)
 		w.add("both", 20*days, auditlog.Scopes()...)
@@ -56,7 +56,7 @@ func TestRepair(t *testing.T) {
 		if again := w.repair(from, ago(0)); *again.Repaired != 0 || again.Topic != 300+lost-1 {
 			t.Errorf("the second repair wrote %d; %d in the topic", *again.Repaired, again.Topic)
 		}
-		if got, events := len(c.Read(t, w.ops.Topics.JSON, kgo.ReadCommitted())), 300+lost-1; got != events {
+		if got, events := len(c.Read(t, w.ops.Topics.Copies["json"], kgo.ReadCommitted())), 300+lost-1; got != events {
 			t.Errorf("the JSON topic has %d records, want %d", got, events)
 		}
 		w.sameAsTheConnectors(began)

@@ -64,7 +64,7 @@ func TestTail(t *testing.T) {
 			}
 		})
 		t.Run("ocsf", func(t *testing.T) {
-			lines, err := w.tailed(ops.TailOptions{Lines: 3, Format: ops.FormatOCSF})
+			lines, err := w.tailed(ops.TailOptions{Lines: 3, Format: "ocsf"})
 			if err != nil || len(lines) != 3 || !strings.Contains(lines[0], `"class_uid":`) {
 				t.Errorf("%v\n%s", err, strings.Join(lines, "\n"))
 			}

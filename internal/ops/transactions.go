@@ -44,7 +44,7 @@ func ListTransactions(ctx context.Context, c Config) (*Transactions, error) {
 		return nil, err
 	}
 	defer client.Close()
-	found, err := txlog.Hangs(ctx, client, c.Topics.all()...)
+	found, err := txlog.Hangs(ctx, client, c.Topics.Names()...)
 	if err != nil {
 		return nil, fmt.Errorf("looking for transactions that hang: %w: %s", err, kafka.Explain(err))
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafkatest"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ops"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 )
 
 func TestMain(m *testing.M) { kafkatest.Main(m) }
@@ -61,7 +62,7 @@ func newWorld(t *testing.T, c *kafkatest.Cluster, api simulator.Config) *world {
 	w.ops = ops.Config{
 		Organization: org.Name,
 		Connection:   kafka.Connection{Brokers: c.Brokers(), ClientID: "ops", Dial: c.Dial},
-		Topics:       ops.Topics{Events: k.Topic, DLQ: k.DLQTopic, Offsets: k.OffsetsTopic},
+		Topics:       target.Topics{Events: k.Topic, DLQ: k.DLQTopic, Offsets: k.OffsetsTopic, Copies: map[string]string{}},
 		Compression:  "zstd",
 		API: ops.API{
 			BaseURL: org.BaseURL, Key: org.AdminKey.Read, Transport: simulator.Transport(w.api),

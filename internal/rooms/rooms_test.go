@@ -29,20 +29,20 @@ var rooms = []room{
 	{"internal/membership", []string{"internal/kafka"}},
 	{"internal/openai", []string{"internal/auditlog", "internal/pause", "internal/rawjson"}},
 	{"internal/window", []string{"internal/auditlog"}},
-	{"internal/ledger", []string{"internal/auditlog", "internal/txlog", "internal/window"}},
-	{"internal/codec", []string{"internal/auditlog", "internal/files", "internal/rawjson", "schemas"}},
-	{"internal/records", []string{"internal/auditlog", "internal/codec", "internal/kafka", "internal/txlog", "schemas"}},
+	{"internal/ledger", []string{"internal/auditlog", "internal/kafka", "internal/txlog", "internal/window"}},
+	{"internal/codec", []string{"internal/auditlog", "internal/files", "internal/kafka", "internal/rawjson", "schemas"}},
+	{"internal/target", []string{"internal/auditlog", "internal/codec", "internal/kafka", "internal/txlog", "schemas"}},
 	{"internal/ops", []string{
-		"internal/auditlog", "internal/codec", "internal/kafka", "internal/openai", "internal/pause", "internal/records", "internal/txlog",
+		"internal/auditlog", "internal/codec", "internal/kafka", "internal/openai", "internal/pause", "internal/target", "internal/txlog",
 		"internal/window", "schemas",
 	}},
 	{"connector", []string{
 		"internal/auditlog", "internal/codec", "internal/files", "internal/kafka", "internal/ledger", "internal/membership",
-		"internal/openai", "internal/records", "internal/txlog", "internal/window", "schemas",
+		"internal/openai", "internal/target", "internal/txlog", "internal/window", "schemas",
 	}},
 	// These two alone look up: one fills connector.Config, the other is what the
 	// connector reports to.
-	{"internal/config", []string{"connector", "internal/files", "internal/kafka"}},
+	{"internal/config", []string{"connector", "internal/codec", "internal/files", "internal/kafka"}},
 	{"internal/telemetry", []string{"connector"}},
 	{"cmd/openai-audit-kafka", []string{
 		"connector", "internal/auditlog", "internal/codec", "internal/config", "internal/kafka", "internal/ops",

@@ -9,22 +9,9 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 )
-
-// Record is something to write beside the state.
-type Record struct {
-	Topic     string
-	Key       []byte // nil: none
-	Value     []byte
-	Headers   []Header
-	Timestamp time.Time // zero: now
-}
-
-// Header is a record header.
-type Header struct {
-	Key   string
-	Value []byte
-}
 
 // Change is a new value of a key of the state; nil removes the key.
 type Change struct {
@@ -41,7 +28,7 @@ type Change struct {
 //
 // When ctx ends, Commit has StopGrace left. What the slices of records point to
 // must not be changed before Commit returns.
-func (l *Log) Commit(ctx context.Context, records []Record, changes []Change) error {
+func (l *Log) Commit(ctx context.Context, records []kafka.Message, changes []Change) error {
 	if len(records)+len(changes) == 0 {
 		return nil
 	}
@@ -60,7 +47,7 @@ func (l *Log) Commit(ctx context.Context, records []Record, changes []Change) er
 
 var errFinished = errors.New("the log had failed before")
 
-func (l *Log) commit(ctx context.Context, records []Record, changes []Change) error {
+func (l *Log) commit(ctx context.Context, records []kafka.Message, changes []Change) error {
 	ctx, cancel := l.graceful(ctx)
 	defer cancel()
 
@@ -140,7 +127,7 @@ func (l *Log) begin(ctx context.Context) error {
 
 // produce writes all records and returns when each is acknowledged, or with the
 // first error, or when its time is over.
-func (l *Log) produce(ctx context.Context, records []Record, changes []Change) (written, error) {
+func (l *Log) produce(ctx context.Context, records []kafka.Message, changes []Change) (written, error) {
 	var (
 		mu    sync.Mutex // guards first and sent; held for an assignment
 		first error
@@ -160,7 +147,9 @@ func (l *Log) produce(ctx context.Context, records []Record, changes []Change) (
 	}
 	all.Add(len(records) + len(changes))
 	for _, r := range records {
-		l.client.Produce(ctx, l.record(r), promise)
+		l.client.Produce(ctx, &kgo.Record{
+			Topic: r.Topic, Key: r.Key, Value: r.Value, Headers: r.Headers, Timestamp: r.Timestamp,
+		}, promise)
 	}
 	for _, c := range changes {
 		l.client.Produce(ctx, &kgo.Record{
@@ -195,14 +184,6 @@ func (l *Log) produce(ctx context.Context, records []Record, changes []Change) (
 	case <-ctx.Done():
 		return written{}, context.Cause(ctx)
 	}
-}
-
-func (l *Log) record(r Record) *kgo.Record {
-	headers := make([]kgo.RecordHeader, len(r.Headers))
-	for i, h := range r.Headers {
-		headers[i] = kgo.RecordHeader(h)
-	}
-	return &kgo.Record{Topic: r.Topic, Key: r.Key, Value: r.Value, Headers: headers, Timestamp: r.Timestamp}
 }
 
 // graceful returns a context that outlives ctx by StopGrace: to cancel the end of

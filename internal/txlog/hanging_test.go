@@ -110,7 +110,7 @@ func (s *stranding) want(log *txlog.Log, state map[string][]byte, committed bool
 	}
 	// The log works on, and no marker of ours is in the way of its next.
 	for n := range 2 {
-		if err := log.Commit(s.tb.Context(), []txlog.Record{{Topic: s.events, Key: []byte("k"), Value: []byte("after")}},
+		if err := log.Commit(s.tb.Context(), []kafka.Message{{Topic: s.events, Key: []byte("k"), Value: []byte("after")}},
 			[]txlog.Change{{Key: "acme/cursor", Value: fmt.Append(nil, n)}}); err != nil {
 			s.tb.Errorf("the next commit: %v", err)
 		}
@@ -245,7 +245,7 @@ func nothingIsBuilt(t *testing.T, c *kafkatest.Cluster) {
 	if err := neighbour.ProduceSync(t.Context(), &kgo.Record{Topic: w.events, Partition: partition, Value: []byte("theirs")}).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
-	if err := log.Commit(t.Context(), []txlog.Record{{Topic: w.events, Key: []byte("a"), Value: []byte("first")}},
+	if err := log.Commit(t.Context(), []kafka.Message{{Topic: w.events, Key: []byte("a"), Value: []byte("first")}},
 		[]txlog.Change{{Key: "acme/cursor", Value: []byte("1")}}); err != nil {
 		t.Fatal(err)
 	}
@@ -258,7 +258,7 @@ func nothingIsBuilt(t *testing.T, c *kafkatest.Cluster) {
 	c.Strand(w.cfg.TransactionalID, 0, &kgo.Record{
 		Topic: w.events, Partition: partition, Value: []byte("lost"), ProducerID: last.ProducerID, ProducerEpoch: last.ProducerEpoch + 1,
 	})
-	err = log.Commit(t.Context(), []txlog.Record{{Topic: w.events, Key: []byte("a"), Value: []byte("second")}},
+	err = log.Commit(t.Context(), []kafka.Message{{Topic: w.events, Key: []byte("a"), Value: []byte("second")}},
 		[]txlog.Change{{Key: "acme/cursor", Value: []byte("2")}})
 	if !errors.Is(err, txlog.ErrUnconfirmed) || !strings.Contains(err.Error(), w.events) {
 		t.Errorf("the second commit says %v", err)

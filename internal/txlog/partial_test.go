@@ -21,17 +21,17 @@ func TestPartialCommit(t *testing.T) {
 	const small = 4096
 	tests := []struct {
 		name     string
-		bad      txlog.Record
+		bad      kafka.Message
 		maxBytes int // that the writer is told of; 0: nothing
 		class    kafka.Class
 		real     bool // kfake takes such a record
 		since40  bool // brokers before 4.0 take it too
 	}{
-		{"larger than the broker takes", txlog.Record{Value: bytes.Repeat([]byte("x"), 2*small)}, 0, kafka.ClassEvent, false, false},
-		{"larger than the writer was told", txlog.Record{Value: bytes.Repeat([]byte("x"), 2*small)}, small, kafka.ClassEvent, false, false},
-		{"a topic that is missing", txlog.Record{Topic: "missing", Value: []byte("x")}, 0, kafka.ClassTopic, false, false},
-		{"a time the broker does not take", txlog.Record{Timestamp: time.Now().Add(48 * time.Hour)}, 0, kafka.ClassEvent, true, true},
-		{"no key for a compacted topic", txlog.Record{Topic: "offsets", Value: []byte("x")}, 0, kafka.ClassSettings, true, false},
+		{"larger than the broker takes", kafka.Message{Value: bytes.Repeat([]byte("x"), 2*small)}, 0, kafka.ClassEvent, false, false},
+		{"larger than the writer was told", kafka.Message{Value: bytes.Repeat([]byte("x"), 2*small)}, small, kafka.ClassEvent, false, false},
+		{"a topic that is missing", kafka.Message{Topic: "missing", Value: []byte("x")}, 0, kafka.ClassTopic, false, false},
+		{"a time the broker does not take", kafka.Message{Timestamp: time.Now().Add(48 * time.Hour)}, 0, kafka.ClassEvent, true, true},
+		{"no key for a compacted topic", kafka.Message{Topic: "offsets", Value: []byte("x")}, 0, kafka.ClassSettings, true, false},
 	}
 	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
 		for _, tt := range tests {
@@ -52,7 +52,7 @@ func TestPartialCommit(t *testing.T) {
 				w.cfg.MaxMessageBytes = map[string]int{letters: tt.maxBytes}
 				log := w.open(w.cfg)
 				w.mustCommit(log)
-				good := txlog.Record{Topic: letters, Value: []byte("good")}
+				good := kafka.Message{Topic: letters, Value: []byte("good")}
 				err := w.commit(t.Context(), log, good, bad, good)
 				if !errors.Is(err, txlog.ErrUnconfirmed) || kafka.Classify(err) != tt.class {
 					t.Errorf("Commit returned %v, of class %s, want %s", err, kafka.Classify(err), tt.class)
@@ -100,7 +100,7 @@ func TestPartialCommitWithoutAuthorization(t *testing.T) {
 	})
 	log := w.open(w.cfg)
 	w.mustCommit(log)
-	err := w.commit(t.Context(), log, txlog.Record{Topic: letters, Value: []byte("x")})
+	err := w.commit(t.Context(), log, kafka.Message{Topic: letters, Value: []byte("x")})
 	if !errors.Is(err, txlog.ErrUnconfirmed) || kafka.Classify(err) != kafka.ClassAuthorization {
 		t.Errorf("Commit returned %v", err)
 	}
@@ -116,9 +116,9 @@ func TestBatchesFitTheirTopic(t *testing.T) {
 		w, narrow := newWorld(t, c), c.Name("narrow")
 		c.CreateTopic(narrow, 1, map[string]string{"max.message.bytes": "2000"})
 		w.cfg.MaxMessageBytes = map[string]int{narrow: 2000}
-		many := make([]txlog.Record, 50)
+		many := make([]kafka.Message, 50)
 		for i := range many {
-			many[i] = txlog.Record{Topic: narrow, Value: bytes.Repeat([]byte("x"), 900)}
+			many[i] = kafka.Message{Topic: narrow, Value: bytes.Repeat([]byte("x"), 900)}
 		}
 		log := w.open(w.cfg)
 		if err := w.commit(t.Context(), log, many...); err != nil {
@@ -142,7 +142,7 @@ func TestOldTimestampTimeout(t *testing.T) {
 		at := time.Now().AddDate(-1, 0, 0).Truncate(time.Millisecond)
 		log := w.open(w.cfg)
 		for range 3 {
-			if err := w.commit(t.Context(), log, txlog.Record{Topic: old, Value: []byte("x"), Timestamp: at}); err != nil {
+			if err := w.commit(t.Context(), log, kafka.Message{Topic: old, Value: []byte("x"), Timestamp: at}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -180,7 +180,7 @@ func TestTransactionEdges(t *testing.T) {
 		if err := log.Commit(t.Context(), nil, []txlog.Change{{Key: "umbrella/x", Value: []byte("state alone")}}); err != nil {
 			t.Error(err)
 		}
-		if err := log.Commit(t.Context(), []txlog.Record{{Topic: copies, Value: []byte("events alone")}}, nil); err != nil {
+		if err := log.Commit(t.Context(), []kafka.Message{{Topic: copies, Value: []byte("events alone")}}, nil); err != nil {
 			t.Error(err)
 		}
 		if got := proxy.Count(kmsg.EndTxn.Int16()).Requests; got != 3 {

@@ -54,7 +54,7 @@ func peekAll(ctx context.Context, conn kafka.Connection, topic string, partition
 
 // Holds reports whether the topic holds a committed record with the header. It
 // may have to read all of the topic for that.
-func Holds(ctx context.Context, conn kafka.Connection, topic string, partitions int32, header Header) (bool, error) {
+func Holds(ctx context.Context, conn kafka.Connection, topic string, partitions int32, header kafka.Header) (bool, error) {
 	for p := range partitions {
 		err := read(ctx, conn, topic, p, stable, func(r *kgo.Record) error {
 			for _, h := range r.Headers {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafkatest"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 )
@@ -36,10 +37,10 @@ func TestHolds(t *testing.T) {
 	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
 		w, copies := newWorld(t, c), c.Name("copies")
 		c.CreateTopic(copies, 3, nil)
-		records := func(writer string) (all []txlog.Record) {
+		records := func(writer string) (all []kafka.Message) {
 			for _, key := range []string{"a", "b", "c", "d"} {
-				all = append(all, txlog.Record{Topic: copies, Key: []byte(key), Value: []byte("x"),
-					Headers: []txlog.Header{{Key: "other", Value: []byte(key)}, {Key: "writer", Value: []byte(writer)}}})
+				all = append(all, kafka.Message{Topic: copies, Key: []byte(key), Value: []byte("x"),
+					Headers: []kafka.Header{{Key: "other", Value: []byte(key)}, {Key: "writer", Value: []byte(writer)}}})
 			}
 			return all
 		}
@@ -47,7 +48,7 @@ func TestHolds(t *testing.T) {
 		if err := w.commit(t.Context(), log, records("acme")...); err != nil {
 			t.Fatal(err)
 		}
-		if err := w.commit(t.Context(), log, append(records("umbrella"), txlog.Record{Topic: c.Name("missing")})...); err == nil {
+		if err := w.commit(t.Context(), log, append(records("umbrella"), kafka.Message{Topic: c.Name("missing")})...); err == nil {
 			t.Fatal("a commit to a missing topic succeeded")
 		}
 		w.reopened()
@@ -55,7 +56,7 @@ func TestHolds(t *testing.T) {
 			key, value string
 			want       bool
 		}{{"writer", "acme", true}, {"other", "d", true}, {"writer", "umbrella", false}, {"Writer", "acme", false}} {
-			got, err := txlog.Holds(t.Context(), w.cfg.Connection, copies, 3, txlog.Header{Key: tt.key, Value: []byte(tt.value)})
+			got, err := txlog.Holds(t.Context(), w.cfg.Connection, copies, 3, kafka.Header{Key: tt.key, Value: []byte(tt.value)})
 			if err != nil || got != tt.want {
 				t.Errorf("Holds %s=%s: %v, %v; want %v", tt.key, tt.value, got, err, tt.want)
 			}

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafkatest"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 )
@@ -76,7 +77,7 @@ func TestSilentRead(t *testing.T) {
 		p := c.Proxy()
 		p.Add(kafkatest.Fault{Key: kmsg.Fetch.Int16(), Nth: kafkatest.EveryRequest, Mode: kafkatest.SwallowRequest})
 		began := time.Now()
-		_, err := txlog.Holds(t.Context(), w.through(p).Connection, w.events, 2, txlog.Header{Key: "x"})
+		_, err := txlog.Holds(t.Context(), w.through(p).Connection, w.events, 2, kafka.Header{Key: "x"})
 		if took := time.Since(began); err == nil || !strings.Contains(err.Error(), "nothing came from") || took > 2*time.Minute {
 			t.Errorf("%v after %v", err, took)
 		}

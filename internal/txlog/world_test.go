@@ -65,11 +65,11 @@ func (w *world) through(p *kafkatest.Proxy) txlog.Config {
 
 // records returns the events of a batch. Their number differs, their keys spread
 // over both partitions.
-func (w *world) records(batch int) []txlog.Record {
-	records := make([]txlog.Record, 2+batch%3)
+func (w *world) records(batch int) []kafka.Message {
+	records := make([]kafka.Message, 2+batch%3)
 	for i := range records {
 		id := fmt.Sprintf("event %d.%d", batch, i)
-		records[i] = txlog.Record{Topic: w.events, Key: []byte(id), Value: []byte(id)}
+		records[i] = kafka.Message{Topic: w.events, Key: []byte(id), Value: []byte(id)}
 	}
 	return records
 }
@@ -86,7 +86,7 @@ func changes(batch int) []txlog.Change {
 }
 
 // commit writes the next batch, with the records on top, and notes its outcome.
-func (w *world) commit(ctx context.Context, log *txlog.Log, more ...txlog.Record) error {
+func (w *world) commit(ctx context.Context, log *txlog.Log, more ...kafka.Message) error {
 	w.tb.Helper()
 	batch := len(w.batches)
 	w.batches = append(w.batches, unconfirmed)

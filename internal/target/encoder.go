@@ -1,7 +1,4 @@
-// Package records turns an event into the records that are written of it: the
-// Avro one with its copies, or a dead letter. The connector and a repair write
-// with it, so that nobody can tell from a record who wrote it.
-package records
+package target
 
 import (
 	"errors"
@@ -16,32 +13,32 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/schemas"
 )
 
-// Config says what an Encoder writes, and where to.
-type Config struct {
+// EncoderConfig says what an Encoder writes, and where to.
+type EncoderConfig struct {
 	// Organization is the name from the settings.
 	Organization string
-	// Events and DLQ are the topics of events and of dead letters.
-	Events, DLQ kafka.Topic
-	// JSON and OCSF are the topics of the copies; without a name, there is none.
-	JSON, OCSF kafka.Topic
+	// Topics are those of events, of dead letters and of the copies to write.
+	Topics Found
 	// Framing and Schema say how values are written.
 	Framing codec.Framing
 	Schema  schemas.Version
 	// Headers are added to every record.
-	Headers []codec.Header
+	Headers []kafka.Header
 	// EventTime gives records the time of their event, and not of the writing.
 	EventTime bool
 	// Now is the clock.
 	Now func() time.Time
 }
 
-// Encoder turns the events of one organization into records. It is safe for
-// concurrent use.
+// Encoder turns the events of one organization into the records that are written of
+// it. The connector and a repair write with it, so that nobody can tell from a record
+// who wrote it. It is safe for concurrent use.
 type Encoder struct {
-	cfg   Config
-	codec *codec.Encoder
+	cfg    EncoderConfig
+	codec  *codec.Encoder
+	topics []string // of an event and its copies, in the order of the codec
 	// How far behind and ahead of now a record's timestamp may lie, for each of
-	// the topics an event goes to; oldest is 0 for no bound.
+	// those topics; oldest is 0 for no bound.
 	oldest, latest time.Duration
 }
 
@@ -49,28 +46,17 @@ type Encoder struct {
 const batchOverhead = 100
 
 // NewEncoder returns an encoder.
-func NewEncoder(cfg Config) (*Encoder, error) {
-	// An event goes to all of its topics or to none, so the smallest decides.
-	limit := largest(cfg.Events)
-	for _, copied := range []kafka.Topic{cfg.JSON, cfg.OCSF} {
-		if copied.Name != "" {
-			limit = min(limit, largest(copied))
+func NewEncoder(cfg EncoderConfig) (*Encoder, error) {
+	e := &Encoder{cfg: cfg, latest: time.Hour}
+	limit := 0
+	copies := cfg.Topics.copies()
+	for i, role := range append([]string{Events}, namesOf(copies)...) {
+		topic := cfg.Topics[role]
+		e.topics = append(e.topics, topic.Name)
+		// An event goes to all of its topics or to none, so the smallest decides.
+		if size := largest(topic); i == 0 || size < limit {
+			limit = size
 		}
-	}
-	encoder, err := codec.NewEncoder(codec.Config{
-		Organization: cfg.Organization,
-		Framing:      cfg.Framing,
-		Schema:       cfg.Schema,
-		Headers:      cfg.Headers,
-		MaxBytes:     limit,
-		MaxDLQBytes:  largest(cfg.DLQ),
-		SourceTopic:  cfg.Events.Name,
-	})
-	if err != nil {
-		return nil, err
-	}
-	e := &Encoder{cfg: cfg, codec: encoder, latest: time.Hour}
-	for _, topic := range []kafka.Topic{cfg.Events, cfg.JSON, cfg.OCSF} {
 		if after, ok := bound(topic.TimestampAfterMaxMs); ok {
 			e.latest = min(e.latest, after)
 		}
@@ -78,7 +64,25 @@ func NewEncoder(cfg Config) (*Encoder, error) {
 			e.oldest = before
 		}
 	}
-	return e, nil
+	var err error
+	e.codec, err = codec.NewEncoder(codec.Config{
+		Organization: cfg.Organization,
+		Framing:      cfg.Framing,
+		Schema:       cfg.Schema,
+		Headers:      cfg.Headers,
+		Copies:       copies,
+		MaxBytes:     limit,
+		MaxDLQBytes:  largest(cfg.Topics[DLQ]),
+		SourceTopic:  cfg.Topics[Events].Name,
+	})
+	return e, err
+}
+
+func namesOf(copies []codec.Copy) (names []string) {
+	for _, c := range copies {
+		names = append(names, c.Name)
+	}
+	return names
 }
 
 // bound returns a limit in milliseconds as a duration. ok is false where there is
@@ -91,10 +95,9 @@ func largest(topic kafka.Topic) int {
 	return int(txlog.BatchBytes(topic.MaxMessageBytes)) - batchOverhead
 }
 
-// Encoded is what an event becomes. Some ten thousand are held at a time, so it is
-// kept as the codec makes it, and becomes records for a transaction only.
+// Encoded is what an event becomes.
 type Encoded struct {
-	messages []message
+	Records []kafka.Message
 	// Info is what is worth knowing of the event. Its Actor and IP are parts of
 	// the event's text: whoever holds them holds all of it.
 	Info   codec.Info
@@ -102,64 +105,32 @@ type Encoded struct {
 	Bytes  int          // of the records, about
 }
 
-// message is one record to be.
-type message struct {
-	codec.Message
-	topic string
-	at    time.Time // zero: the time of writing
-}
-
-// AppendTo appends the event's records.
-func (e Encoded) AppendTo(records []txlog.Record) []txlog.Record {
-	for _, m := range e.messages {
-		headers := make([]txlog.Header, len(m.Headers))
-		for i, h := range m.Headers {
-			headers[i] = txlog.Header(h)
-		}
-		records = append(records, txlog.Record{
-			Topic: m.topic, Key: m.Key, Value: m.Value, Headers: headers, Timestamp: m.at,
-		})
-	}
-	return records
-}
-
 // Encode returns what an event becomes that was fetched at a time. What cannot
 // be a record of ours is a dead letter; an error is a fault of this program.
 func (e *Encoder) Encode(ev auditlog.Event, fetched time.Time) (Encoded, error) {
-	avro, info, err := e.codec.Encode(ev, fetched)
+	records, info, err := e.codec.Encode(ev, fetched)
 	if err != nil {
 		return e.deadLetter(ev, info, err)
 	}
+	out := Encoded{Records: records, Info: info}
 	at := e.timestamp(ev)
-	out := Encoded{Info: info, messages: []message{{avro, e.cfg.Events.Name, at}}}
-	if e.cfg.JSON.Name != "" {
-		out.messages = append(out.messages, message{e.codec.JSON(ev, avro), e.cfg.JSON.Name, at})
-	}
-	if e.cfg.OCSF.Name != "" {
-		ocsf, err := e.codec.OCSF(ev, avro)
-		if err != nil {
-			return e.deadLetter(ev, info, err)
-		}
-		out.messages = append(out.messages, message{ocsf, e.cfg.OCSF.Name, at})
-	}
-	for _, m := range out.messages {
-		out.Bytes += m.Size()
+	for i := range records {
+		records[i].Topic, records[i].Timestamp = e.topics[i], at
+		out.Bytes += records[i].Size()
 	}
 	return out, nil
 }
 
 // deadLetter returns the record of an event that cannot be one of ours, alone: an
-// event is in all of its topics or in none.
+// event is in all of its topics or in none. Its time is that of the writing.
 func (e *Encoder) deadLetter(ev auditlog.Event, info codec.Info, err error) (Encoded, error) {
 	why, ok := errors.AsType[*codec.Undeliverable](err)
 	if !ok {
 		return Encoded{}, fmt.Errorf("encoding an event: %w", err)
 	}
 	letter := e.codec.DeadLetter(ev, why)
-	return Encoded{
-		messages: []message{{letter, e.cfg.DLQ.Name, time.Time{}}},
-		Info:     info, Reason: why.Reason, Bytes: letter.Size(),
-	}, nil
+	letter.Topic = e.cfg.Topics[DLQ].Name
+	return Encoded{Records: []kafka.Message{letter}, Info: info, Reason: why.Reason, Bytes: letter.Size()}, nil
 }
 
 // timestamp returns the record's time; zero is the time of writing. A time that

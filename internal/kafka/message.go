@@ -1,17 +1,22 @@
-package codec
+package kafka
+
+import (
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
 
 // Header is a record header.
-type Header struct {
-	Key   string
-	Value []byte
-}
+type Header = kgo.RecordHeader
 
-// Message is a record for Kafka. Its bytes are its own and stay valid for as
-// long as it is held; where a method says that they are the event's, they stay
-// valid for as long as nobody writes to Event.Raw. Nobody may write to them.
+// Message is a record to be written: the one shape that it has from the encoder to
+// the transaction. Nobody may write to what its slices hold until it is written.
 type Message struct {
-	Key, Value []byte
-	Headers    []Header
+	Topic     string
+	Key       []byte // nil: none
+	Value     []byte
+	Headers   []Header
+	Timestamp time.Time // zero: the time of writing
 }
 
 // Size returns how many bytes the record takes in a batch, at most: its key,

@@ -1,4 +1,4 @@
-package records_test
+package target_test
 
 import (
 	"fmt"
@@ -7,7 +7,7 @@ import (
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/records"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 	"github.com/openai-audit-kafka/openai-audit-kafka/schemas"
 )
 
@@ -42,8 +42,8 @@ func TestTimestamp(t *testing.T) {
 		"within what both take":                   {json: day, eventTime: true, at: -20 * time.Hour, want: -20 * time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e, err := records.NewEncoder(records.Config{
-				Organization: "acme", Events: wide, JSON: test.json, DLQ: kafka.Topic{Name: "dlq"},
+			e, err := target.NewEncoder(target.EncoderConfig{
+				Organization: "acme", Topics: target.Found{target.Events: wide, "json": test.json, target.DLQ: {Name: "dlq"}},
 				Schema: schemas.Latest(), EventTime: test.eventTime, Now: func() time.Time { return now },
 			})
 			if err != nil {
@@ -57,7 +57,7 @@ func TestTimestamp(t *testing.T) {
 			if test.want == never {
 				want = time.Time{}
 			}
-			for _, r := range encoded.AppendTo(nil) {
+			for _, r := range encoded.Records {
 				if !r.Timestamp.Equal(want) {
 					t.Errorf("the record in %s has %v, want %v", r.Topic, r.Timestamp, want)
 				}
@@ -71,9 +71,10 @@ const never = time.Duration(-1 << 63)
 // An event is in all of its topics or, as a dead letter, in none: what is too large
 // for the smallest is a dead letter.
 func TestAllTopicsOrNone(t *testing.T) {
-	e, err := records.NewEncoder(records.Config{
-		Organization: "acme", Events: kafka.Topic{Name: "events"}, DLQ: kafka.Topic{Name: "dlq"},
-		JSON: kafka.Topic{Name: "json", MaxMessageBytes: 1500}, OCSF: kafka.Topic{Name: "ocsf"},
+	e, err := target.NewEncoder(target.EncoderConfig{
+		Organization: "acme", Topics: target.Found{
+			target.Events: {Name: "events"}, target.DLQ: {Name: "dlq"}, "json": {Name: "json", MaxMessageBytes: 1500}, "ocsf": {Name: "ocsf"},
+		},
 		Schema: schemas.Latest(), Now: func() time.Time { return now },
 	})
 	if err != nil {
@@ -93,7 +94,7 @@ func TestAllTopicsOrNone(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got []string
-		for _, r := range encoded.AppendTo(nil) {
+		for _, r := range encoded.Records {
 			got = append(got, r.Topic)
 		}
 		if fmt.Sprint(got) != fmt.Sprint(test.want) {

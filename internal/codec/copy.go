@@ -1,0 +1,94 @@
+package codec
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec/flat"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec/ocsf"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+)
+
+// Copy is a form in which events are written beside Avro: to a topic of its own, in
+// the same transaction, with the same key and headers. Its value is JSON.
+type Copy struct {
+	// Name is what the cursor, check and tail call it, in lower case.
+	Name string
+	// Form completes "the event ..." for people.
+	Form string
+
+	// value returns the event in this form. It may be a part of the event.
+	value func(auditlog.Event, *flat.Record) ([]byte, error)
+	// brief is value without what can be left out, for an event that is too large for its
+	// topic otherwise; nil: nothing can be.
+	brief func(auditlog.Event, *flat.Record) ([]byte, error)
+}
+
+// copies are all of them. A row here is all that the rest of the program needs to
+// know of a copy: topics, settings and commands are made from it.
+var copies = []Copy{
+	{Name: "json", Form: "as received", value: received},
+	{Name: "ocsf", Form: "as OCSF " + ocsf.Version + " JSON", value: columns(ocsf.Encode), brief: columns(ocsf.EncodeBrief)},
+}
+
+// Copies lists every copy, in the order of topics in reports.
+func Copies() []Copy { return slices.Clone(copies) }
+
+// CopyNamed returns the copy of that name.
+func CopyNamed(name string) (Copy, bool) {
+	i := slices.IndexFunc(copies, func(c Copy) bool { return c.Name == name })
+	if i < 0 {
+		return Copy{}, false
+	}
+	return copies[i], true
+}
+
+// Setting is the variable that names the topic of the copy.
+func (c Copy) Setting() string { return "KAFKA_" + strings.ToUpper(c.Name) + "_TOPIC" }
+
+// Field is the field of connector.Config that does.
+func (c Copy) Field() string { return "Kafka." + strings.ToUpper(c.Name) + "Topic" }
+
+// received is the event as received.
+func received(ev auditlog.Event, _ *flat.Record) ([]byte, error) { return ev.Raw, nil }
+
+// columns makes the value of a copy from what is read out of the event.
+func columns(encode func(*flat.Record) ([]byte, error)) func(auditlog.Event, *flat.Record) ([]byte, error) {
+	return func(_ auditlog.Event, r *flat.Record) ([]byte, error) { return encode(r) }
+}
+
+// copied returns the event's message of the copy. avro is that of the events topic.
+// The error is an *Undeliverable.
+func (e *Encoder) copied(c Copy, ev auditlog.Event, r *flat.Record, avro kafka.Message) (kafka.Message, error) {
+	m := kafka.Message{Key: avro.Key, Headers: jsonHeaders(avro.Headers)}
+	var err error
+	m.Value, err = c.value(ev, r)
+	if err == nil && c.brief != nil && e.tooLarge(m.Size()) != nil {
+		m.Value, err = c.brief(ev, r)
+	}
+	if err != nil {
+		return kafka.Message{}, &Undeliverable{ReasonNotEncodable, "the event cannot be encoded " + c.Form}
+	}
+	if u := e.tooLarge(m.Size()); u != nil {
+		return kafka.Message{}, u
+	}
+	return m, nil
+}
+
+// jsonHeaders returns the headers of a record for one whose value is JSON. Ours
+// come first, so a configured header of the same name is left alone.
+func jsonHeaders(headers []kafka.Header) []kafka.Header {
+	out := make([]kafka.Header, 0, len(headers))
+	for i, h := range headers {
+		if h.Key == headerDataSchema {
+			continue
+		}
+		out = append(out, h)
+		if h.Key == headerContentType {
+			out[len(out)-1].Value = jsonType
+			return append(out, headers[i+1:]...)
+		}
+	}
+	return out
+}
