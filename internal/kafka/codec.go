@@ -6,28 +6,75 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"runtime"
+	"slices"
+	"sync"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Codec returns the codec of the name: gzip, snappy, lz4 or zstd; else none.
-func Codec(name string) kgo.CompressionCodec {
-	switch name {
-	case "gzip":
-		return kgo.GzipCompression()
-	case "snappy":
-		return kgo.SnappyCompression()
-	case "lz4":
-		return kgo.Lz4Compression()
-	case "zstd":
+// Compression returns the option to compress as the name says: gzip, snappy, lz4 or zstd;
+// else not at all. All clients of the process share what compresses: an encoder takes half
+// a megabyte, and each client would have one for every core.
+func Compression(name string) kgo.ProducerOpt {
+	if c := compressor(name); c != nil {
+		return kgo.WithCompressor(c)
+	}
+	return kgo.ProducerBatchCompression(kgo.NoCompression())
+}
+
+// compressor returns what compresses by the name; nil for what is not compressed.
+func compressor(name string) kgo.Compressor {
+	if shared, known := compressors[name]; known {
+		return shared()
+	}
+	return nil
+}
+
+var compressors = map[string]func() kgo.Compressor{
+	"gzip":   sharedCompressor(kgo.GzipCompression()),
+	"snappy": sharedCompressor(kgo.SnappyCompression()),
+	"lz4":    sharedCompressor(kgo.Lz4Compression()),
+	"zstd":   sync.OnceValue(newZstd),
+}
+
+func sharedCompressor(codec kgo.CompressionCodec) func() kgo.Compressor {
+	return sync.OnceValue(func() kgo.Compressor {
+		c, _ := kgo.DefaultCompressor(codec) // fails for an unknown codec only
+		return c
+	})
+}
+
+// zstdCompressor is kgo's own, but for two things: it keeps its encoders, which kgo has
+// in a pool that each run of the garbage collector empties, and it asks for a third of
+// the memory, since audit events become a quarter or less.
+type zstdCompressor struct{ *zstd.Encoder }
+
+func newZstd() kgo.Compressor {
+	encoder, err := zstd.NewWriter(nil,
 		// The fastest level: on audit events its output is 0.6 % larger than that of
 		// the default, for a fifth less time and a quarter of the memory.
-		return kgo.ZstdCompression().WithLevel(1)
-	default:
-		return kgo.NoCompression()
+		zstd.WithEncoderLevel(zstd.SpeedFastest),
+		zstd.WithWindowSize(64<<10),
+		zstd.WithEncoderConcurrency(runtime.GOMAXPROCS(0)),
+		zstd.WithZeroFrames(true),
+	)
+	if err != nil {
+		panic(err) // one of the options is wrong, whatever the input
 	}
+	return zstdCompressor{encoder}
+}
+
+// Compress compresses src, as kgo.Compressor says.
+func (z zstdCompressor) Compress(dst *bytes.Buffer, src []byte, flags ...kgo.CompressFlag) ([]byte, kgo.CompressionCodecType) {
+	if slices.Contains(flags, kgo.CompressDisableZstd) {
+		return src, kgo.CodecNone // a broker from before Kafka 2.1
+	}
+	dst.Grow(len(src) / 3)
+	return z.EncodeAll(src, dst.AvailableBuffer()), kgo.CodecZstd
 }
 
 // TakesCodec reports whether the topic takes what is compressed so: nil, or
@@ -35,14 +82,10 @@ func Codec(name string) kgo.CompressionCodec {
 // of itself that it is a marker of a transaction, which brokers alone may write: it is
 // refused for that, where it is not for its codec, and nothing is written.
 func TakesCodec(ctx context.Context, client *kgo.Client, topic Topic, codec string) error {
-	batch, err := markerOfNobody(codec)
-	if err != nil {
-		return err
-	}
 	req := kmsg.NewPtrProduceRequest()
 	req.Acks, req.TimeoutMillis = -1, 10_000
 	to, partition := kmsg.NewProduceRequestTopic(), kmsg.NewProduceRequestTopicPartition()
-	to.Topic, partition.Records = topic.Name, batch
+	to.Topic, partition.Records = topic.Name, markerOfNobody(codec)
 	to.Partitions = append(to.Partitions, partition)
 	req.Topics = append(req.Topics, to)
 	answer, err := req.RequestWith(ctx, client)
@@ -60,15 +103,11 @@ func TakesCodec(ctx context.Context, client *kgo.Client, topic Topic, codec stri
 }
 
 // markerOfNobody returns a batch with one empty record, compressed.
-func markerOfNobody(codec string) ([]byte, error) {
+func markerOfNobody(codec string) []byte {
 	record := kmsg.Record{Length: 6}
 	body, attributes := record.AppendTo(nil), int16(0)
-	compressor, err := kgo.DefaultCompressor(Codec(codec))
-	if err != nil {
-		return nil, fmt.Errorf("trying the compression %s: %w", codec, err)
-	}
-	if compressor != nil { // nil for none
-		packed, kind := compressor.Compress(new(bytes.Buffer), body)
+	if c := compressor(codec); c != nil {
+		packed, kind := c.Compress(new(bytes.Buffer), body)
 		body, attributes = packed, int16(kind)
 	}
 	const ofControl, headBytes, crcEnds = 0x20, 61, 21
@@ -79,5 +118,5 @@ func markerOfNobody(codec string) ([]byte, error) {
 	raw := batch.AppendTo(nil)
 	// A wrong checksum: not even a broker that takes markers from anybody writes it.
 	batch.CRC = int32(^crc32.Checksum(raw[crcEnds:], crc32.MakeTable(crc32.Castagnoli)))
-	return batch.AppendTo(nil), nil
+	return batch.AppendTo(nil)
 }

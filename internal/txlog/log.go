@@ -120,7 +120,7 @@ func writer(ctx context.Context, cfg Config, throttle *throttle) (*kgo.Client, e
 		kgo.TransactionalID(cfg.TransactionalID),
 		kgo.TransactionTimeout(cmp.Or(cfg.transactionTimeout, TransactionTimeout)),
 		kgo.RecordPartitioner(partitioner{state: cfg.Topic}),
-		kgo.ProducerBatchCompression(kafka.Codec(cfg.Compression), kgo.NoCompression()),
+		kafka.Compression(cfg.Compression),
 		// A batch larger than its topic takes fails as a whole, with the small
 		// records in it. What is too large alone is a dead letter long before.
 		kgo.ProducerBatchMaxBytesFn(func(topic string) int32 {
