@@ -35,6 +35,7 @@ func (s *session) pollHead(ctx context.Context, polled chan<- struct{}) error {
 		}
 		reason := s.tellReady()
 		s.tellPositions()
+		s.tellWalks()
 		if err := s.report(ctx, reason); err != nil {
 			return err
 		}

@@ -42,6 +42,7 @@ type organization struct {
 	backfill  *progress             // of history; owned by readHistory
 	hanging   int                   // how many transactions were last told to hang; owned by whoever runs the session
 	hidden    []kafka.Partition     // in which one may hang, as last told; likewise
+	walksTold bool                  // that the walks for late events need much; owned by pollHead
 	// shared says that a consumer group decides who works for the organization.
 	shared bool
 }

@@ -25,6 +25,15 @@ const (
 	DeepWalkEvery = 50 * time.Minute
 )
 
+// WalkRequests returns how many requests a second the walks for late events take where
+// that many events come a second, if both lists are one: each event is read again with
+// each walk, on a page of a hundred.
+func WalkRequests(eventsPerSecond float64, p Policy) float64 {
+	const page = 100
+	again := p.Lookback.Seconds()/FullWalkEvery.Seconds() + p.DeepLookback.Seconds()/DeepWalkEvery.Seconds()
+	return eventsPerSecond * again / page
+}
+
 // DeepDue reports whether the deep past of the scope should be walked at now. It
 // waits for history that holds the floor: a walk beside it would have to leave
 // that time out, and could then not vouch for what showed up late in it.
