@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
@@ -131,6 +132,6 @@ const latestKept = 20
 func latest(ev auditlog.Event, e target.Encoded) LatestEvent {
 	return LatestEvent{
 		Time: ev.EffectiveAt.Time(), ID: ev.ID, Type: ev.Type, Scope: string(ev.Scope),
-		Actor: e.Info.Actor, IP: e.Info.IP,
+		Actor: strings.Clone(e.Info.Actor), IP: strings.Clone(e.Info.IP), // they hold all of a page
 	}
 }

@@ -3,8 +3,10 @@ package codec
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec/flat"
@@ -85,7 +87,9 @@ func KnownType(eventType string) bool { return flat.KnownType(eventType) }
 // Config.Copies; their topics and times are the caller's. The error is an
 // *Undeliverable: an event is in all of its topics or in none.
 func (e *Encoder) Encode(ev auditlog.Event, ingestedAt time.Time) ([]kafka.Message, Info, error) {
-	record, err := e.record(ev, ingestedAt)
+	w := workspaces.Get().(*workspace)
+	defer w.giveBack()
+	record, err := e.record(w, ev, ingestedAt)
 	if err != nil {
 		return nil, Info{Type: ev.Type, KnownType: flat.KnownType(ev.Type)}, err
 	}
@@ -96,7 +100,7 @@ func (e *Encoder) Encode(ev auditlog.Event, ingestedAt time.Time) ([]kafka.Messa
 		IP:        first(record.SourceIP),
 	}
 	messages := make([]kafka.Message, 1, 1+len(e.config.Copies))
-	if messages[0], err = e.message(ev.ID, record); err != nil {
+	if messages[0], err = e.message(w, ev.ID, record); err != nil {
 		return nil, info, err
 	}
 	for _, c := range e.config.Copies {
@@ -110,11 +114,12 @@ func (e *Encoder) Encode(ev auditlog.Event, ingestedAt time.Time) ([]kafka.Messa
 }
 
 // record returns the event's columns.
-func (e *Encoder) record(ev auditlog.Event, ingestedAt time.Time) (*flat.Record, error) {
+func (e *Encoder) record(w *workspace, ev auditlog.Event, ingestedAt time.Time) (*flat.Record, error) {
 	if u := e.undeliverable(ev); u != nil {
 		return nil, u
 	}
-	record, err := flat.Flatten(ev.Type, string(ev.Raw))
+	// Not a copy: nobody writes to Raw, and the record is gone before the event is.
+	record, err := w.flat.Flatten(ev.Type, unsafe.String(unsafe.SliceData(ev.Raw), len(ev.Raw)))
 	switch {
 	case errors.Is(err, flat.ErrNotAnObject):
 		return nil, &Undeliverable{ReasonNotAnObject, "the event is not a JSON object"}
@@ -158,25 +163,41 @@ func (e *Encoder) tooLarge(size int) *Undeliverable {
 	return &Undeliverable{ReasonTooLarge, fmt.Sprintf("the record would have %d bytes or more, the topic takes %d", size, e.config.MaxBytes)}
 }
 
+// workspace is the memory in which an event is encoded. Nothing of what comes out is
+// in it.
+type workspace struct {
+	flat  flat.Flattener
+	value []byte
+}
+
+var workspaces = sync.Pool{New: func() any { return new(workspace) }}
+
+func (w *workspace) giveBack() {
+	if cap(w.value) <= pooledBytes {
+		workspaces.Put(w)
+	}
+}
+
 // message encodes the record of the event with the id. The key is the id as it was
 // sent, NUL and all: it is what makes two events the same one. Key, value and
 // headers share one allocation.
-func (e *Encoder) message(id string, record *flat.Record) (kafka.Message, error) {
-	buf := make([]byte, 0, len(record.RawEvent)+len(record.RawEvent)/2+768)
-	buf = append(buf, e.prefix...)
-	buf, err := e.avro.append(buf, record)
+func (e *Encoder) message(w *workspace, id string, record *flat.Record) (kafka.Message, error) {
+	value, err := e.avro.append(append(w.value[:0], e.prefix...), record)
+	w.value = value
 	if err != nil {
 		return kafka.Message{}, &Undeliverable{ReasonNotEncodable, "the event cannot be encoded as Avro"}
 	}
-	m := kafka.Message{Value: buf[:len(buf):len(buf)], Headers: make([]kafka.Header, 0, ownHeaders+len(e.config.Headers))}
-	a := arena(buf)
+	eventType, subject := safeType(record.Type), safeSubject(record.TargetID)
+	a := make(arena, 0, len(value)+len(id)+len(typePrefix)+len(eventType)+len(time.RFC3339)+len(subject))
+	a = append(a, value...)
+	m := kafka.Message{Value: a[:len(a):len(a)], Headers: make([]kafka.Header, 0, ownHeaders+len(e.config.Headers))}
 	m.Key = a.add(id)
 	m.Headers = append(m.Headers, e.specVersion,
 		header(headerID, m.Key),
-		header(headerType, a.add(typePrefix, safeType(record.Type))),
+		header(headerType, a.add(typePrefix, eventType)),
 		e.source,
 		header(headerTime, a.time(record.EffectiveAt)))
-	if subject := safeSubject(record.TargetID); subject != "" {
+	if subject != "" {
 		m.Headers = append(m.Headers, header(headerSubject, a.add(subject)))
 	}
 	m.Headers = append(m.Headers, e.dataSchema, header(headerContentType, avroType))

@@ -146,10 +146,10 @@ func (l *Log) produce(ctx context.Context, records []kafka.Message, changes []Ch
 		all.Done()
 	}
 	all.Add(len(records) + len(changes))
-	for _, r := range records {
-		l.client.Produce(ctx, &kgo.Record{
-			Topic: r.Topic, Key: r.Key, Value: r.Value, Headers: r.Headers, Timestamp: r.Timestamp,
-		}, promise)
+	out := make([]kgo.Record, len(records)) // one allocation for all
+	for i, r := range records {
+		out[i] = kgo.Record{Topic: r.Topic, Key: r.Key, Value: r.Value, Headers: r.Headers, Timestamp: r.Timestamp}
+		l.client.Produce(ctx, &out[i], promise)
 	}
 	for _, c := range changes {
 		l.client.Produce(ctx, &kgo.Record{

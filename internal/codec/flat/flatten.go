@@ -30,6 +30,14 @@ var ErrNotAnObject = errors.New("not a JSON object")
 //
 // ID, EventScope, the times and Organization are left to the caller.
 func Flatten(eventType, raw string) (*Record, error) {
+	return new(Flattener).Flatten(eventType, raw)
+}
+
+// Flattener flattens one event after the other in the same memory.
+type Flattener struct{ flattener }
+
+// Flatten is what the function of that name is. The record is valid until the next call.
+func (fl *Flattener) Flatten(eventType, raw string) (*Record, error) {
 	tape := rawjson.Borrow()
 	defer tape.GiveBack()
 	root, err := tape.Parse(raw)
@@ -42,7 +50,8 @@ func Flatten(eventType, raw string) (*Record, error) {
 	if eventType = WithoutNUL(eventType); eventType == "" {
 		eventType = root.Get("type").Text()
 	}
-	f := new(flattener)
+	f := &fl.flattener
+	*f = flattener{}
 	f.Type, f.Outcome, f.RawEvent = eventType, outcome(eventType), raw
 	f.project(root.Get("project"))
 	f.actor(root.Get("actor"))
@@ -53,12 +62,15 @@ func Flatten(eventType, raw string) (*Record, error) {
 // WithoutNUL returns the text as it stands in a column, with U+FFFD for each NUL.
 func WithoutNUL(text string) string { return rawjson.WithoutNUL(text) }
 
-// flattener fills a record. Its nullable strings live beside it in texts: one
-// allocation in place of thirty.
+// flattener fills a record. Its nullable strings live beside it in texts, and its
+// numbers: one allocation in place of thirty.
 type flattener struct {
 	Record
 	texts [32]string // more than there are columns to fill
 	used  int
+	// Likewise.
+	asn                 int64
+	latitude, longitude float64
 }
 
 // text returns the column for s: null if it is empty.
@@ -107,9 +119,9 @@ func (f *flattener) source(session rawjson.Value) {
 	f.SourceRegion = f.text(place.Get("region").Text())
 	f.SourceRegionCode = f.text(place.Get("region_code").Text())
 	f.SourceCity = f.text(place.Get("city").Text())
-	f.SourceASN = parseASN(place.Get("asn").Number())
-	f.SourceLatitude = parseDegrees(place.Get("latitude").Number())
-	f.SourceLongitude = parseDegrees(place.Get("longitude").Number())
+	f.SourceASN = parseASN(place.Get("asn").Number(), &f.asn)
+	f.SourceLatitude = parseDegrees(place.Get("latitude").Number(), &f.latitude)
+	f.SourceLongitude = parseDegrees(place.Get("longitude").Number(), &f.longitude)
 }
 
 func (f *flattener) target(eventType string, p payload) {
@@ -197,19 +209,23 @@ func roleOfAssignment(id string) string {
 }
 
 // parseASN reads the number of an autonomous system, "64500" or "AS64500".
-func parseASN(s string) *int64 {
+func parseASN(s string, at *int64) *int64 {
 	if len(s) > 2 && strings.EqualFold(s[:2], "AS") {
 		s = s[2:]
+	}
+	if s == "" {
+		return nil // without the allocations of an error, for most events have none
 	}
 	n, err := strconv.ParseUint(s, 10, 63)
 	if err != nil {
 		return nil
 	}
-	return new(int64(n))
+	*at = int64(n)
+	return at
 }
 
 // parseDegrees reads a decimal number, in JSON's form alone.
-func parseDegrees(s string) *float64 {
+func parseDegrees(s string, at *float64) *float64 {
 	if !rawjson.IsNumber(s) {
 		return nil
 	}
@@ -217,7 +233,8 @@ func parseDegrees(s string) *float64 {
 	if err != nil {
 		return nil
 	}
-	return &degrees
+	*at = degrees
+	return at
 }
 
 func either(a, b string) string {
