@@ -5,6 +5,8 @@ import (
 	"math"
 	"sync"
 	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/pause"
 )
 
 // Class is which share of a Limiter a request takes.
@@ -36,9 +38,9 @@ type LimiterConfig struct {
 // the server's limit, see pace.
 //
 // One request of each class stands at the door, and those behind it wait in line.
-// A time at the ceiling or of the pace is taken when a request goes, and never
-// before. So one that is given up leaves nothing behind, and whoever is at the
-// door goes by the rate of now.
+// A request takes its turn at the ceiling and of the pace when it goes, and never
+// before. So a request that is given up leaves nothing behind, and the one at the door
+// follows the rate of this moment.
 //
 // It may be used by many goroutines at once.
 type Limiter struct {
@@ -143,7 +145,7 @@ func (l *Limiter) acquire(ctx context.Context, class Class) (*ticket, error) {
 		if wait <= 0 {
 			return t, nil
 		}
-		if err := sleep(ctx, wait); err != nil {
+		if err := pause.For(ctx, wait); err != nil {
 			t.place.release()
 			return nil, err
 		}

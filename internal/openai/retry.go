@@ -5,13 +5,14 @@ import (
 	"errors"
 	"math/rand/v2"
 	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/pause"
 )
 
-// Waits between the tries of a page: a random part of backoffBase, doubled with
-// each failure up to backoffCap, so that many clients do not come back at once.
+// The first and the longest wait between the tries of a page.
 const (
-	backoffBase = 500 * time.Millisecond
-	backoffCap  = 30 * time.Second
+	backoffFirst = 500 * time.Millisecond
+	backoffMost  = 30 * time.Second
 )
 
 // orderedWaits is how often a page waits because a 429 said for how long. Doing
@@ -41,7 +42,7 @@ func (c *Client) fetch(ctx context.Context, r request) (answer, error) {
 		}
 		c.cfg.Logger.Info("asking the API again", "kind", string(e.Kind), "status", e.Status, "code", e.Code,
 			"request_id", e.RequestID, "attempt", t.total, "backoff", wait)
-		if err := sleep(ctx, wait); err != nil {
+		if err := pause.For(ctx, wait); err != nil {
 			return answer{}, err
 		}
 	}
@@ -128,39 +129,15 @@ func (t *tries) next(e *Error) (wait time.Duration, again bool) {
 		return e.wait, t.ordered < orderedWaits
 	}
 	t.failed++
-	return max(backoff(t.failed), e.wait, e.RetryAfter), t.failed < t.most
+	return max(pause.Backoff(t.failed, backoffFirst, backoffMost), e.wait, e.RetryAfter), t.failed < t.most
 }
 
 // last completes the error with which the page is given up.
 func (t *tries) last(e *Error) *Error {
 	e.Tries = t.total
 	if e.Kind == KindRefused && t.refused < t.most && e.shouldRetry == nil {
-		// Refused among other failures: nobody has said no for good yet.
+		// Refused among other failures: it may still pass.
 		e.Kind = KindUnavailable
 	}
 	return e
-}
-
-// backoff returns the wait after the nth failure, with full jitter.
-func backoff(n int) time.Duration {
-	d := backoffCap
-	if n < 7 { // 500 ms << 6 is above the cap
-		d = min(backoffBase<<(n-1), backoffCap)
-	}
-	return rand.N(d) + time.Millisecond
-}
-
-// sleep waits for d, or until ctx ends, which is the error.
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/pause"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
 
@@ -19,7 +19,7 @@ const (
 	// windowEvents is what a window of the API should hold. Windows are read in
 	// parallel, and nothing of them is kept but what is missing.
 	windowEvents = 1000
-	// walkTries is how often a walk is begun anew that failed on its way.
+	// walkTries is how often a walk is tried that fails on its way.
 	walkTries = 4
 )
 
@@ -58,7 +58,7 @@ func (v *verification) readAPI(ctx context.Context) error {
 }
 
 // readWindow passes the events of a window, the organization's first. An event may
-// be passed more than once: a walk that fails on its way begins anew.
+// be passed more than once: a walk that fails on its way begins again.
 func (v *verification) readWindow(ctx context.Context, w window.Window, see func(auditlog.Event)) (events int, err error) {
 	for _, scope := range v.scopes {
 		for try := 1; ; try++ {
@@ -71,7 +71,7 @@ func (v *verification) readWindow(ctx context.Context, w window.Window, see func
 				return events, fmt.Errorf("reading %s events from %v to %v: %w", scope, w.From, w.To, err)
 			}
 			v.Logger.Warn("reading a window failed; it is read again from its start", "error", err)
-			if err := pause(ctx, time.Second<<try); err != nil {
+			if err := pause.For(ctx, pause.Backoff(try, 2*time.Second, time.Minute)); err != nil {
 				return events, err
 			}
 		}
@@ -135,7 +135,7 @@ func (v *verification) checkPage(page openai.Page) error {
 func (v *verification) listsBefore(ctx context.Context, at auditlog.Second) (bool, error) {
 	for _, scope := range v.scopes {
 		if at <= 0 {
-			break // nobody asks for what is older than time
+			break // nothing is older than that
 		}
 		query := openai.Query{Scope: scope, From: 0, To: at - 1, Bounded: true, Class: openai.Live}
 		for page, err := range v.api.Pages(ctx, query) {
@@ -151,16 +151,4 @@ func (v *verification) listsBefore(ctx context.Context, at auditlog.Second) (boo
 		}
 	}
 	return false, nil
-}
-
-// pause waits for about d, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d/2 + rand.N(d/2))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -8,10 +8,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/pause"
 )
 
-// Hanging is a transaction that hangs in a partition, as somebody sees it who fences
-// nobody.
+// Hanging is a transaction that hangs in a partition, as it can be seen without fencing
+// anybody.
 type Hanging struct {
 	kafka.OpenTransaction
 	TransactionalID string // whose it is; empty if no coordinator knows, or tells us
@@ -23,8 +24,8 @@ type Hidden struct {
 	Stable int64 // its last stable offset; while it stays, what is open is the same
 }
 
-// OutlastsNeighbours is longer than a neighbour's transaction stays open whose writer
-// is gone: for its timeout, and the broker's sweep.
+// OutlastsNeighbours is longer than a neighbour's transaction stays open after its
+// writer is gone: its timeout, and the broker's sweep.
 const OutlastsNeighbours = TransactionTimeout + 20*time.Second
 
 // Hang is what Hangs found.
@@ -33,16 +34,16 @@ type Hang struct {
 	// Hidden are partitions whose last stable offset stays behind for a reason that we
 	// may not see: the right READ on the topic is missing.
 	Hidden []Hidden
-	// Stable says that nothing is open in any partition, and that each of them told.
+	// Stable says that nothing is open in any partition, and that each of them answered.
 	Stable bool
 }
 
-// Hangs looks for transactions that hang in the topics. It fences nobody, and disturbs
-// nobody.
+// Hangs looks for transactions that hang in the topics. It fences and disturbs no
+// instance.
 //
 // It looks at the partitions, then at the coordinators, then at the partitions again:
 // what is open both times from the same offset on, and was not open for its
-// coordinator in between, is ended by nobody.
+// coordinator in between, will never end by itself.
 func Hangs(ctx context.Context, client *kgo.Client, topics ...string) (Hang, error) {
 	partitions, err := kafka.Partitions(ctx, client, topics...)
 	if err != nil {
@@ -70,7 +71,7 @@ func Hangs(ctx context.Context, client *kgo.Client, topics ...string) (Hang, err
 	}
 	if len(hidden) > 0 {
 		// Nothing but time tells here whether it goes on.
-		if err := wait(ctx, 2*time.Second); err != nil {
+		if err := pause.For(ctx, 2*time.Second); err != nil {
 			return Hang{}, err
 		}
 		stable, err := kafka.Ends(ctx, client, hidden, true)

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/pause"
 )
 
 // markersWait is how long a decided transaction may go without its markers before it
@@ -58,7 +59,7 @@ func (w *written) last(where kafka.Partition) int64 {
 }
 
 // Settle returns when the last transaction is where its readers can see it. Commit
-// says that it is decided; who tells somebody that it is done waits for this as well.
+// says that it is decided; before we tell somebody that it is done, we wait for this too.
 // An error wraps ErrUnconfirmed: the next Open decides.
 func (l *Log) Settle(ctx context.Context) error {
 	if l.client == nil {
@@ -93,7 +94,7 @@ func (l *Log) awaitMarkers(ctx context.Context) error {
 		pending[i] = p.Partition
 	}
 	began := time.Now()
-	for pause := time.Millisecond; ; pause = min(2*pause, 250*time.Millisecond) {
+	for look := time.Millisecond; ; look = min(2*look, 250*time.Millisecond) {
 		left, err := l.unsettled(ctx, pending, time.Since(began) > limit/2)
 		switch {
 		case err != nil && !kerr.IsRetriable(err):
@@ -104,7 +105,7 @@ func (l *Log) awaitMarkers(ctx context.Context) error {
 		case err == nil:
 			pending = left
 		}
-		if wait(ctx, pause) != nil {
+		if pause.For(ctx, look) != nil {
 			return &pendingError{where: pending, err: context.Cause(ctx), last: err}
 		}
 	}
@@ -174,17 +175,6 @@ func (e *pendingError) Error() string {
 
 func (e *pendingError) Unwrap() error { return cmp.Or(e.last, e.err) }
 
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}
-
 // endHanging ends what hangs of earlier writers of this log. It is called after the
 // fence, and word is what the coordinator knew before it.
 func (l *Log) endHanging(ctx context.Context, word kafka.Coordinated) ([]Ended, error) {
@@ -205,7 +195,7 @@ func (l *Log) state() kafka.Partition {
 }
 
 // coordinated returns what the coordinator knows of the writer; nothing if it does not
-// tell. Its word may be needed, and is gone after the fence.
+// say. We may need that, and it is gone after the fence.
 func (l *Log) coordinated(ctx context.Context) kafka.Coordinated {
 	known, err := kafka.DescribeCoordinated(ctx, l.client, l.cfg.TransactionalID)
 	if err != nil {
@@ -219,7 +209,7 @@ type brokers struct {
 	log  *Log
 	ours []int64                   // our producer ids
 	ends map[kafka.Partition]int64 // of partitions into which we may not look, as first seen
-	// alone says that what no coordinator knows can be nobody's but ours; nil: not asked.
+	// alone says that what no coordinator knows can only be ours; nil: not asked.
 	alone *bool
 }
 
@@ -259,7 +249,7 @@ func (b *brokers) open(ctx context.Context) ([]kafka.OpenTransaction, error) {
 		case time.Now().After(grace):
 			return nil, &HangingError{Hidden: hidden}
 		}
-		if err := wait(ctx, 250*time.Millisecond); err != nil {
+		if err := pause.For(ctx, 250*time.Millisecond); err != nil {
 			return nil, err
 		}
 	}
@@ -294,10 +284,10 @@ func (b *brokers) behind(ctx context.Context, hidden []kafka.Partition) (left []
 }
 
 // ofOurs returns those of our producers. A producer id of ours may be an earlier one,
-// when the transactional id had expired, or its epochs ran out: what such a one left is
-// known by its first record. But only where no coordinator knows the producer, and the
-// owner's other writers can be seen to have others: the transaction of somebody alive
-// is never touched.
+// when the transactional id had expired, or its epochs ran out: what it left is known
+// by its first record. But only where no coordinator knows the producer, and the
+// owner's other writers are seen to have other ids: a transaction whose writer lives is
+// never touched.
 func (b *brokers) ofOurs(ctx context.Context, open []kafka.OpenTransaction) ([]kafka.OpenTransaction, error) {
 	for _, t := range open {
 		if slices.Contains(b.ours, t.Producer) {
@@ -317,7 +307,7 @@ func (b *brokers) ofOurs(ctx context.Context, open []kafka.OpenTransaction) ([]k
 func (b *brokers) abandoned(ctx context.Context, t kafka.OpenTransaction) (bool, error) {
 	known, err := kafka.CoordinatedOf(ctx, b.log.client, t.Producer)
 	if err != nil || len(known) > 0 {
-		// Brokers that do not list transactions tell nothing, and must not stop us.
+		// Brokers that do not list transactions say nothing, and must not stop us.
 		return false, ignoreUnsupported(err)
 	}
 	if b.alone == nil {

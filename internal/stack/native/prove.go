@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/pause"
 )
 
 // prove holds the running stack to what it is for.
@@ -158,7 +160,7 @@ func (r *runner) alerts(ctx context.Context, watch time.Duration) error {
 		if err := quiet(); err != nil {
 			return err
 		}
-		if err := wait(ctx, time.Second); err != nil {
+		if err := pause.For(ctx, time.Second); err != nil {
 			return err
 		}
 	}
@@ -240,18 +242,8 @@ func until(ctx context.Context, limit time.Duration, try func() error) error {
 		if err == nil {
 			return nil
 		}
-		if wait(ctx, 500*time.Millisecond) != nil {
+		if pause.For(ctx, 500*time.Millisecond) != nil {
 			return fmt.Errorf("after %v: %w", limit, err)
 		}
-	}
-}
-
-// wait waits for d, or until ctx ends.
-func wait(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
 	}
 }
