@@ -295,8 +295,8 @@ func testCursorEdits(t *testing.T, w *operated) {
 	w.runOnce(t, 2*operatedEvents)
 }
 
-// A proxy that refuses is told apart from an API that cannot be reached. It is a
-// process of its own, since Go reads HTTPS_PROXY once.
+// A proxy that refuses and an API that cannot be reached have different messages. It
+// is a process of its own, since Go reads HTTPS_PROXY once.
 func TestCheckThroughAProxyThatRefuses(t *testing.T) {
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusForbidden)
@@ -352,5 +352,15 @@ func TestProgress(t *testing.T) {
 	p.end()
 	if out.String() != "reading: 50 %\n" {
 		t.Errorf("%q", out.String())
+	}
+
+	out.Reset()
+	p = newProgress(&out)
+	p.terminal, p.last = true, time.Time{}
+	p.show("reading", 1, 2)
+	p.end()
+	p.end()
+	if want := eraseLine + "\x1b[?7lreading: 50 %\x1b[?7h" + eraseLine; out.String() != want {
+		t.Errorf("the terminal got %q, want %q", out.String(), want)
 	}
 }

@@ -9,38 +9,27 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
 )
 
-// progressLine is the last line of a terminal, which says how far history is read,
-// and the way for the log past it: what is logged goes above.
+// progressLine says in the last line of a terminal how far history is read. The log
+// goes through it, and is written above the line.
 type progressLine struct {
-	out io.Writer
 	now func() time.Time
 
-	mu    sync.Mutex                    // guards what follows; held while the terminal takes a line
+	mu    sync.Mutex // guards what follows; held while the terminal takes a line
+	line  terminalLine
 	reads map[string]connector.Progress // of history, by organization
-	text  string                        // on the screen; empty: there is none
 	last  time.Time
 	ended bool // nothing is drawn any more
 }
 
-const (
-	eraseLine = "\r\x1b[K"
-	redrawn   = 200 * time.Millisecond // at most so often
-)
-
 func newProgressLine(out io.Writer) *progressLine {
-	return &progressLine{out: out, now: time.Now, reads: map[string]connector.Progress{}}
+	return &progressLine{now: time.Now, line: terminalLine{out: out}, reads: map[string]connector.Progress{}}
 }
 
 // Write writes above the line.
 func (p *progressLine) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.text != "" {
-		fmt.Fprint(p.out, eraseLine)
-	}
-	n, err := p.out.Write(b)
-	fmt.Fprint(p.out, onOneLine(p.text))
-	return n, err
+	return p.line.above(b)
 }
 
 // show draws how far history is, and nothing once it is read, or is not read here
@@ -63,7 +52,7 @@ func (p *progressLine) show(organization string, is connector.Progress) {
 	p.draw()
 }
 
-// end takes the line away for good, so that the shell's prompt has its own.
+// end removes the line for good, so that the shell's prompt has its own.
 func (p *progressLine) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -74,20 +63,8 @@ func (p *progressLine) end() {
 
 // draw puts the line on the screen as it is now.
 func (p *progressLine) draw() {
-	before := p.text
-	p.last, p.text = p.now(), describe(p.reads)
-	if before != "" || p.text != "" {
-		fmt.Fprint(p.out, eraseLine+onOneLine(p.text))
-	}
-}
-
-// onOneLine keeps a text that is too long for the terminal from going on in the next
-// line, which would stay there.
-func onOneLine(text string) string {
-	if text == "" {
-		return ""
-	}
-	return "\x1b[?7l" + text + "\x1b[?7h"
+	p.last = p.now()
+	p.line.draw(describe(p.reads))
 }
 
 // describe says how far the histories are, all in one line; nothing if there is none.

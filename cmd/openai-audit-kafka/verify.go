@@ -16,7 +16,7 @@ import (
 func (a *app) verifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify --from T --to T",
-		Short: "Hold the topic against the API, and fill holes",
+		Short: "Compare the topic with the API, and write what is missing",
 		Long: `Lists the API and the topic for events that took effect from --from to before --to
 (` + config.TimeForms + `) and prints the ids that are
 
@@ -65,7 +65,7 @@ repair was started, 4 something is missing, doubled, extra, unreadable or stalle
 		}
 		organizations, err := a.chosen(settings, *name)
 		do := ops.Verify
-		if *repair { // it writes, so nobody is repaired who was not named
+		if *repair { // it writes, so the organization must be named
 			var org connector.Organization
 			org, err = a.organization(settings, *name)
 			organizations, do = []connector.Organization{org}, ops.Repair
@@ -113,19 +113,18 @@ func (a *app) span(from, to string) (begin, end auditlog.Second, err error) {
 }
 
 // progress writes how far a long command is: one line that changes on a terminal,
-// and else a line now and then.
+// and otherwise a line now and then.
 type progress struct {
-	out      io.Writer
+	line     terminalLine
 	terminal bool
 	every    time.Duration
 	last     time.Time
-	shown    bool
 }
 
 func newProgress(out io.Writer) *progress {
-	p := &progress{out: out, terminal: isTerminal(out), every: 10 * time.Second, last: time.Now()}
+	p := &progress{line: terminalLine{out: out}, terminal: isTerminal(out), every: 10 * time.Second, last: time.Now()}
 	if p.terminal {
-		p.every = 200 * time.Millisecond
+		p.every = redrawn
 	}
 	return p
 }
@@ -135,16 +134,13 @@ func (p *progress) show(doing string, done, total int64) {
 	if now.Sub(p.last) < p.every || total <= 0 {
 		return
 	}
-	p.last, p.shown = now, true
+	p.last = now
 	if text := fmt.Sprintf("%s: %d %%", doing, 100*done/total); p.terminal {
-		fmt.Fprintf(p.out, "\r\x1b[K%s", text)
+		p.line.draw(text)
 	} else {
-		fmt.Fprintln(p.out, text)
+		fmt.Fprintln(p.line.out, text)
 	}
 }
 
-func (p *progress) end() {
-	if p.shown && p.terminal {
-		fmt.Fprint(p.out, "\r\x1b[K")
-	}
-}
+// end removes the line of a terminal.
+func (p *progress) end() { p.line.draw("") }
