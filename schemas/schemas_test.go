@@ -67,8 +67,8 @@ func TestEveryFileIsAVersion(t *testing.T) {
 	}
 }
 
-// TestFullTransitive: whoever reads with any version reads what any version
-// wrote. Registries do not look at logical types; TestTimestamps does.
+// TestFullTransitive: a reader with any version reads what any version wrote.
+// Registries do not look at logical types; TestTimestamps does.
 func TestFullTransitive(t *testing.T) {
 	for _, writer := range schemas.Versions() {
 		for _, reader := range schemas.Versions() {

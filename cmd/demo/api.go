@@ -52,7 +52,7 @@ func serve(ctx context.Context, addr string, api http.Handler) (*apiServer, erro
 }
 
 func (s *apiServer) stop() {
-	_ = s.server.Close() // whoever is still reading was told to stop before
+	_ = s.server.Close() // clients that still read were told to stop before
 	<-s.done
 }
 

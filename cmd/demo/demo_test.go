@@ -135,8 +135,8 @@ func TestDemoStopsWithTheProofWhenInterrupted(t *testing.T) {
 	}
 }
 
-// On a Kafka that outlives the run, the next one finds the topics of the one
-// before, and is told apart.
+// On a Kafka that outlives the run, the next run finds the topics of the one before,
+// and does not mix its events with those.
 func TestDemoTwiceOnTheSameBrokers(t *testing.T) {
 	t.Parallel()
 	c := kafkatest.InProcess(t)

@@ -17,14 +17,14 @@ import (
 var errNotEqual = errors.New("the topic does not equal the API")
 
 // prove waits until nothing is missing, stops the connector, and compares the
-// topic, read anew, with the API.
+// topic, read once more from its start, with the API.
 func (s *story) prove(ctx context.Context) error {
 	s.printf("  -- no more events; what is still on its way is waited for")
 	report, err := s.settleDown(ctx)
 	if err != nil {
 		return err
 	}
-	s.step("Proof: all that the API holds against all that a new read_committed consumer reads")
+	s.step("Proof: all that the API holds, compared with all that a new read_committed consumer reads")
 	if err := s.process.stop(); err != nil {
 		return fmt.Errorf("stopping the connector: %w", err)
 	}
@@ -102,7 +102,7 @@ func (s *story) read(ctx context.Context) ([]*kgo.Record, error) {
 		kgo.SeedBrokers(s.settings.Brokers...),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		// A log of transactions ends in a marker, which is not delivered: without
-		// this nobody could tell that the end is reached.
+		// this the reader would not notice that it has reached the end.
 		kgo.KeepControlRecords(),
 	)
 	if err != nil {

@@ -248,7 +248,7 @@ func (s *story) crash(ctx context.Context) error {
 	}
 	pid := s.process.cmd.Process.Pid
 	s.process.kill()
-	s.printf("  -- killed (pid %d); nobody reads now, and events go on", pid)
+	s.printf("  -- killed (pid %d); nothing is read now, and events go on", pid)
 	if err := s.await(ctx, min(2*time.Second, s.duration/8), func() bool { return false }); err != nil {
 		return err
 	}

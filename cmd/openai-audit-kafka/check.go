@@ -20,8 +20,8 @@ func (a *app) checkCommand() *cobra.Command {
 		Long: `Tries everything that run needs: the key and what it may read, audit logging, the
 API's clock and order, the brokers, each ACL, the topics and their settings, the
 schema registry, and the cursor. It prints one line for each, with cause and remedy,
-which guarantee holds, and last how many were ok. It writes nothing and fences nobody, so it can be run
-beside a running connector.
+then the guarantee that holds, and how many were ok. It writes nothing and fences no
+instance, so you can run it beside a running connector.
 
 ok: as it should be. warning: it works, at a price. failed: run would not work.
 

@@ -42,7 +42,7 @@ func (a *app) cursorShowCommand() *cobra.Command {
 		Short: "Show how far an organization is",
 		Long: `Shows the cursor as it is committed: how far each scope was read, what history is
 left and how long it will take, how many written ids are remembered, and who opened
-it last. It fences nobody and needs no admin key.
+it last. It fences no instance and needs no admin key.
 
 Exit codes: 0 shown, 1 failed, or there is none, 2 wrong usage, 78 wrong settings.`,
 		Example: `  openai-audit-kafka cursor show
@@ -133,7 +133,7 @@ func (a *app) cursorResetCommand() *cobra.Command {
 		Use:   "reset",
 		Short: "Forget the cursor, so that the next run starts anew",
 		Long: `Removes what is known of an organization and leaves a cursor that says "start
-anew". The next run is a first run: it emits again whatever BACKFILL_START_TIME asks
+anew". The next run is a first run: it emits again all that BACKFILL_START_TIME asks
 for, also what is in the topic already. It works on a cursor that cannot be read,
 and where the offsets topic was lost.
 

@@ -23,16 +23,16 @@ func (a *app) healthCommand() *cobra.Command {
 		Short: "Ask the running instance whether it lives, or is ready",
 		Long: `Asks the running instance at HTTP_ADDR, for container probes without a shell:
 whether it lives, or with --ready whether the last sweep succeeded in time. With
-HTTP_ADDR=off there is nobody to ask: that this command runs then counts as healthy,
-since a container ends with its program, and ready is not known.
+HTTP_ADDR=off no instance can be asked. It then counts as healthy, since this command
+runs and a container ends with its program. Whether it is ready is not known.
 
 Exit codes: 0 yes, 1 no, with the reason, 2 wrong usage.`,
 		Example: `  openai-audit-kafka health
   openai-audit-kafka health --ready`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			// Only the address matters here. Faults in other settings are told
-			// by the instance that has to work with them.
+			// Only the address matters here. The instance that has to work with the
+			// other settings reports their faults.
 			settings, _ := config.Load(a.environ, config.Options{WithoutKey: true})
 			if settings.HTTP.Addr == "" {
 				return a.unasked(ready)
@@ -60,11 +60,11 @@ Exit codes: 0 yes, 1 no, with the reason, 2 wrong usage.`,
 
 // unasked answers where no instance listens. A supervisor must not replace for ever
 // what it cannot ask: the process is there, or its container would not be. Whether it is
-// ready, nobody knows.
+// ready is not known.
 func (a *app) unasked(ready bool) error {
 	if ready {
-		return errors.New("HTTP_ADDR=off: there is nobody to ask whether it is ready; set an address, or look at its log")
+		return errors.New("HTTP_ADDR=off: no instance can be asked whether it is ready; set an address, or look at its log")
 	}
-	fmt.Fprintln(a.stdout, "HTTP_ADDR=off: nobody was asked, and nothing speaks against it")
+	fmt.Fprintln(a.stdout, "HTTP_ADDR=off: no instance was asked; it counts as healthy, since this command runs")
 	return nil
 }

@@ -130,11 +130,11 @@ func TestHealthAsksTheInstance(t *testing.T) {
 	}
 }
 
-// With HTTP_ADDR=off nobody can be asked. The image's health check must not fail for ever
-// then, or an orchestrator replaces the container for ever.
-func TestHealthWithNobodyToAsk(t *testing.T) {
+// With HTTP_ADDR=off no instance can be asked. The image's health check must not fail for
+// ever then, or an orchestrator replaces the container for ever.
+func TestHealthWithoutAnAddress(t *testing.T) {
 	environ := []string{"HTTP_ADDR=off"}
-	if code, stdout, stderr := runProgram(t, environ, "health"); code != exitDone || !strings.Contains(stdout, "nobody was asked") {
+	if code, stdout, stderr := runProgram(t, environ, "health"); code != exitDone || !strings.Contains(stdout, "no instance was asked") {
 		t.Errorf("exit %d: %s%s", code, stdout, stderr)
 	}
 	if code, _, stderr := runProgram(t, environ, "health", "--ready"); code != exitFailed || !strings.Contains(stderr, "set an address") {

@@ -90,7 +90,7 @@ func (a *app) organization(s *config.Settings, name string) (connector.Organizat
 	return connector.Organization{}, a.usage("--organization %s: not in the settings, which have %s", name, strings.Join(names(all), ", "))
 }
 
-// operate makes of the settings what package ops wants.
+// operate turns the settings into what package ops wants.
 func operate(s *config.Settings, org connector.Organization, log *slog.Logger) ops.Config {
 	c := s.Connector
 	k := c.Kafka
@@ -160,8 +160,8 @@ func registry(c connector.Config) codec.RegistryConfig {
 	}
 }
 
-// outcome makes of an error of package ops that of the command. If it was told to
-// stop, that is the error, with what is not known for it.
+// outcome turns an error of package ops into the command's own. If the command was told
+// to stop, that is the error, together with what is not known because of it.
 func outcome(ctx context.Context, err error) error {
 	switch {
 	case err == nil:

@@ -47,7 +47,7 @@ func (w *processes) underMinISR() {
 		_, why = readiness(w.t, w.addr)
 	}
 	w.t.Logf("without broker %d it said after %v: %q", node.ID, time.Since(began).Round(time.Second), strings.TrimSpace(why))
-	w.until("it fences anew, and waits", func() bool { return w.proxy.Count(kmsg.InitProducerID.Int16()).Requests > opened })
+	w.until("it fences again, and waits", func() bool { return w.proxy.Count(kmsg.InitProducerID.Int16()).Requests > opened })
 
 	w.must(node.Start())
 	w.c.WaitReady()

@@ -19,7 +19,7 @@ const (
 	exitUsage    = 2  // wrong usage of the command line; Go ends a crash with it too
 	exitFenced   = 3  // another instance took over
 	exitFound    = 4  // check, verify or schema check found something
-	exitSettings = 78 // wrong settings, which no restart mends: EX_CONFIG of sysexits.h
+	exitSettings = 78 // wrong settings, which no restart fixes: EX_CONFIG of sysexits.h
 )
 
 // app is what all commands share.

@@ -30,9 +30,10 @@ func (a *app) runCommand() *cobra.Command {
 		Long: `Runs the connector until it is stopped. This is also what the program does
 without a command.
 
-What time or another hand can mend, such as a broker that is away or a key that
-is refused, keeps it alive and not ready, with the reason in the log, on the status
-page and at /readyz. What needs a decision ends it with 1 and says what to do.
+If something fails that may pass or that you can fix while it runs, such as a broker
+that is away or a key that is refused, it stays alive and is not ready, with the
+reason in the log, on the status page and at /readyz. If something needs a decision,
+it ends with 1 and says what to do.
 
 SIGINT or SIGTERM: finish or abort the open transaction and leave within 8 s.
 A second one, a second later or more: leave now.

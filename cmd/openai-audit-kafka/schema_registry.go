@@ -32,7 +32,7 @@ func (a *app) schemaCheckCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
 		Short: "Check the schema against the registry's subject",
-		Long: `Holds the newest version of the schema against every version under <topic>-value in
+		Long: `Compares the newest version of the schema with every version under <topic>-value in
 the schema registry, by the rules of Avro. It writes nothing.
 
 Exit codes: 0 the connector can write with it, 1 failed, 2 wrong usage, 4 it does not

@@ -11,8 +11,8 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/config"
 )
 
-// chosen returns the organizations that a command is about which only looks: the one
-// that is named, or all.
+// chosen returns the organizations for a command that only looks: the one that is
+// named, or all.
 func (a *app) chosen(s *config.Settings, name string) ([]connector.Organization, error) {
 	if name == "" {
 		return s.Connector.Organizations, nil

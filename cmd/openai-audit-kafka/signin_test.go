@@ -114,7 +114,7 @@ func TestWaysToSignIn(t *testing.T) {
 		}
 		loaded[way] = settings
 	}
-	for way, replaced := range map[string]struct{ spoil, mend func() }{
+	for way, replaced := range map[string]struct{ spoil, restore func() }{
 		"SCRAM-SHA-256":        {func() { w.write("password", "old") }, func() { w.write("password", kafkatest.Password) }},
 		"SCRAM-SHA-512":        {func() { w.write("password", "old") }, func() { w.write("password", kafkatest.Password) }},
 		"PLAIN over TLS":       {func() { w.write("password", "old") }, func() { w.write("password", kafkatest.Password) }},
@@ -130,7 +130,7 @@ func TestWaysToSignIn(t *testing.T) {
 		if err := w.connects(loaded[way], refused); err == nil {
 			t.Errorf("%s: what was broken on disk was not read", way)
 		}
-		replaced.mend()
+		replaced.restore()
 		if err := w.connects(loaded[way], patience); err != nil {
 			t.Errorf("%s: what was replaced on disk was not read: %v", way, err)
 		}

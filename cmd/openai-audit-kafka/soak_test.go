@@ -150,7 +150,7 @@ func printSamples(samples []sample) {
 	}
 }
 
-// judge holds the last quarter of the samples against the second one: in the first
+// judge compares the last quarter of the samples with the second one: in the first
 // one everything is still being built up.
 func judge(t *testing.T, samples []sample) {
 	t.Helper()

@@ -16,10 +16,11 @@ func (a *app) transactionsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "transactions",
 		Short: "List transactions that hang, and end them",
-		Long: `Lists transactions that hang in the topics: a partition has them open, and nobody
-will end them, since Kafka lost their markers (KAFKA-20734 in 4.3.1, an unclean
-election, a lost disk). read_committed consumers of such a partition see nothing
-behind them. It fences nobody and writes nothing. It needs READ on the topics.
+		Long: `Lists transactions that hang in the topics: a partition has them open, and they do
+not end by themselves, since Kafka lost their markers (KAFKA-20734 in 4.3.1, an
+unclean election, a lost disk). read_committed consumers of such a partition see
+nothing behind them. It fences no instance and writes nothing. It needs READ on the
+topics.
 
 Exit codes: 0 nothing hangs, 4 something does, 1 failed, 2 wrong usage, 78 wrong
 settings.`,

@@ -21,8 +21,8 @@ import (
 
 var verifyEvents = flag.Int("verify.events", 1_000_000, "how many events BenchmarkVerify makes")
 
-// BenchmarkVerify holds a topic that lacks a million events against the API, fills
-// it, is killed half way, fills the rest, and holds it against the API once more:
+// BenchmarkVerify verifies a topic that lacks a million events, repairs it, is killed
+// half way, repairs the rest, and verifies it once more:
 // seconds and largest resident memory of the real process for each. Each event is
 // in the topic once at the end.
 func BenchmarkVerify(b *testing.B) {

@@ -13,7 +13,7 @@ import (
 const CursorVersion = 1
 
 // The ways in which a stored cursor cannot be used. Neither is ever taken for a
-// missing one: that would start anew in silence.
+// missing one: the next run would then start anew in silence.
 var (
 	ErrUnreadableCursor = errors.New("the cursor cannot be read")
 	ErrNewerCursor      = errors.New("the cursor was written by a newer version")
@@ -47,7 +47,7 @@ type Cursor struct {
 	// Topics are the topics written to, by what they are for.
 	Topics map[string]Topic `json:"topics,omitempty"`
 	// SeenRecords is how many records of seen ids stand beside the cursor, so that
-	// some that somebody deleted are missed. Zero: none, or nobody counted.
+	// deleted ones are noticed. Zero: none, or they were not counted.
 	SeenRecords int `json:"seen_records,omitzero"`
 	// WrittenAt is the local time of the write.
 	WrittenAt Second `json:"written_at"`
@@ -59,8 +59,8 @@ type Cursor struct {
 // Topic is a topic as it was when the cursor was written.
 type Topic struct {
 	Name string `json:"name"`
-	// ID is Kafka's, which changes when a topic is made anew; empty if the broker
-	// did not tell, which means unknown and not changed.
+	// ID is Kafka's, which changes when a topic is deleted and made again; empty if the
+	// broker did not say, which means unknown and not changed.
 	ID string `json:"id,omitempty"`
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/schemas"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files")
 
 // TestGolden holds the bytes of one event of each known type to those in
 // testdata/golden_v<n>.txt: the type, and the value in hexadecimal. A difference

@@ -29,8 +29,8 @@ const avroPOM = `<project xmlns="http://maven.apache.org/POM/4.0.0">
 `
 
 // TestJavaReads: Apache Avro for Java computes our fingerprints and reads our
-// single objects. Nobody else's word counts for as much: two Go libraries and one
-// of Python compute other fingerprints.
+// single objects. It is the reference: two Go libraries and one of Python compute other
+// fingerprints.
 func TestJavaReads(t *testing.T) {
 	jars := avroClasspath(t)
 	events := pageOf(t, "page.json")

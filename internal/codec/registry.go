@@ -74,9 +74,9 @@ func (r registry) find(ctx context.Context, v schemas.Version) (id int, found bo
 
 // register puts the version under the subject. The compatibility is set before
 // the first version, for some registries have none by default, and a schema that
-// breaks every consumer would then be accepted. Whoever made the subject before
-// us has decided on it. If we crash between the two steps, the next start finds
-// no version and does both again.
+// breaks every consumer would then be accepted. A subject that was there before us
+// keeps the compatibility it has. If we crash between the two steps, the next start
+// finds no version and does both again.
 func (r registry) register(ctx context.Context, v schemas.Version) (id int, err error) {
 	numbers, err := r.numbers(ctx)
 	if err != nil {

@@ -32,7 +32,7 @@ type SchemaCheck struct {
 	// Refused says why the registry would not take the newest schema, by the level
 	// that it was told; empty if it would, or does not say.
 	Refused string
-	// ReadOnly says that the registry takes nothing for the subject, whoever asks.
+	// ReadOnly says that the registry takes nothing for the subject, from any user.
 	ReadOnly bool
 	// Level is the subject's compatibility, or the registry's where the subject
 	// has none. It should be FULL_TRANSITIVE; empty if the registry does not say.

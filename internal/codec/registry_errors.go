@@ -14,13 +14,13 @@ import (
 // The kinds of a RegistryError, for errors.Is.
 var (
 	// ErrRegistryUnavailable: the registry could not be reached, was busy or did
-	// not answer like a registry. Time or another hand can mend it: try again.
+	// not answer like a registry. It may pass, or be fixed at the registry: try again.
 	ErrRegistryUnavailable = errors.New("the schema registry is unavailable")
 	// ErrRegistryUnauthorized: the registry refused who we are or what we may.
-	// Try again, for the credentials are read anew.
+	// Try again, since the credentials are read again.
 	ErrRegistryUnauthorized = errors.New("the schema registry refused access")
-	// ErrRegistryReadOnly: the registry takes nothing for the subject at present,
-	// whoever asks. Another hand can mend it: try again.
+	// ErrRegistryReadOnly: the registry takes nothing for the subject at present, from
+	// any user. It can be fixed at the registry: try again.
 	ErrRegistryReadOnly = errors.New("the schema registry is read-only")
 	// ErrSchemaIncompatible: the registry refused the schema. It needs a decision.
 	ErrSchemaIncompatible = errors.New("the schema registry refused the schema")

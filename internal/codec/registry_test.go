@@ -403,7 +403,7 @@ func TestLookupSchemas(t *testing.T) {
 	}
 }
 
-// TestCredentials: they are sent, asked for anew each time, and never shown.
+// TestCredentials: they are sent, asked for each time, and never shown.
 func TestCredentials(t *testing.T) {
 	const header = "Basic YW5uYTpoaWRkZW4=" // anna:hidden
 	r := newRegistry(t, srfake.WithAuth(header))

@@ -47,8 +47,8 @@ type Options struct {
 	Now time.Time
 }
 
-// Environ returns the environment of the process. Nobody else reads it, so that
-// what is in force is what Effective shows; the AWS SDK apart, which reads its own variables.
+// Environ returns the environment of the process. Only this package reads it, so that
+// Effective shows what is in force. The AWS SDK also reads its own variables.
 func Environ() []string { return os.Environ() }
 
 // Load makes settings of an environment (of the form of os.Environ). Any error

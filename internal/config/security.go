@@ -45,7 +45,7 @@ func (e *environment) warnOfCA(variable string) {
 			}
 			problem = err.Error()
 		}
-		e.warnings = append(e.warnings, fmt.Sprintf("%s: certificate %d of the file cannot be read, and is left out (%s); mend the file", variable, n+1, problem))
+		e.warnings = append(e.warnings, fmt.Sprintf("%s: certificate %d of the file cannot be read, and is left out (%s); correct the file", variable, n+1, problem))
 	}
 }
 

@@ -21,7 +21,7 @@ type Setting struct {
 	Secret bool
 }
 
-// FileSuffix makes of a secret's variable the one that names a file with it.
+// FileSuffix turns a secret's variable into the one that names a file with it.
 const FileSuffix = "_FILE"
 
 // Table lists every setting that has one name; those of several organizations

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Limit is how long a read may take. A file on a mount whose server is gone, or one
-// that nobody writes, would else hang the process without a word.
+// Limit is how long a read may take. Without it a file on a mount whose server is gone,
+// or a pipe without a writer, would hang the process without a word.
 const Limit = 4 * time.Second
 
 // maxBytes is far above any certificate bundle.

@@ -26,8 +26,8 @@ const (
 // DialFunc opens a connection; that of net.Dialer.DialContext.
 type DialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// Connection says how to reach the brokers. It is a value: every client is made
-// from it anew, with Client.
+// Connection says how to reach the brokers. It is a value: each call of Client makes a
+// new client from it.
 type Connection struct {
 	// Brokers are the bootstrap servers, host:port; at least one.
 	Brokers []string
@@ -47,11 +47,11 @@ type Connection struct {
 }
 
 // Client returns a client with c's options and then those of the caller, who
-// must Close it. It connects to nobody yet.
+// must Close it. It does not connect yet.
 //
-// With ctx all that it does ends. To end the context of a request alone does not
-// end the wait for a broker that took the connection and is silent: kgo begins
-// each with a request of its own, and waits ten seconds for that answer.
+// All that it does ends with ctx. The end of a request's own context does not end the
+// wait for a broker that took the connection and is silent: kgo begins each connection
+// with a request of its own, and waits ten seconds for that answer.
 func (c Connection) Client(ctx context.Context, extra ...kgo.Opt) (*kgo.Client, error) {
 	opts, err := c.Options()
 	if err != nil {

@@ -237,7 +237,7 @@ func CheckSettings(spec TopicSpec, topic Topic) error {
 		return nil
 	case *policy == "compact" && topic.CleanupPolicy != "compact":
 		// With "delete" in it the cursor is deleted with time, and the log would be
-		// read anew; with that alone the state drowns.
+		// read again from the start; with "delete" alone the state is never compacted.
 		return &SettingError{topic.Name, "cleanup.policy", topic.CleanupPolicy, "compact", " alone, or the state in it is lost"}
 	case spec.Keyless && topic.CleanupPolicy != "delete":
 		return &SettingError{topic.Name, "cleanup.policy", topic.CleanupPolicy, "delete", " alone, since a dead letter without a key stops all writing, and one of a key deletes another"}

@@ -60,8 +60,8 @@ func Explain(err error) string {
 	return remedy
 }
 
-// Patience returns the longest wait before another try after err. What a broker
-// mends by itself is tried again soon; what somebody has to mend, seldom.
+// Patience returns the longest wait before another try after err: short for what
+// passes by itself, long for what somebody has to fix.
 func Patience(err error) time.Duration {
 	if answer, ok := errors.AsType[*kerr.Error](err); ok {
 		if m := meanings[answer]; m.patience > 0 {

@@ -71,8 +71,8 @@ func TestClassify(t *testing.T) {
 	}
 }
 
-// What brokers answer to a transaction is told apart: each answer has its own words,
-// and what they mend by themselves is tried again soon.
+// What brokers answer to a transaction is not lumped together: each answer has its own
+// words, and what passes by itself is tried again soon.
 func TestAnswersHaveTheirOwnWordsAndPatience(t *testing.T) {
 	words := map[string]error{}
 	for err, patience := range map[error]time.Duration{

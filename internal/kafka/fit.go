@@ -113,7 +113,7 @@ func fitAll(ctx context.Context, admin *kadm.Client, specs []TopicSpec) []TopicS
 	return out
 }
 
-// validate asks whether the topic could be made. It is made by nobody.
+// validate asks whether the topic could be made. It does not make it.
 func validate(ctx context.Context, admin *kadm.Client, spec TopicSpec) error {
 	responses, err := admin.ValidateCreateTopics(ctx, spec.Partitions, spec.Replication, spec.Config, spec.Name)
 	if err != nil {

@@ -76,7 +76,7 @@ func Look(ctx context.Context, client *kgo.Client, names ...string) (map[string]
 }
 
 // MayMake reports whether the topic could be made: nil, or the *CreateError that making
-// it would end with. It is made by nobody. The spec is returned as the cluster takes it,
+// it would end with. It does not make it. The spec is returned as the cluster takes it,
 // with the names of the settings that it does not take.
 func MayMake(ctx context.Context, client *kgo.Client, spec TopicSpec) (fitted TopicSpec, leftOut []string, err error) {
 	admin := kadm.NewClient(client)
@@ -87,8 +87,8 @@ func MayMake(ctx context.Context, client *kgo.Client, spec TopicSpec) (fitted To
 }
 
 // MayJoin reports whether we may be a member of the consumer group: nil, or
-// kerr.GroupAuthorizationFailed. The group is told of a member that it does not
-// have, which it refuses; nobody is disturbed by that.
+// kerr.GroupAuthorizationFailed. It sends the heartbeat of a member that the group does
+// not have: the broker refuses it, and no member is disturbed.
 func MayJoin(ctx context.Context, client *kgo.Client, group string) error {
 	req := kmsg.NewPtrHeartbeatRequest()
 	req.Group, req.MemberID, req.Generation = group, "nobody", -1
@@ -145,9 +145,9 @@ func AskCluster(ctx context.Context, client *kgo.Client) (Cluster, error) {
 }
 
 // MayWriteAs reports whether we may write under the transactional id: nil, or
-// kerr.TransactionalIDAuthorizationFailed. To describe it is another right, so a
-// transaction is ended of a producer id that nobody has: a broker that lets us
-// refuses it for that, and touches nothing.
+// kerr.TransactionalIDAuthorizationFailed. To describe the id is another right. So it
+// asks to end a transaction of a producer id that does not exist: a broker that lets us
+// write refuses it for that reason, and changes nothing.
 func MayWriteAs(ctx context.Context, client *kgo.Client, id string) error {
 	req := kmsg.NewPtrEndTxnRequest()
 	req.TransactionalID, req.ProducerID, req.ProducerEpoch = id, math.MaxInt64, 0
@@ -184,7 +184,7 @@ func AwaitCoordinator(ctx context.Context, waiting func(), ask func() error) err
 }
 
 // TransactionState returns the state of the transactional id, for example
-// "Ongoing"; empty if it was never used. Nobody is disturbed by that. The error is
+// "Ongoing"; empty if it was never used. It disturbs no instance. The error is
 // kerr.TransactionalIDAuthorizationFailed where we may not use it.
 func TransactionState(ctx context.Context, client *kgo.Client, id string) (string, error) {
 	described, err := kadm.NewClient(client).DescribeTransactions(ctx, id)

@@ -32,7 +32,7 @@ type Reader struct {
 }
 
 // NewReader returns a reader of topic and partition that begins at the offset
-// from, or at LogStart. It connects to nobody yet, and ends with ctx.
+// from, or at LogStart. It does not connect yet, and ends with ctx.
 func NewReader(ctx context.Context, conn Connection, topic string, partition int32, from int64) (*Reader, error) {
 	return newReader(ctx, conn, topic, partition, from, false)
 }

@@ -22,7 +22,7 @@ const Unlimited int64 = -1
 type Topic struct {
 	Name string
 	// ID is Kafka's id of the topic, as kafka-topics.sh prints it; empty if the
-	// broker does not tell. A topic that was made anew has another one.
+	// broker does not say. A topic that was deleted and made again has another one.
 	ID          string
 	Partitions  int32
 	Replication int // of the partition that has the fewest replicas

@@ -123,8 +123,8 @@ func openIn(where Partition, producers []kmsg.DescribeProducersResponseTopicPart
 // answered, does no harm when it is written again.
 //
 // The marker takes the epoch after that of the transaction, as Kafka's own do from
-// transaction.version 2 on: so it is told apart from the markers of other transactions
-// where they share an epoch.
+// transaction.version 2 on, so it differs from the markers of other transactions where
+// they share an epoch.
 func WriteMarker(ctx context.Context, client *kgo.Client, t OpenTransaction, commit bool) error {
 	topic := kmsg.NewWriteTxnMarkersRequestMarkerTopic()
 	topic.Topic, topic.Partitions = t.Topic, []int32{t.Partition.Partition}

@@ -23,7 +23,7 @@ func Each(t *testing.T, test func(t *testing.T, c *Cluster), opts ...Option) {
 }
 
 // record notes for the summary which broker the test ran on, how it ended and
-// how long it took. Whoever runs all tests names the file in TEST_REPORT.
+// how long it took. The Makefile names the file in TEST_REPORT.
 func record(t testing.TB, backend string) {
 	file := os.Getenv("TEST_REPORT")
 	if file == "" {

@@ -40,8 +40,8 @@ func (l *Length) Written(ctx context.Context, topics ...string) (int64, error) {
 
 // AwaitMarkers waits until the transactions that were committed are over for
 // read_committed consumers too: a broker answers the end of a transaction before it
-// writes its markers, and whoever reads up to the last stable offset in between sees
-// the state before.
+// writes its markers, and a read up to the last stable offset in between finds the
+// state before.
 func (c *Cluster) AwaitMarkers(t testing.TB, topics ...string) {
 	t.Helper()
 	length, err := c.Length()

@@ -35,7 +35,7 @@ type permit struct {
 	held bool
 }
 
-// acquire waits until nobody else has the permit. The error is ctx's.
+// acquire waits until the permit is free. The error is ctx's.
 func (p *permit) acquire(ctx context.Context) error {
 	if p.held {
 		return nil

@@ -14,7 +14,7 @@ import (
 )
 
 // longestWait bounds what a server can make us wait, against a Retry-After that
-// is a mistake. To ask once a day costs nobody anything.
+// is a mistake. One request a day costs next to nothing.
 const longestWait = 24 * time.Hour
 
 // classify turns an answer other than 200 into its error. paging says that the

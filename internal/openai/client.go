@@ -35,13 +35,13 @@ type Config struct {
 	Now func() time.Time
 	// UserAgent is sent with each request; empty: Go's own.
 	UserAgent string
-	// Logger is told of pages asked for again. Nil: nobody is.
+	// Logger logs pages that are asked for again. It may be nil.
 	Logger *slog.Logger
-	// OnRequest is told of each request: the HTTP status, 0 if no answer came,
-	// and the time to the end of the body. Nil: nobody is.
+	// OnRequest is called for each request, with the HTTP status, 0 if no answer came,
+	// and the time to the end of the body. It may be nil.
 	OnRequest func(code int, took time.Duration)
-	// OnRateLimited is told when a 429 made a request wait, and by how much the time
-	// in which one waits so became longer. Nil: nobody is.
+	// OnRateLimited is called when a 429 made a request wait, with what that adds to the
+	// time in which at least one request waits. It may be nil.
 	OnRateLimited func(wait time.Duration)
 	// MaxBodyBytes bounds a page after decompression; default 32 MiB. A larger
 	// page is asked for again with half the events, down to one, before it is an

@@ -13,9 +13,9 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
 )
 
-// TestPageThatHappensToRise holds that one page that is oldest first after pages that
-// are not takes nothing from those: as the last one it is complete, and else the rest
-// can be read in windows.
+// TestPageThatHappensToRise: one page that is oldest first after pages that are not
+// does not spoil those. As the last page it is complete; otherwise the rest can be read
+// in windows.
 func TestPageThatHappensToRise(t *testing.T) {
 	for _, test := range []struct {
 		rising string // which pages are oldest first

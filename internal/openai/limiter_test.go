@@ -30,8 +30,8 @@ func flood(ctx context.Context, t *testing.T, c *openai.Client, n int, class ope
 	group.Wait()
 }
 
-// TestPaceSettles holds the pace of history against servers whose limit it does
-// not know: few 429s, and most of what the server gives.
+// TestPaceSettles tries the pace of history on servers whose limit it does not know:
+// few 429s, and most of what the server gives.
 func TestPaceSettles(t *testing.T) {
 	for _, perMinute := range []int{20, 60, 600} {
 		for _, latency := range []time.Duration{time.Millisecond, 150 * time.Millisecond} {

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// How the pace of history follows the server's limit, which nobody publishes. The
+// How the pace of history follows the server's limit, which is not published. The
 // numbers were found by trying, on limits of 20 to 3,000 a minute and on 429s at
-// random; TestPaceSettles, TestStray429s and TestPaceComesBack hold what they give.
+// random; TestPaceSettles, TestStray429s and TestPaceComesBack check the outcome.
 const (
 	// paceCut is what is left of the rate when it is lowered, paceAgain when there
 	// are fewer 429s then, and paceFast when more than paceMany of the answers are
@@ -17,8 +17,8 @@ const (
 	// paceSame: lowering the rate did not help, if this part of the share of 429s is
 	// left, or if it is paceKnown times that of the strays that are known.
 	paceSame, paceKnown = 0.6, 1.5
-	// paceTrial outcomes, and those of paceTrialSeconds more, tell whether it helped.
-	// paceEnough 429s tell it sooner.
+	// paceTrial outcomes, and those of paceTrialSeconds more, show whether it helped.
+	// paceEnough 429s show it sooner.
 	paceTrial, paceTrialSeconds = 20, 1.5
 	paceEnough                  = 6
 	// paceRow 429s without an answer between them mean everybody, and so does one

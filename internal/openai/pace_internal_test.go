@@ -40,8 +40,8 @@ func TestWhomARefusalMeans(t *testing.T) {
 	}
 }
 
-// TestRefusedWaitsAsTold holds that the refused request waits though nobody else
-// does, and that the time is told once however many wait in it.
+// TestRefusedWaitsAsTold: the refused request waits even if no other request does, and
+// the time is reported once, no matter how many requests wait in it.
 func TestRefusedWaitsAsTold(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	l := NewLimiter(LimiterConfig{Concurrency: 8, Now: func() time.Time { return now }})

@@ -41,8 +41,8 @@ type request struct {
 	after      string
 }
 
-// values returns the request's parameters, documented ones only: nobody knows
-// what the API does with others.
+// values returns the request's parameters, documented ones only: what the API does with
+// others is not known.
 func (r request) values() url.Values {
 	v := url.Values{"limit": {strconv.Itoa(r.limit)}}
 	if !r.unfiltered {

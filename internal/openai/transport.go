@@ -17,7 +17,7 @@ func newTransport() *http.Transport {
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}
 	return &http.Transport{
 		Proxy: http.ProxyFromEnvironment,
-		// Else the error has no type, and nobody could tell whose it is.
+		// Without it the error has no type, and a proxy's refusal cannot be recognized.
 		OnProxyConnectResponse: func(_ context.Context, _ *url.URL, _ *http.Request, res *http.Response) error {
 			if res.StatusCode == http.StatusOK {
 				return nil

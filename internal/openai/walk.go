@@ -22,7 +22,7 @@ type Page struct {
 	// belongs to the page: to keep one is to keep all.
 	Events []auditlog.Event
 	// Strays is how many events of the page lie outside the time asked for and are
-	// listed in their own time too: they are left to whoever reads that.
+	// listed in their own time too: the walk that reads that time delivers them.
 	Strays int
 	// Repeats is how many events of the page the walk had shown already.
 	Repeats int
@@ -48,8 +48,8 @@ type Page struct {
 //
 // An error comes once, last, with an empty page: an *Error, or the error of ctx.
 // What may pass was tried again already. After it the caller begins a new walk
-// and drops what it knows; that includes ErrVanishedCursor, which cannot be
-// mended here once pages were given out.
+// and drops what it knows. That is also so for ErrVanishedCursor, which cannot be
+// handled here once pages were given out.
 func (c *Client) Pages(ctx context.Context, q Query) iter.Seq2[Page, error] {
 	return func(yield func(Page, error) bool) {
 		w := c.walk(request{Query: q, limit: pageLimit})
@@ -160,7 +160,7 @@ func (w *walk) start(a answer) {
 	}
 }
 
-// check drops repeats and strays, and holds the events against the window and the
+// check drops repeats and strays, and checks that the events fit the window and the
 // order.
 func (w *walk) check(ctx context.Context, a answer) (Page, error) {
 	page := Page{Began: w.began, Skew: w.skew, Organization: a.organization, Events: a.events[:0]}
@@ -263,7 +263,7 @@ func (w *walk) rises(events []auditlog.Event) time.Duration {
 // before it, or comes oldest first after pages that did not. A walk of the same time that is read to its end may still be complete.
 var ErrOutOfOrder = errors.New("the pages come oldest first, or out of order")
 
-// checkOrder holds an event against the pages before it.
+// checkOrder compares an event with the pages before it.
 func (w *walk) checkOrder(at auditlog.Second) error {
 	// Against the oldest of all pages before, not of the last one alone: pages
 	// that come oldest first may each be just a little newer.

@@ -47,7 +47,7 @@ func (v *verification) seeAbsent(id auditlog.Identity, ev auditlog.Event) {
 }
 
 // findElsewhere looks for what is absent among all that the topic holds: the API may
-// have dated an event anew, and its first version stands.
+// have given an event a new time, and its first version stands.
 func (v *verification) findElsewhere(ctx context.Context) error {
 	if v.absent.len() == 0 {
 		return nil
@@ -59,11 +59,11 @@ func (v *verification) findElsewhere(ctx context.Context) error {
 	})
 }
 
-// reader says who is to write an absent event.
+// reader says which part of the connector, or a repair, will write an absent event.
 func (v *verification) reader(a *absent) window.Reader {
 	if v.state == nil || v.state.Memory.Has(a.id) {
-		// Nobody knows better, or the connector has written it: it is gone since, and
-		// the connector leaves it out for as long as it remembers, and then for good.
+		// There is no state to ask, or the connector wrote the event and it is gone since:
+		// the connector leaves it out as long as it remembers it, and never reads it after.
 		return window.ReaderPast
 	}
 	reader := window.ReaderLater

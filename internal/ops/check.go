@@ -33,7 +33,7 @@ type Tenants = window.Tenants
 // rest.
 const checkLimit = 45 * time.Second
 
-// Check tries all that the connector needs. It writes nothing and fences nobody.
+// Check tries all that the connector needs. It writes nothing and fences no instance.
 // What cannot be tried, since what it needs failed, is not listed.
 func Check(ctx context.Context, c Config, run RunSettings) *CheckReport {
 	k := &checker{Config: c, run: run, report: &CheckReport{Organization: c.Organization}}

@@ -34,7 +34,7 @@ func TestCheckNamesTheSettingsThatAreMeant(t *testing.T) {
 	}
 }
 
-// Check beside a connector at work writes nothing and fences nobody.
+// Check beside a connector at work writes nothing and fences no instance.
 func TestCheckDisturbsNobody(t *testing.T) {
 	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
 		w := newWorld(t, c, simulator.Config{Seed: 1})

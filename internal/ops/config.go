@@ -36,7 +36,7 @@ type Config struct {
 	Lookback, DeepLookback time.Duration
 	// Registry is the schema registry; without a URL there is none.
 	Registry codec.RegistryConfig
-	// Progress is told how far a long command is, often; nil: nobody is.
+	// Progress is called often with how far a long command is. It may be nil.
 	Progress Progress
 	Logger   *slog.Logger
 	// Now is the clock; nil: time.Now.
@@ -86,7 +86,7 @@ var (
 const userAgent = "openai-audit-kafka"
 
 // readLimit bounds the read of a topic that an open transaction holds up. It is
-// counted anew for each piece, so a large topic may take as long as it needs.
+// counted for each piece, so a large topic may take as long as it needs.
 const readLimit = 3 * time.Minute
 
 func (c Config) now() time.Time {

@@ -32,7 +32,7 @@ type CursorReport struct {
 
 func (r CursorReport) age() time.Duration { return time.Duration(r.AgeSeconds) * time.Second }
 
-// Cursor reads the organization's cursor. It fences nobody.
+// Cursor reads the organization's cursor. It fences no instance.
 func Cursor(ctx context.Context, c Config) (CursorReport, error) {
 	found, err := c.peek(ctx)
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 
 func ago(d time.Duration) auditlog.Second { return auditlog.SecondOf(time.Now().Add(-d)) }
 
-// mustApply applies the edit, waits until whoever reads what is stable sees it, and
+// mustApply applies the edit, waits until a read of what is stable shows it, and
 // returns what it says.
 func (w *world) mustApply(edit *ops.Edit, err error) string {
 	w.t.Helper()
@@ -377,7 +377,7 @@ func (w *world) produceState(partition int32, key string, value []byte) {
 	}
 }
 
-// History that holds nothing is over when it is read, and whoever looks is told so
+// History that holds nothing is over when it is read, and the cursor command says so
 // at once: not when a quiet log next writes its cursor.
 func TestCursorWhenAnEmptyHistoryIsRead(t *testing.T) {
 	w := newWorld(t, kafkatest.InProcess(t), simulator.Config{Seed: 1})

@@ -23,12 +23,12 @@ type Edit struct {
 	partition int32
 	change    change
 	elsewhere []int32 // other partitions, whose records of the organization go
-	// anew says that the next run writes everything again.
-	anew bool
+	// emitsAgain says that the next run writes everything again.
+	emitsAgain bool
 }
 
 // change says what a state becomes, and what that means. It is asked twice: about
-// the state as it is seen, and as it is once nobody else can write.
+// the state as it is seen, and as it is once no other writer is left.
 type change func(records map[string][]byte, now auditlog.Second) (does []string, changes []txlog.Change, err error)
 
 // stopGrace is how long a transaction may still take when the command is stopped.
@@ -61,7 +61,7 @@ func (e *Edit) Apply(ctx context.Context) error {
 			return err
 		}
 	}
-	if e.anew {
+	if e.emitsAgain {
 		return e.cfg.endRepair(ctx, e.partition)
 	}
 	return nil

@@ -140,13 +140,13 @@ func accepts(was, is map[string]auditlog.Topic) (does []string, moved map[string
 }
 
 // Reset returns the edit after which the organization starts anew. It works on
-// states that nobody can read, and on one that is lost.
+// states that cannot be read, and on one that is lost.
 func Reset(ctx context.Context, c Config) (*Edit, error) {
 	edit, err := c.newEdit(ctx, c.reset)
 	if err != nil {
 		return nil, err
 	}
-	edit.anew = true
+	edit.emitsAgain = true
 	// A cursor that lies where it does not belong, since partitions were added,
 	// would be refused for ever.
 	_, topic, err := c.place(ctx)

@@ -8,9 +8,9 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 )
 
-// A verification holds millions of events against each other, so what it keeps of
-// one is small and without pointers: the collector then has nothing to follow, and
-// may run often. Names are kept apart (names), or looked up again.
+// A verification compares millions of events, so what it keeps of each is small and
+// without pointers: the collector then has nothing to follow, and may run often. Names
+// are kept apart (names), or looked up again.
 
 // identified is what can be kept in a table.
 type identified interface{ identity() *auditlog.Identity }
@@ -99,7 +99,7 @@ type marks uint8
 const (
 	markDead     marks = 1 << iota // a dead letter
 	markTenant                     // of the tenant scope
-	markUntimed                    // of a time that nobody knows
+	markUntimed                    // its time is not known
 	markUnread                     // an event whose value cannot be read
 	markDoubled                    // there more than once
 	markListed                     // the API lists it

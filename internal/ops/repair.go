@@ -20,14 +20,14 @@ import (
 // Repair is Verify, and then writes what is missing. It may run beside the
 // connector, be killed at any moment and run again: each event is written once.
 //
-//  1. It fences its own transactional id. An earlier repair, however dead, can
-//     write nothing more, and what it had open is aborted or committed.
+//  1. It fences its own transactional id. An earlier repair can write nothing more, and
+//     what it had open is aborted or committed.
 //  2. Then it reads the cursor. Between its start and floor, outside of history,
-//     the connector never reads again, whatever it does from here on.
+//     the connector never reads again, even if it goes on meanwhile.
 //  3. Then the topic, to the high watermark of that moment: all that the connector
 //     and earlier repairs ever wrote there is before it.
-//  4. Then the API. What it lists there and the topic does not hold, nobody else
-//     will write. Nor what the connector remembers to have written and the topic
+//  4. Then the API. What the API lists there and the topic lacks is written by the
+//     repair alone. So is what the connector remembers to have written and the topic
 //     lost since.
 //
 // Nothing goes into the offsets topic: ids below the floor are not remembered.
@@ -44,7 +44,7 @@ func Repair(ctx context.Context, c Config, from, to auditlog.Second) (*Report, e
 	if err != nil {
 		return nil, err
 	}
-	// A crash after this has fenced a repair that runs elsewhere, and nobody else.
+	// A crash after this has fenced a repair that runs elsewhere, and nothing more.
 	log, stored, err := txlog.Open(ctx, txlog.Config{
 		Connection:      c.Connection,
 		TransactionalID: c.transactionalID("repair"),
@@ -91,7 +91,7 @@ func Repair(ctx context.Context, c Config, from, to auditlog.Second) (*Report, e
 // connector would refuse.
 func (c Config) encoder(ctx context.Context, t target.Found, cursor auditlog.Cursor) (*target.Encoder, error) {
 	if cursor.StartAnew {
-		return nil, errors.New("the cursor was reset: the next run writes all of it anew, so there is nothing to repair")
+		return nil, errors.New("the cursor was reset: the next run writes all of it again, so there is nothing to repair")
 	}
 	now := t.Refs()
 	for role, was := range cursor.Topics {
@@ -186,7 +186,7 @@ func (r *repair) run(ctx context.Context) error {
 }
 
 // pageTime returns the time in which the API lists about a page of events: to read
-// over so much costs no more than to ask anew.
+// over so much costs no more than another request.
 func (r *repair) pageTime() time.Duration {
 	const page = 100
 	return r.to.Sub(r.from) / time.Duration(max(1, r.listed/page))
@@ -207,8 +207,8 @@ func together(missing []*absent, near time.Duration) int {
 	return n
 }
 
-// mayWrite reports whether the event is in the topic under no time, and nobody else
-// will write it.
+// mayWrite reports whether the topic has the event at no time, and only a repair will
+// write it.
 func (r *repair) mayWrite(a *absent) bool {
 	return !a.is(absentTaken|absentElsewhere) && r.reader(a) == window.ReaderPast && !r.expired(a)
 }

@@ -267,7 +267,7 @@ func TestRepairIsRefused(t *testing.T) {
 func TestRepairOfALostTopic(t *testing.T) {
 	w := newRead(t, kafkatest.InProcess(t), 300, nil)
 	w.add("new", 10*time.Minute)
-	w.connector.Kafka.Topic = w.cluster.Name("anew")
+	w.connector.Kafka.Topic = w.cluster.Name("new")
 	w.ops.Topics.Events = w.connector.Kafka.Topic
 	w.cluster.CreateTopic(w.ops.Topics.Events, 1, nil)
 	edit, err := ops.AcceptTopics(t.Context(), w.ops)
@@ -280,8 +280,8 @@ func TestRepairOfALostTopic(t *testing.T) {
 	w.runUntilEqual(start)
 }
 
-// An event that the API dates anew is in the topic, at its first time: a repair of
-// its new one writes nothing.
+// An event to which the API gives a new time is in the topic, at its first time: a
+// repair of its new one writes nothing.
 func TestRepairOfAnEventDatedAnew(t *testing.T) {
 	c := kafkatest.InProcess(t)
 	w := newRead(t, c, 50, func(w *world) { w.add("moved", 30*days) })

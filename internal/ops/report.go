@@ -33,8 +33,8 @@ type Report struct {
 	NotCovered      []string `json:"not_covered"`       // from before the start
 	Expired         []string `json:"expired"`           // there once, perhaps, and deleted by retention
 
-	// Unreadable are the records whose value nobody can read here. They count as
-	// there under their keys, and nobody can say whether they are what they should be.
+	// Unreadable are the records whose value cannot be read here. They count as there
+	// under their keys, but whether they are what they should be is not known.
 	Unreadable []Unreadable `json:"unreadable"`
 
 	// Repaired is how many were written; nil without a repair.
@@ -50,7 +50,7 @@ type Unreadable struct {
 }
 
 // OK reports whether the topic equals the API where it should. With strict it must
-// also hold the same values: the API may show an old event anew in another way.
+// also hold the same values: the API may show an old event in a new way.
 func (r *Report) OK(strict bool) bool {
 	found := len(r.Missing) + len(r.Doubled) + len(r.Extra) + len(r.Stalled) + len(r.Unreadable)
 	if strict {
@@ -175,7 +175,7 @@ func (r *Report) lists() []namedList {
 	}
 }
 
-const aboutUnreadable = "records whose value cannot be read, so that nobody knows whether it is right: restore the registry's schemas, or use the release that wrote them"
+const aboutUnreadable = "records whose value cannot be read, so it is not known whether it is right: restore the registry's schemas, or use the release that wrote them"
 
 // shownIDs is how many ids of a list are printed as text.
 const shownIDs = 20

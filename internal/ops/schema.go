@@ -23,9 +23,9 @@ func RegisterSchema(ctx context.Context, c Config, out io.Writer) error {
 	return err
 }
 
-// CheckSchema holds the newest schema against every version of this release, against
-// the topic's subject by the rules of Avro, and against it by the registry's own. It
-// reports whether the connector can write with these settings.
+// CheckSchema compares the newest schema with every version of this release, with the
+// topic's subject by the rules of Avro, and once more by the registry's own. It reports
+// whether the connector can write with these settings.
 func CheckSchema(ctx context.Context, c Config, out io.Writer) (ok bool, err error) {
 	found, err := codec.Check(ctx, c.Registry)
 	if err != nil {
@@ -41,7 +41,7 @@ func CheckSchema(ctx context.Context, c Config, out io.Writer) (ok bool, err err
 	return ok, nil
 }
 
-// ownFinding holds the newest schema against the others of this release.
+// ownFinding compares the newest schema with the others of this release.
 func ownFinding() Finding {
 	f := fine("version %d fits every version of this release, in both directions", schemas.Latest().Number)
 	if err := codec.FitsEveryVersion(); err != nil {
@@ -56,7 +56,7 @@ func byRegistry(s codec.SchemaCheck) Finding {
 	f := fine("it would take the newest schema")
 	switch {
 	case s.Registered == 0:
-		f = fine("the subject has no version yet that it could hold the schema against")
+		f = fine("the subject has no version yet to compare the schema with")
 	case s.Refused != "":
 		f = failed("see what is registered under the subject, and its compatibility", "by its compatibility %s it would not take the newest schema: %s", s.Level, s.Refused)
 	}

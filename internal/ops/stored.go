@@ -12,7 +12,7 @@ import (
 )
 
 // stored is what a partition of the offsets topic holds of the organization, as it
-// is committed now. Reading it fences nobody.
+// is committed now. Reading it fences no instance.
 type stored struct {
 	partition int32
 	records   map[string][]byte

@@ -17,11 +17,11 @@ import (
 type Transactions struct {
 	Organization string               `json:"organization"`
 	Hanging      []HangingTransaction `json:"hanging"`
-	// Hidden are partitions in which something stays open, and nobody may see what.
+	// Hidden are partitions in which something stays open, and we may not see what.
 	Hidden []string `json:"hidden"`
 }
 
-// HangingTransaction is one partition of a transaction that nobody ends.
+// HangingTransaction is one partition of a transaction that does not end by itself.
 type HangingTransaction struct {
 	txlog.Hanging `json:"-"`
 	Topic         string `json:"topic"`
@@ -37,7 +37,7 @@ type HangingTransaction struct {
 // Found reports whether anything hangs.
 func (t *Transactions) Found() bool { return len(t.Hanging)+len(t.Hidden) > 0 }
 
-// ListTransactions looks for transactions that hang. It fences nobody.
+// ListTransactions looks for transactions that hang. It fences no instance.
 func ListTransactions(ctx context.Context, c Config) (*Transactions, error) {
 	client, err := c.Connection.Client(ctx)
 	if err != nil {
@@ -89,7 +89,7 @@ func (c Config) transactionalIDs() []string {
 }
 
 // Writers returns the transactional ids whose transactions hang, of those of the
-// organization: who ends them fences those.
+// organization: to end such a transaction fences its writer.
 func (t *Transactions) Writers(c Config) []string {
 	var ids []string
 	for _, h := range t.Hanging {
@@ -105,7 +105,7 @@ func (t *Transactions) Writers(c Config) []string {
 }
 
 // EndTransactions ends what hangs of the writers, as it was decided. It fences them:
-// nobody else may write while it reads which way that was. It may be killed, and run
+// they must not write while it reads which way that was. It may be killed, and run
 // again.
 func EndTransactions(ctx context.Context, c Config, writers []string) ([]txlog.Ended, error) {
 	partition, _, err := c.place(ctx)
@@ -151,7 +151,7 @@ func (t *Transactions) Print(w io.Writer) error {
 			return err
 		}
 	}
-	text := "Consumers with read_committed see nothing behind it. Kafka lost its marker, and nobody ends it by themselves.\n"
+	text := "Consumers with read_committed see nothing behind it. Kafka lost its marker, so it does not end by itself.\n"
 	if ours {
 		text += fmt.Sprintf("A connector that starts ends what is its own, where it has ClusterAction on the cluster. So does, with that right:\n"+
 			"  openai-audit-kafka transactions end --organization %s --yes\n", t.Organization)

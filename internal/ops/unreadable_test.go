@@ -30,12 +30,12 @@ func TestVerifyAfterARegistryLostItsIDs(t *testing.T) {
 	if r := w.verify(auditlog.SecondOf(start), ago(0)); !r.OK(true) || len(r.Unreadable) != 0 {
 		t.Fatalf("while it is whole: %+v", r)
 	}
-	anew := srfake.New()
-	t.Cleanup(anew.Close)
+	other := srfake.New()
+	t.Cleanup(other.Close)
 	for i := range 3 { // others were first, so the ids are of other schemas, or of none
-		anew.SeedSchema("other-value", i+1, i+1, sr.Schema{Type: sr.TypeAvro, Schema: fmt.Sprintf(`{"type":"fixed","name":"f%d","size":4}`, i)})
+		other.SeedSchema("other-value", i+1, i+1, sr.Schema{Type: sr.TypeAvro, Schema: fmt.Sprintf(`{"type":"fixed","name":"f%d","size":4}`, i)})
 	}
-	w.ops.Registry.URL = anew.URL()
+	w.ops.Registry.URL = other.URL()
 	w.add("late", 20*days)
 	r := w.verify(auditlog.SecondOf(start), ago(0))
 	wantLists(t, r, map[string][]string{"Missing": {"late"}})

@@ -12,7 +12,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
 
-// Verify holds the topic against the API, for events of [from, to), and writes
+// Verify compares the topic with the API, for events of [from, to), and writes
 // nothing.
 //
 // The order is cursor, topic, API: an event that is written while this runs is
@@ -97,15 +97,15 @@ func (v *verification) run(ctx context.Context) error {
 	if err := v.readAPI(ctx); err != nil {
 		return err
 	}
-	// An event comes again where both scopes list it, or a walk began anew.
+	// An event comes again where both scopes list it, or a walk began again.
 	v.absent.settle(func(first, again *absent) { first.state |= again.state })
 	v.listed += v.absent.len()
 	v.shown.settle(func(*shown, *shown) {})
 	return v.findElsewhere(ctx)
 }
 
-// see takes one event that the API lists. It may be told of the same event again,
-// by the other scope or by a walk that began anew.
+// see takes one event that the API lists. It may get the same event again, from the
+// other scope or from a walk that began again.
 func (v *verification) see(ev auditlog.Event) {
 	id, bytes := ev.Identity(), bytesHash(ev.Raw)
 	v.mu.Lock()
@@ -128,9 +128,9 @@ func (v *verification) see(ev auditlog.Event) {
 			v.dead++
 		}
 	}
-	// The scopes may show an event each in its own way: it is held against the one
-	// that it was taken from. A dead letter may be cut. Most are there byte for byte;
-	// only for the others the values are looked at, in another read of the topic.
+	// Each scope may show an event in its own way: it is compared with the one that it
+	// was taken from. A dead letter may be cut. Most are there byte for byte; only for
+	// the others the values are compared, in another read of the topic.
 	differs := bytes != e.value && ev.Scope == e.scope()
 	if differs && !e.is(markDead|markUnread|markCompared) {
 		e.marks |= markCompared

@@ -12,8 +12,8 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 )
 
-// readTopic reads what was written, up to the high watermarks of this moment: what
-// is committed by then, and no more, is what the API is held against.
+// readTopic reads what was written, up to the high watermarks of this moment. The API is
+// compared with what is committed by then, and no more.
 func (v *verification) readTopic(ctx context.Context) error {
 	var err error
 	if v.events, err = v.extent(ctx, v.Topics.Events); err != nil {
@@ -45,7 +45,7 @@ func (v *verification) readTopic(ctx context.Context) error {
 // found is what is known of a record, with its name and raw_event.
 type found struct {
 	entry
-	name   string // empty: nobody knows
+	name   string // empty: not known
 	raw    []byte // of an event that can be read
 	unread *Unreadable
 }
@@ -85,7 +85,7 @@ func (v *verification) event(ctx context.Context, r *kafka.Record) (f found, ok 
 		if !hasSource {
 			return f, false, nil
 		}
-		// A registry that was made anew may have given its id to another schema.
+		// A registry that was set up again may have given its id to another schema.
 		err = errors.New("its value is not of the organization that its header names")
 	}
 	if err != nil {
@@ -100,8 +100,9 @@ func (v *verification) event(ctx context.Context, r *kafka.Record) (f found, ok 
 	return f, true, nil
 }
 
-// unread is a record whose value cannot be read: ours by its headers, or nobody's. It
-// is there, under its key, so that a repair does not write its event a second time.
+// unread is a record whose value cannot be read: ours by its headers, or without any
+// owner. It counts as there under its key, so that a repair does not write its event a
+// second time.
 func unread(r *kafka.Record, err error) found {
 	id := string(r.Key)
 	if id == "" {

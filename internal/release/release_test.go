@@ -26,7 +26,7 @@ import (
 )
 
 // The short form builds one target twice, in two folders, with one cache of compiled
-// packages. The full form builds all, and the second time compiles everything anew.
+// packages. The full form builds all, and compiles everything again the second time.
 var full = flag.Bool("full", false, "all targets, with an empty build cache the second time")
 
 const root = "../.."
@@ -53,7 +53,7 @@ func TestReleaseTwice(t *testing.T) {
 	t.Setenv("RELEASE_SIGNING_KEY", throwAwayKey(t))
 	first, second := filepath.Join(t.TempDir(), "dist"), filepath.Join(t.TempDir(), "elsewhere", "dist")
 	release(t, root, first, targets)
-	release(t, copyOfSources(t), second, targets, anew(t)...)
+	release(t, copyOfSources(t), second, targets, emptyCache(t)...)
 	one, two := sums(t, first), sums(t, second)
 	if !maps.Equal(one, two) {
 		t.Errorf("twice the same sources, and not the same bytes:\n%v\n%v", one, two)
@@ -85,8 +85,8 @@ func release(t *testing.T, sources, out string, targets []string, env ...string)
 	}
 }
 
-// anew is the environment in which nothing that was compiled before is used.
-func anew(t *testing.T) []string {
+// emptyCache is the environment in which nothing that was compiled before is used.
+func emptyCache(t *testing.T) []string {
 	t.Helper()
 	if !*full {
 		return nil

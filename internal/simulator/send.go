@@ -10,7 +10,7 @@ import (
 	"sync"
 )
 
-// send renders a page and sends it, or what the fault makes of it.
+// send renders a page and sends it, broken if there is a fault.
 func (a *API) send(w http.ResponseWriter, r *http.Request, p page, fault Fault) {
 	a.stats.status(http.StatusOK)
 	zip := fault == CutGzip || fault == GzipBomb || (!a.cfg.NoGzip && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip"))
@@ -50,7 +50,7 @@ func (a *API) send(w http.ResponseWriter, r *http.Request, p page, fault Fault) 
 	}
 }
 
-// body renders a page, or what the fault makes of it.
+// body renders a page, broken if there is a fault.
 func (a *API) body(p page, fault Fault) []byte {
 	body := a.render(p, fault)
 	switch fault {

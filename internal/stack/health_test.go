@@ -11,8 +11,8 @@ import (
 )
 
 // images is all that is known here of the images that are not ours: the commands
-// that health checks may use, and how we know. None of them was run. Whoever changes
-// a tag looks at its line again.
+// that health checks may use, and how we know. None of them was run. If you change a
+// tag, look at its line again.
 var images = map[string]struct {
 	commands []string
 	source   string

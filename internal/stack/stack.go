@@ -133,7 +133,7 @@ func (p *Project) Order() ([]string, error) {
 }
 
 // KafkaProperties turns the variables of the image apache/kafka into the lines of
-// server.properties that its start script makes of them: "_" is a dot, "__" an
+// server.properties that its start script writes for them: "_" is a dot, "__" an
 // underscore, "___" a dash.
 func KafkaProperties(environment map[string]string) string {
 	var b strings.Builder

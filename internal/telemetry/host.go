@@ -8,8 +8,8 @@ import (
 
 // answersTo lets a listener on loopback answer to loopback's names only, and to the
 // one it was given. A page elsewhere can make its own name mean 127.0.0.1, and a
-// browser would then let it read ours. Whoever listens on more than loopback has
-// other names, which are not known here.
+// browser would then let it read ours. A listener on more than loopback has other
+// names, which are not known here.
 func answersTo(addr string, listens net.Addr, next http.Handler) http.Handler {
 	tcp, ok := listens.(*net.TCPAddr)
 	if !ok || !tcp.IP.IsLoopback() {

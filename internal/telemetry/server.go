@@ -61,7 +61,7 @@ func plain(w http.ResponseWriter, code int, text string) {
 func write(w http.ResponseWriter, code int, kind string, body []byte) {
 	w.Header().Set("Content-Type", kind)
 	w.WriteHeader(code)
-	_, _ = w.Write(body) // the other side is gone; nobody is left to tell
+	_, _ = w.Write(body) // an error means that the client is gone
 }
 
 // Server serves a Handler on an address.

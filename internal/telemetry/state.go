@@ -16,7 +16,7 @@ const (
 	StateNotReading     State = "not_reading"
 	StateStandbyUnready State = "standby_unready" // stands by for an instance that is not ready
 	StateStarting       State = "starting"
-	StateCatchingUp     State = "catching_up"     // reads what was missed while nobody read
+	StateCatchingUp     State = "catching_up"     // reads what was missed while no instance read
 	StateReadingHistory State = "reading_history" // reads what a start asked for
 	StateStandby        State = "standby"
 	StateWhole          State = "whole"
@@ -85,7 +85,7 @@ func (o *organization) unreadySummary(now time.Time, reason string) summary {
 		s.sentence = words{plainWord("Starting since "), clockWord(now, since), plainWord(": %s", rest)}
 	}
 	if newest := o.positions.LastSuccess; !newest.IsZero() {
-		s.detail = words{plainWord("Whole up to "), clockWord(now, newest), plainWord(". What came after it is read when this is mended. OpenAI keeps it until then.")}
+		s.detail = words{plainWord("Whole up to "), clockWord(now, newest), plainWord(". What came after it is read when this is fixed. OpenAI keeps it until then.")}
 	}
 	return s
 }

@@ -27,8 +27,8 @@ type Config struct {
 	// ShowEvents shows the latest events on the status page.
 	ShowEvents bool
 	// OnProgress is told how far an organization's past is read, after each
-	// transaction of it, and the zero Progress when this instance stops reading;
-	// nil: nobody is.
+	// transaction of it, and the zero Progress when this instance stops reading. It
+	// may be nil.
 	OnProgress func(organization string, p connector.Progress)
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
@@ -97,7 +97,7 @@ func New(cfg Config) *Telemetry {
 		}
 		t.metrics.begin(name, cfg.DeadLetterReasons)
 		t.orgs[name].observe(t.started, t.staleAfter())
-		// Asked when it is read, since nobody tells when a sweep becomes too old.
+		// Computed when it is read, since no call says when a sweep becomes too old.
 		t.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: prefix + "ready", Help: "1 if the organization is ready, as /readyz says.",
 			ConstLabels: prometheus.Labels{"organization": name},
@@ -121,7 +121,7 @@ func (t *Telemetry) update(name string, change func(*organization)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if o, ok := t.orgs[name]; ok {
-		o.observe(now, t.staleAfter()) // before a success ends what nobody told
+		o.observe(now, t.staleAfter()) // before a success ends an outage that no call reported
 		change(o)
 		o.observe(now, t.staleAfter())
 	}
@@ -236,7 +236,7 @@ func (t *Telemetry) Positions(name string, p connector.Positions) {
 			if p.ScopeStates[scope] == "on" {
 				setTime(t.metrics.deep, p.Deep[scope], name, scope)
 			} else {
-				t.metrics.deep.DeleteLabelValues(name, scope) // nobody reads it, so it is not late
+				t.metrics.deep.DeleteLabelValues(name, scope) // it is not read, so it is not late
 			}
 		}
 	})

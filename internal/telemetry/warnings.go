@@ -30,8 +30,8 @@ func (t *Telemetry) Hanging(name string, transactions []connector.HangingTransac
 	t.update(name, func(o *organization) { o.hanging = transactions })
 }
 
-// warnings returns what was told, and what is found out here: what does not keep
-// the organization from being ready, and will not mend itself unseen.
+// warnings returns what the connector reported and what is found out here: things that
+// do not keep the organization from being ready, but that somebody should look at.
 func (o *organization) warnings(now time.Time) []connector.Warning {
 	var all []connector.Warning
 	for _, subject := range slices.Sorted(maps.Keys(o.warned)) {

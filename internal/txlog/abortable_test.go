@@ -28,7 +28,7 @@ func TestTransactionAbortable(t *testing.T) {
 	proxy := c.Proxy()
 	log := w.open(w.through(proxy))
 	w.mustCommit(log)
-	// Else the producer still has a transaction open there, and nobody is asked.
+	// Without this the producer still has a transaction open there, and no broker is asked.
 	w.awaitMarkers()
 
 	var mu sync.Mutex // guards answers

@@ -104,8 +104,8 @@ func (l *Log) commit(ctx context.Context, records []kafka.Message, changes []Cha
 // topic's partitions, where EndTransaction looks for what was written. Between the two
 // it finds nothing, ends the transaction with an abort, and returns nil: seen with
 // 1.22.2 in one of thirty first transactions on a busy machine, and in the code of
-// 1.22.3. The call below waits for its turn in that loop, and so for the store. Nothing
-// is ever written to the topic it names: else it is without effect.
+// 1.22.3. The call below waits for its turn in that loop, and so for the store. It only
+// works with the name of a topic to which nothing is ever written.
 func (l *Log) meetTopics(sent written) {
 	for _, p := range sent.places {
 		if !l.met[p.Topic] {
@@ -118,8 +118,8 @@ func (l *Log) meetTopics(sent written) {
 	}
 }
 
-// begin begins a transaction. kgo does so by itself, but for a producer id that it
-// wants to have anew: that it asks for without a context.
+// begin begins a transaction. kgo asks for a new producer id here if it needs one, and
+// it does so without a context, so we cut the client off when ctx ends.
 func (l *Log) begin(ctx context.Context) error {
 	defer context.AfterFunc(ctx, l.cut)()
 	return l.client.BeginTransaction()

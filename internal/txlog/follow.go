@@ -11,7 +11,7 @@ import (
 )
 
 // Follower looks at the state in a partition again and again, and reads each time
-// only what is new. It fences nobody and writes nothing. It must be closed.
+// only what is new. It fences no instance and writes nothing. It must be closed.
 type Follower struct {
 	reader *kafka.Reader
 	wanted func(key string) bool

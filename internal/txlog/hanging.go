@@ -14,9 +14,9 @@ import (
 
 // A transaction hangs where a partition has it open and its coordinator does not: the
 // coordinator wrote it down as complete without this partition's marker (KAFKA-20734),
-// or the partition lost the marker. Nobody ends it then. Consumers with read_committed
-// stand still before it, and the next marker of the same producer in that partition
-// decides about it, whatever was decided before.
+// or the partition lost the marker. Then it does not end by itself. Consumers with
+// read_committed stop before it, and the next marker of the same producer in that
+// partition ends it, whether or not that marker agrees with the decision.
 //
 // So it is ended by us, as it was decided, in every partition alike:
 //
@@ -60,7 +60,7 @@ type HangingError struct {
 	Neighbour bool
 	Of        string
 	Commit    bool  // which way the first of Open was decided
-	Undecided bool  // or that nobody can tell
+	Undecided bool  // which way it was decided cannot be known
 	Err       error // why it was not ended; nil if that was not tried
 }
 
@@ -92,7 +92,7 @@ func (e *HangingError) Error() string {
 				first.Topic, first.Partition.Partition, first.Start)
 		}
 	}
-	return fmt.Sprintf("hanging transaction: %s. Its markers were lost, and nobody else will end it; read_committed consumers of these partitions "+
+	return fmt.Sprintf("hanging transaction: %s. Its markers were lost, and it does not end by itself; read_committed consumers of these partitions "+
 		"see nothing behind it until then. %s", strings.Join(what, "; "), remedy)
 }
 
@@ -198,10 +198,10 @@ func earliest(open []kafka.OpenTransaction, t kafka.OpenTransaction) time.Time {
 //  3. The coordinator's word before the fence, where it is about this very transaction:
 //     from Kafka 4.0 on each has an epoch of its own, and its end takes the next one.
 //     The word is gone after the fence, so a crash in between loses it; but then no
-//     marker was written yet, and nobody has seen anything of the transaction.
-//  4. Otherwise nothing was built on it, and nobody has seen it: it is aborted. Where
-//     the word could be about the transaction before, as it can below 4.0, to commit
-//     might show a transaction of which a part was never written.
+//     marker was written yet, and no consumer has seen anything of the transaction.
+//  4. Otherwise nothing was built on it, and no consumer has seen it: it is aborted.
+//     Where the word could be about the transaction before, as it can below 4.0, a
+//     commit might show a transaction of which a part was never written.
 func decide(ctx context.Context, b broker, t kafka.OpenTransaction, from time.Time, word kafka.Coordinated) (commit bool, because string, err error) {
 	ofState, err := b.past(ctx, t.Producer, true, from)
 	if err != nil {
@@ -260,9 +260,9 @@ func markerOf(past []passage, epoch int16) (m passage, found bool) {
 	return passage{}, false
 }
 
-// lastShared returns, of the partition, the last data of the epoch that a marker of the
-// same epoch ended. That is how transactions end which share an epoch: the data may be
-// of the transaction that hangs, or of the one before.
+// lastShared returns the last data of the epoch in the partition that a marker of the
+// same epoch ended. Transactions that share an epoch end like that: the data may be of
+// the transaction that hangs, or of the one before.
 func lastShared(past []passage, where kafka.Partition, epoch int16) (data, m passage, found bool) {
 	var last passage
 	inside := false
@@ -279,8 +279,9 @@ func lastShared(past []passage, where kafka.Partition, epoch int16) (data, m pas
 }
 
 // sharedMarker looks whether a marker in the partition of the state ended the
-// transaction, where it shares its epoch. Of each transaction the state is written last:
-// data of it are no older than what hangs elsewhere, and those of the one before are.
+// transaction, where it shares its epoch. Each transaction writes the state last: so its
+// own data there are no older than what hangs elsewhere, and the data of the one before
+// are older.
 func sharedMarker(ctx context.Context, b broker, t kafka.OpenTransaction, ofState []passage) (m passage, found bool, err error) {
 	if len(ofState) == 0 || ofState[0].where == t.Partition {
 		return m, false, nil

@@ -338,8 +338,9 @@ func withoutTheRight(t *testing.T, c *kafkatest.Cluster) {
 	s.want(log, state, false, 1)
 }
 
-// A transaction that is under way is nobody's to end, however old the times of its
-// records are and whoever wrote them: a repair beside a start, say, or the reverse.
+// A transaction that is under way must not be ended, even if the times of its records
+// are old and another writer of ours began it: a repair beside a start, say, or the
+// reverse.
 func aliveIsLeftAlone(t *testing.T, c *kafkatest.Cluster) {
 	w := newWorld(t, c)
 	sibling := w.cfg.TransactionalID + "/repair"

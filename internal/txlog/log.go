@@ -40,7 +40,7 @@ type Config struct {
 	// not be there.
 	Keep func(key string) bool
 	// BeforeFence, if set, is called with the state as it can be seen before
-	// anybody is fenced. Its error ends Open with nobody harmed. It judges the state
+	// anybody is fenced. Its error ends Open, and no instance was disturbed. It judges the state
 	// as if it were whole; where it is not, and stays so, it is asked again with
 	// whole false, and what it does not refuse then is read on after the fence.
 	BeforeFence func(state map[string][]byte, whole bool) error
@@ -66,7 +66,7 @@ const (
 	// records. kgo would try for ever, in silence, when a partition has too few
 	// replicas in sync. With endWait it is shorter than TransactionTimeout: a
 	// transaction that the broker ended by itself answers as if we were fenced, and
-	// nobody else would be there.
+	// then no instance would be left.
 	produceWait = 25 * time.Second
 	// endWait bounds the end of a transaction. A coordinator that died takes 8 to
 	// 16 s to be replaced.
@@ -112,7 +112,7 @@ func (l *Log) Close() {
 	}
 }
 
-// writer returns a client that can write the log's transactions. It fences nobody
+// writer returns a client that can write the log's transactions. It fences no instance
 // before its ProducerID is asked for, and ends with ctx.
 func writer(ctx context.Context, cfg Config, throttle *throttle) (*kgo.Client, error) {
 	return cfg.Connection.Client(ctx,

@@ -41,8 +41,8 @@ var steps = []step{
 }
 
 // TestFaultMatrix lets every request fail, before it is applied and after: once,
-// which the client may mend by itself, and until we give up. Then it tries again,
-// then it starts anew, and the oracle is asked each time.
+// which the client may get over by itself, and until we give up. Then it tries again,
+// then it opens the log again, and the oracle is asked each time.
 func TestFaultMatrix(t *testing.T) {
 	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) { faultMatrix(t, c, before40(c)) })
 	t.Run("inprocess as 3.6", func(t *testing.T) {

@@ -35,14 +35,14 @@ func Open(ctx context.Context, cfg Config) (*Log, map[string][]byte, error) {
 	apply := func(r *kgo.Record) error { keep(state, cfg.Keep, r); return nil }
 
 	// 1. Read what is committed and stable now. It serves BeforeFence, and is most
-	// of the reading; a record that is committed once stays so, whoever writes on.
-	// A crash, or an error, up to the fence has touched nobody.
+	// of the reading; a committed record stays committed, even if others write on.
+	// A crash, or an error, up to the fence has disturbed no instance.
 	if err := beforeFence(ctx, cfg, reader, state, apply); err != nil {
 		return nil, nil, err
 	}
 
-	// 2. Hear what the coordinator knows of the last transaction: after the fence that
-	// is gone. Then fence. A new client fences nobody until its producer id is loaded. When
+	// 2. Ask what the coordinator knows of the last transaction: after the fence that
+	// is gone. Then fence. A new client fences no instance until its producer id is loaded. When
 	// this returns, a transaction the predecessor had open is aborted, or
 	// committed if its end had been decided, and its markers are written, or lost:
 	// nothing of it can appear later. If we crash after this, the predecessor is out and
@@ -61,7 +61,7 @@ func Open(ctx context.Context, cfg Config) (*Log, map[string][]byte, error) {
 	}
 
 	// 3. End what hangs: a transaction that a partition has open now is one whose
-	// marker Kafka lost, and nobody but us ends it. If we crash in here, the next start
+	// marker Kafka lost, and only we can end it. If we crash in here, the next start
 	// reads the markers that were written, and goes on in the same way.
 	log.ended, err = log.endHanging(ctx, word)
 	for _, e := range log.ended {
@@ -77,8 +77,8 @@ func Open(ctx context.Context, cfg Config) (*Log, map[string][]byte, error) {
 
 	// 4. Read on to the high watermark, taken after the fence. Up to the last
 	// stable offset is not enough: an open transaction of a neighbour in this
-	// partition holds it back, and an old state would come out, and with it every
-	// event since a second time.
+	// partition holds it back. We would get an old state, and write every event since
+	// then a second time.
 	if err := log.readOn(ctx, reader, apply); err != nil {
 		log.Close()
 		if hanging, ok := errors.AsType[*HangingError](err); ok {
@@ -90,7 +90,7 @@ func Open(ctx context.Context, cfg Config) (*Log, map[string][]byte, error) {
 }
 
 // cutWait is how long a start that would be refused waits to see the state whole. A
-// neighbour's transaction is over in less, but for one that nobody ends.
+// neighbour's transaction is over sooner, unless it hangs.
 const cutWait = 10 * time.Second
 
 // beforeFence reads up to the last stable offset and asks cfg.BeforeFence. What is

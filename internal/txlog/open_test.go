@@ -63,7 +63,7 @@ func wantState(t *testing.T, cfg txlog.Config, want map[string][]byte) {
 }
 
 // Two owners whose names fall into one partition neither fence each other nor see
-// each other's keys, whoever opens or commits in between.
+// each other's keys, in any order of opens and commits.
 func TestTwoOwnersInOnePartition(t *testing.T) {
 	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
 		w := newWorld(t, c)
@@ -137,7 +137,7 @@ func TestStateIsWrittenToItsPartition(t *testing.T) {
 	})
 }
 
-// BeforeFence sees the state, and its error leaves the log to whoever has it.
+// BeforeFence sees the state, and its error leaves the log to the instance that has it.
 func TestBeforeFenceHarmsNobody(t *testing.T) {
 	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
 		w := newWorld(t, c)

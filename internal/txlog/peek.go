@@ -11,7 +11,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 )
 
-// Peek returns the state in a partition as it is committed now. It fences nobody
+// Peek returns the state in a partition as it is committed now. It fences no instance
 // and writes nothing, so it may be old by the time it returns.
 func Peek(ctx context.Context, conn kafka.Connection, topic string, partition int32, wanted func(key string) bool) (map[string][]byte, error) {
 	return peek(ctx, conn, topic, partition, wanted, stable)

@@ -60,9 +60,9 @@ func TestUnknownCommit(t *testing.T) {
 				proxy := c.Proxy()
 				log := w.open(w.through(proxy))
 				w.mustCommit(log)
-				// Every one: a single cut is mended by the client itself.
+				// Every one: the client gets over a single cut by itself.
 				proxy.Add(kafkatest.Fault{Key: endTxn, Nth: kafkatest.EveryRequest, Mode: tt.mode})
-				// What is to have happened is answered: else the next fence could overtake it.
+				// What is to have happened is answered: otherwise the next fence could overtake it.
 				at := func(f kafkatest.Frame) bool { return f.Key == endTxn && f.Answer == tt.happened }
 				if err := w.giveUpAt(log, proxy, at); !errors.Is(err, txlog.ErrUnconfirmed) {
 					t.Fatalf("Commit returned %v", err)

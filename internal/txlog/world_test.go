@@ -113,7 +113,7 @@ func (w *world) mustCommit(log *txlog.Log) {
 	}
 }
 
-// open opens the log as cfg says, and holds what it reads against the truth.
+// open opens the log as cfg says, and compares what it reads with the truth.
 func (w *world) open(cfg txlog.Config) *txlog.Log {
 	w.tb.Helper()
 	// Below the three minutes that Open gives itself: a test that hangs says where.

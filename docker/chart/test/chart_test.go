@@ -284,7 +284,7 @@ func environ(t *testing.T, pod core.PodTemplateSpec, contents map[string]string)
 	return environ
 }
 
-// What the program makes of the environment of each pod has no fault.
+// The program finds no fault in the environment of each pod.
 func TestEnvironmentIsTaken(t *testing.T) {
 	for name, text := range cases {
 		for kind, pod := range pods(t, text) {

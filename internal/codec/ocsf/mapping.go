@@ -78,8 +78,8 @@ func mappingOf(eventType string) mapping {
 	return mapping{classEntityManagement, activityOther, or(last, or(strings.TrimSpace(eventType), "Other")), severityInformational, entityTypeOther, ""}
 }
 
-// raisedSeverity is what the content of the event makes of its severity, 0 if
-// nothing.
+// raisedSeverity is the severity that the content of the event calls for; 0 if it calls
+// for none.
 func raisedSeverity(r *flat.Record) int {
 	role := strings.ToLower(text(r.Role))
 	switch r.Type {

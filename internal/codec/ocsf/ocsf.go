@@ -104,7 +104,7 @@ func cloudOf(r *flat.Record) cloud {
 	return c
 }
 
-// actorOf returns nil if nobody is known to have acted.
+// actorOf returns nil if it is not known who acted.
 func actorOf(r *flat.Record) *actor {
 	var a actor
 	if u := actingUser(r); u != nil {
