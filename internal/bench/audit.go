@@ -22,7 +22,7 @@ type audit struct {
 	requests requests
 }
 
-// requests are those that were asked, walks of several pages told from the rest.
+// requests are those that were asked, with the further pages of walks counted apart.
 type requests struct {
 	first, further int // pages of a list
 }

@@ -48,7 +48,7 @@ func history(ctx context.Context, l *lab) error {
 }
 
 // readHistory runs the connector until the topic holds the n events of history, and
-// holds the topic against the API.
+// compares the topic with the API.
 func (l *lab) readHistory(ctx context.Context, a *audit, n int, t topics, more ...string) (time.Duration, usage, error) {
 	environ := l.environ(a, t, append([]string{"OPENAI_TENANT_EVENTS=off", "BACKFILL_START_TIME=401d"}, more...)...)
 	p, err := l.start(environ)

@@ -57,7 +57,7 @@ const still = 500 * time.Millisecond
 
 // awaitRecords waits until the topic has n records and does not grow any more, and
 // returns when it grew last. Markers are counted as well, so the end is found by
-// the standstill; whoever calls it compares the ids afterwards.
+// the standstill; the caller compares the ids afterwards.
 func (l *lab) awaitRecords(ctx context.Context, p *process, topic string, n int, limit time.Duration) (time.Time, error) {
 	grew, last := time.Now(), int64(-1)
 	for deadline := time.Now().Add(limit); ; {
@@ -82,7 +82,7 @@ func (l *lab) awaitRecords(ctx context.Context, p *process, topic string, n int,
 	}
 }
 
-// compare holds the topic against what the API has, by id.
+// compare compares the topic with what the API has, by id.
 func (l *lab) compare(ctx context.Context, a *audit, topic string) (kafkatest.Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()

@@ -124,7 +124,7 @@ type plainResult struct {
 	topic             kafkatest.Report
 }
 
-// plain lets one contestant read history, and holds its topic against the API.
+// plain lets one contestant read history, and compares its topic with the API.
 func (l *lab) plain(ctx context.Context, c contestant, a *audit, n int) (r plainResult, err error) {
 	j, err := l.job(a, 401*day)
 	if err != nil {

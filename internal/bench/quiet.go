@@ -74,7 +74,7 @@ func (l *lab) startQuiet(ctx context.Context, interval time.Duration) (*quietLog
 	return q, err
 }
 
-// note takes down what it has used up to now.
+// note records what it has used up to now.
 func (q *quietLog) note(ctx context.Context, l *lab) (err error) {
 	q.asked = q.a.asked()
 	if q.written, err = l.length.Written(ctx, q.t.events, q.t.dlq, q.t.offsets); err != nil {
