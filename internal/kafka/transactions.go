@@ -235,7 +235,7 @@ func Describable(ctx context.Context, client *kgo.Client, ids ...string) (bool, 
 
 // Ends returns where the partitions end, or where they are stable: behind the last
 // record that read_committed consumers can see. A partition of which its broker does
-// not tell, for want of a leader say, is left out.
+// not answer, for example without a leader, is left out.
 func Ends(ctx context.Context, client *kgo.Client, partitions []Partition, stable bool) (map[Partition]int64, error) {
 	req := kmsg.NewPtrListOffsetsRequest()
 	if req.ReplicaID = -1; stable {

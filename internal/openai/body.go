@@ -29,7 +29,7 @@ var (
 
 // permit lets a body be larger than freeBytes. There is one for each class of
 // request: without it, as many bodies as there are requests in flight would each
-// grow to the limit. Who has it waits for nothing but the body.
+// grow to the limit. A request that has it waits only for its body.
 type permit struct {
 	slot chan struct{} // holds one while somebody has it
 	held bool

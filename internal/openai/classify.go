@@ -38,7 +38,7 @@ func classify(res *http.Response, body []byte, key string, paging bool, now time
 	case e.Kind == KindVanishedCursor:
 		e.Err = ErrVanishedCursor
 	case res.StatusCode >= 300 && res.StatusCode < 400:
-		// Not followed: the key would go to whatever host the answer names.
+		// Not followed: the key would go to any host that the answer names.
 		e.Err = fmt.Errorf("a redirect to the host %q, which is not followed", scrub(redirectHost(res), key))
 	}
 	return e
@@ -65,9 +65,9 @@ func kindOf(status int, said errorText, paging bool) Kind {
 	return KindRejected
 }
 
-// denial tells apart what 401 and 403 mean. Source: bodies seen in public, where both
-// statuses carry the same cases. What is said of neither the key nor a right must not
-// be taken for it: people would replace a key that is right.
+// denial says which case a 401 or 403 is. Source: bodies seen in public, where both
+// statuses carry the same cases. An answer that names neither the key nor a right must
+// not be taken for a wrong key: people would replace a key that is right.
 func denial(said errorText) Kind {
 	switch said.code {
 	case "insufficient_scope":

@@ -26,8 +26,8 @@ type Clock struct {
 // clockSample is what one answer says of the server's clock.
 type clockSample struct {
 	// ahead is the server's clock less the local one since base, at least: the whole
-	// time to the answer counts as if the list was made at its start. Too early costs
-	// reading a little twice, too late would cost events.
+	// time to the answer counts as if the list was made at its start. If that is too
+	// early, a little is read twice; if it were too late, events would be lost.
 	ahead time.Duration
 	// half of the time to the answer, by which ahead is too small on average.
 	half time.Duration

@@ -17,9 +17,9 @@ const (
 	KindUnauthorized Kind = "unauthorized"
 	// KindForbidden: the key lacks a scope, or may not do this. Permanent.
 	KindForbidden Kind = "forbidden"
-	// KindRefused: 401 or 403 for want of rights, which are not named. It passes on
-	// a valid key, so it is asked again; a caller sees it only after Config.Attempts
-	// in a row.
+	// KindRefused: 401 or 403 because rights are missing, without a word on which. It
+	// has been seen to pass on a valid key, so it is asked again; a caller sees it only
+	// after Config.Attempts in a row.
 	KindRefused Kind = "refused"
 	// KindAddressRefused: the organization's list of IP addresses lacks ours.
 	KindAddressRefused Kind = "address_refused"

@@ -14,8 +14,8 @@ type Class int
 
 // The classes of request.
 const (
-	// Live reads what is new. It waits for what the server ordered and for the
-	// ceiling a minute, and for history at every fourth time at the ceiling only.
+	// Live reads what is new. It waits as long as the server orders and as the ceiling
+	// of requests a minute demands. History goes first only at every fourth request.
 	Live Class = iota
 	// History reads the past, in parallel, with what the server lets it have.
 	History
@@ -66,8 +66,8 @@ type Limiter struct {
 	inFlight    int       // of both classes
 }
 
-// liveTurns is after how many live requests the next time at the ceiling is for
-// history: a head that is always busy must not keep history from ever going on.
+// liveTurns is the number of live requests after which the next time at the ceiling is
+// for history: a head that is always busy must not stop history for ever.
 const liveTurns = 3
 
 // NewLimiter returns a limiter for one organization.
@@ -205,8 +205,8 @@ func (t *ticket) answered() {
 func (t *ticket) failed() { t.end(func(*Limiter, time.Time) {}) }
 
 // refused ends a request that was answered 429, with the wait that was named. Its
-// sender waits that long in any case; everybody does if the 429 was not for this
-// request alone. It returns by how much longer somebody waits than before.
+// sender waits that long in any case; all requests do if the 429 was not for this
+// one alone. It returns by how much longer any request waits than before.
 func (t *ticket) refused(wait time.Duration) (added time.Duration) {
 	t.end(func(l *Limiter, now time.Time) {
 		until := now.Add(wait)

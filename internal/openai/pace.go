@@ -86,8 +86,8 @@ func (p *pace) went(now time.Time) {
 	p.next = later(p.next, now.Add(-late)).Add(time.Duration(float64(time.Second) / p.rate)) // 0 for +Inf
 }
 
-// counts reports whether the outcome of a request sent at tells something of the
-// rate of now.
+// counts reports whether the outcome of a request that was sent at that time says
+// something about the present rate.
 func (p *pace) counts(sent time.Time) bool { return math.IsInf(p.rate, 1) || sent.After(p.cutAt) }
 
 // first notes the first outcome.
@@ -177,7 +177,7 @@ func (p *pace) since(now time.Time, n int) float64 {
 	return float64(n) / max(d.Seconds(), 1e-3)
 }
 
-// judge ends a trial once there is enough to tell.
+// judge ends a trial once it has enough outcomes.
 func (p *pace) judge(now time.Time) {
 	n, enough := p.answers+p.refusals, p.refusals >= paceEnough || p.rows > 1
 	if n < p.length && !enough {

@@ -23,8 +23,8 @@ type listing struct {
 
 // parsePage reads a page. It is strict with the page, one JSON object with
 // object "list", an array data and a bool has_more, and lenient with the events
-// in it: whatever stands in data is an event, since an event that we do not
-// understand must not stop those that we do.
+// in it: anything in data is an event, since an event that we do not understand must
+// not stop those that we do.
 //
 // The events' Raw are slices of body, which belongs to them from here on.
 func parsePage(body []byte, scope auditlog.Scope) (listing, error) {
@@ -69,8 +69,8 @@ func (p *pageParser) page() error {
 	}
 }
 
-// field reads one field of the page. A field given twice would leave open which
-// one is meant, and with data that is a hundred events, so it is an error.
+// field reads one field of the page. A second data or has_more is an error: it would be
+// unclear which one counts, and data is a hundred events.
 func (p *pageParser) field(key rawjson.Text[[]byte]) error {
 	switch {
 	case key.Is("object"):

@@ -15,8 +15,8 @@ const pageLimit = 100
 type Query struct {
 	// Scope is the list to read.
 	Scope auditlog.Scope
-	// AlsoRead is the other list, where that is read too: an event outside its time is
-	// left to it if it shows the event in that time. Empty: it is not.
+	// AlsoRead is the other list, if that is read too. An event outside its time is left
+	// to that list if the event is in its own time there. Empty: it is not read.
 	AlsoRead auditlog.Scope
 	// From is the first second asked for (effective_at[gte]).
 	From auditlog.Second
@@ -25,8 +25,8 @@ type Query struct {
 	// Bounded says that To counts. A walk without it reads the head of the log.
 	Bounded bool
 	// ToEnd says that the walk is read to its end and counts for nothing before. So it
-	// is complete in whatever order the list comes. Without it the newest must come
-	// first, since the walk may be left.
+	// is complete in any order of the list. Without it the newest must come first, since
+	// the walk may be left early.
 	ToEnd bool
 	// Class is which share of the limiter the walk's requests take.
 	Class Class

@@ -23,8 +23,8 @@ type answer struct {
 
 // exchange sends one request and reads its answer. The error is an *Error.
 func (c *Client) exchange(ctx context.Context, r request, key string) (answer, error) {
-	// The bound covers the body too: a connection that dies in the middle of one
-	// says nothing any more.
+	// The bound covers the body too: a connection that dies in the middle of a body
+	// stays silent.
 	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.Timeout, errTimeout)
 	defer cancel()
 	begin := c.cfg.Now()
@@ -48,7 +48,7 @@ func (c *Client) exchange(ctx context.Context, r request, key string) (answer, e
 	large := c.cfg.Limiter.largeBody(r.Class)
 	defer large.release()
 	if code != http.StatusOK {
-		// Whatever of the body can be read is good enough for an error.
+		// For an error, any part of the body is good enough.
 		body, _ := readBody(ctx, res, errorBodyBytes, &large)
 		return answer{}, classify(res, body, key, r.after != "", c.cfg.Now())
 	}
@@ -98,8 +98,8 @@ func (c *Client) newRequest(ctx context.Context, r request, key string) (*http.R
 	return req, nil
 }
 
-// quotable returns what an error may quote of an answer that is no page: nothing of
-// what looks like JSON, since it may be events, but for the message of an error.
+// quotable returns what an error may quote of an answer that is no page. Of what looks
+// like JSON, which may be events, that is only the message of an error.
 func quotable(body []byte, key string) string {
 	if start := bytes.TrimLeft(body, " \t\r\n"); len(start) > 0 && (start[0] == '{' || start[0] == '[') {
 		return excerpt([]byte(errorBody(body).message), key)

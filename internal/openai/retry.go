@@ -15,12 +15,12 @@ const (
 	backoffMost  = 30 * time.Second
 )
 
-// orderedWaits is how often a page waits because a 429 said for how long. Doing
-// as told is no failed try, yet somebody must hear of it in the end.
+// orderedWaits is how often a page waits because a 429 said for how long. Such a wait is
+// not a failed try, but after so many of them the caller gets an error.
 const orderedWaits = 20
 
-// fetch asks for one page until it comes, or until it is no use any more. The
-// error is an *Error, or ctx's own.
+// fetch asks for one page until it comes, or until another try is of no use. The error
+// is an *Error, or ctx's own.
 func (c *Client) fetch(ctx context.Context, r request) (answer, error) {
 	t := tries{most: c.cfg.Attempts}
 	for {
@@ -77,7 +77,7 @@ func (c *Client) try(ctx context.Context, r request) (answer, error) {
 	return a, err
 }
 
-// limited obeys a 429: this page waits, and perhaps everybody, see Limiter.
+// limited obeys a 429: this page waits, and perhaps all requests, see Limiter.
 func (c *Client) limited(t *ticket, e *Error) {
 	e.wait = e.RetryAfter
 	if e.wait <= 0 {

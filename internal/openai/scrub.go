@@ -31,8 +31,8 @@ func scrub(text, key string) string {
 	return keyLike.ReplaceAllString(text, redacted)
 }
 
-// excerpt returns the beginning of a body as printable text without the key, and
-// without what tells of a person.
+// excerpt returns the beginning of a body as printable text, without the key and without
+// e-mail and IP addresses.
 func excerpt(body []byte, key string) string {
 	text := scrub(strings.ToValidUTF8(string(beginning(body, key)), "\uFFFD"), key)
 	text = personal.ReplaceAllString(text, redacted)
@@ -55,8 +55,8 @@ func excerpt(body []byte, key string) string {
 	return b.String()
 }
 
-// beginning cuts a body of megabytes to what an excerpt can come from, and leaves
-// no part of the key at the cut, which would not be known as one.
+// beginning cuts a body of megabytes to what an excerpt can come from. It leaves no part
+// of the key at the cut, since scrub would not recognize a part.
 func beginning(body []byte, key string) []byte {
 	if len(body) <= errorBodyBytes {
 		return body

@@ -10,9 +10,9 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 )
 
-// strayMost is how many events of a page may lie outside the time asked for, whatever
-// else is on it. Above it, a page of which that is more than half was not made for what
-// was asked.
+// strayMost is how many events of any page may lie outside the time asked for. A page
+// with more of them, which are also more than half of its events, was not made for this
+// request.
 const strayMost = 10
 
 // within reports whether a time is one that was asked for.
@@ -43,14 +43,15 @@ func (w *walk) checkWindow(events []auditlog.Event) error {
 	return w.disordered("%d of its %d events do not lie in the time from which was asked: from %v %s", outside, timed, w.req.From, to)
 }
 
-// elsewhere reports whether a list of an event's own second shows it too, this one or the
-// other that is read. Then the walk that reads that second writes it, and this one does
-// not: else it would be there twice. If not, the place where it is listed is its only one.
+// elsewhere reports whether a list of the event's own second shows it too: this scope's
+// list, or the other scope's if that is read. Then the walk that reads that second writes
+// it, and this walk must not, or it would be there twice. If neither shows it, the place
+// where it is listed is its only one.
 //
 // The answer must be of the organization whose page has the event.
 func (w *walk) elsewhere(ctx context.Context, e auditlog.Event, organization string) (bool, error) {
 	if w.looksUp {
-		return true, nil // a list that is only looked into for another event
+		return true, nil // this list is only read to look for another event
 	}
 	key := stray{w.req.Scope, w.req.AlsoRead, e.Identity(), e.EffectiveAt}
 	if shown, ok := w.client.strays.get(key, w.client.cfg.Now()); ok {

@@ -11,8 +11,8 @@ import (
 )
 
 // orderTolerance is how far an event's place in the list may be from its
-// effective_at: the list may follow a time of arrival instead. Two events may so
-// stand in the wrong order when they are up to twice as far apart.
+// effective_at: the list may follow a time of arrival instead. So two events may be in
+// the wrong order if their times are up to twice as far apart.
 const orderTolerance = 120 * time.Second
 
 // Page is one checked page of a walk.
@@ -67,9 +67,9 @@ func (c *Client) Pages(ctx context.Context, q Query) iter.Seq2[Page, error] {
 }
 
 // Newest returns the first page of a scope's list without any filter of time: at
-// most limit events (1 to 100). Nothing but that the list is empty or not can be
-// said from it about older events; Last says that the API promises no more. No
-// page is asked for after it, so it need not say where that would begin.
+// most limit events (1 to 100). It says nothing about older events, except whether the
+// list is empty; Last says that the API promises no more. No page is asked for after
+// it, so it need not say where the next one would begin.
 func (c *Client) Newest(ctx context.Context, scope auditlog.Scope, limit int) (Page, error) {
 	limit = min(max(limit, 1), pageLimit)
 	w := c.walk(request{Query: Query{Scope: scope, Class: Live}, unfiltered: true, limit: limit})
@@ -211,18 +211,18 @@ func (w *walk) check(ctx context.Context, a answer) (Page, error) {
 	}
 	w.oldest, w.hasOldest, w.rose = oldest, hasOldest, w.rose || rises
 	if fresh := len(page.Events) + page.Strays; err == nil && w.req.ToEnd && rises && fresh > 0 && again >= fresh {
-		// In one order, whichever, no page comes back to an earlier one. If the order
-		// changes on the way, the walk turns round, and ends where it began.
+		// As long as the list keeps one order, no page comes back to an earlier one. If
+		// the order changes on the way, the walk turns round, and ends where it began.
 		err = w.disordered("oldest first, with %d events of pages before it and %d new ones: the order changed", again, fresh)
 	}
 	return page, err
 }
 
-// checkDirection finds a page that is oldest first throughout. The order inside a
-// page does not matter otherwise; but from the last event of such a page the next
-// one leads back over the same events, to an end that is none. One step up may be that
-// of one odd event. After pages that were newest first it may be chance, and does not
-// make what they gave worthless.
+// checkDirection finds a page that is oldest first throughout. Otherwise the order
+// inside a page does not matter. But after the last event of such a page the next page
+// leads back over the same events, to an end that is not the list's. A single step up
+// may come from one odd event. After pages that were newest first it may be chance, and
+// what those gave still counts.
 func (w *walk) checkDirection(events []auditlog.Event) error {
 	span := w.rises(events)
 	switch {
@@ -260,7 +260,8 @@ func (w *walk) rises(events []auditlog.Event) time.Duration {
 }
 
 // ErrOutOfOrder says that a page has an event that is much newer than one on a page
-// before it, or comes oldest first after pages that did not. A walk of the same time that is read to its end may still be complete.
+// before it, or comes oldest first after pages that did not. A walk of the same time
+// that is read to its end may still be complete.
 var ErrOutOfOrder = errors.New("the pages come oldest first, or out of order")
 
 // checkOrder compares an event with the pages before it.
@@ -282,7 +283,7 @@ func (w *walk) advance(l listing, page *Page) error {
 	case l.hasMore && !fresh:
 		return w.disordered("%d events, none of them new, and has_more: the walk would not end", count)
 	case !fresh && count > 0 && !w.askedPastEnd:
-		// The page before said that there are more, and these are not they.
+		// The page before said that there are more, but these came before.
 		return w.disordered("%d events, none of them new, where the page before said that there are more", count)
 	}
 	if !l.hasMore && (count < w.req.limit || (w.askedPastEnd && !fresh)) {

@@ -77,7 +77,7 @@ func (c Config) endRepair(ctx context.Context, partition int32) error {
 		return nil
 	}
 	if kafka.Classify(err) == kafka.ClassAuthorization {
-		c.Logger.Warn("a `verify --repair` that is under way could not be stopped, for want of a right to its transactional id: stop it before the next run", "error", err)
+		c.Logger.Warn("a `verify --repair` that is under way could not be stopped, since this user may not use its transactional id: stop it before the next run", "error", err)
 		return nil
 	}
 	return fmt.Errorf("it is done, but a `verify --repair` that is under way could not be stopped: stop it, or give the command again: %w", err)
