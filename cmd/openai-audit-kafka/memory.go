@@ -16,7 +16,7 @@ const (
 	memoryBase = 46 << 20 // reading history in windows
 	memoryCopy = 24 << 20 // more for each copy of the events that is written
 	memoryID   = 128      // for each remembered id, twice what it takes
-	memoryStep = 8 << 20  // a change that is worth telling
+	memoryStep = 8 << 20  // a smaller change is not passed on
 )
 
 // memoryKeeper is a telemetry that moves the collector's limit with the number of

@@ -65,7 +65,7 @@ type Topic struct {
 }
 
 // Same reports whether two sights of a topic can be of the same one. An id that was
-// not told is unknown, and not changed.
+// missing is unknown, and not changed.
 func (t Topic) Same(o Topic) bool {
 	return t.Name == o.Name && (t.ID == "" || o.ID == "" || t.ID == o.ID)
 }
@@ -79,11 +79,11 @@ type Opener struct {
 	At   Second `json:"at"`
 	// Closed says that it left of its own accord.
 	Closed bool `json:"closed,omitempty"`
-	// Process tells instances on hosts of one name apart; zero: it is not known.
+	// Process identifies instances on hosts of one name; zero: it is not known.
 	Process Process `json:"process,omitzero"`
 }
 
-// Process is an instance's process, where the system tells of it.
+// Process is an instance's process, where the system shows it.
 type Process struct {
 	// Place stands for the machine and the container. It stays the same when the
 	// process, the container or the machine is started again.
@@ -92,7 +92,7 @@ type Process struct {
 	// unique in it as long as the process lives.
 	Boot string `json:"boot"`
 	ID   int    `json:"pid"`
-	// Started tells apart the processes that have had one id.
+	// Started separates the processes that have had one id.
 	Started uint64 `json:"started"`
 }
 

@@ -29,8 +29,8 @@ type SchemaCheck struct {
 	// Difference says in what the newest schema and a registered one cannot read
 	// each other; empty if they can.
 	Difference string
-	// Refused says why the registry would not take the newest schema, by the level
-	// that it was told; empty if it would, or does not say.
+	// Refused says why the registry would not take the newest schema at the subject's
+	// level; empty if it would, or does not say.
 	Refused string
 	// ReadOnly says that the registry takes nothing for the subject, from any user.
 	ReadOnly bool
@@ -43,8 +43,8 @@ type SchemaCheck struct {
 func (s SchemaCheck) Compatible() bool { return s.Difference == "" }
 
 // Check compares the newest schema with the registry's subject. It writes
-// nothing. Whether schemas fit is decided here, by the rules of Avro, for a
-// registry only applies the level that it was told.
+// nothing. Whether schemas fit is decided here, by the rules of Avro, since a registry
+// only applies the level that is set there.
 func Check(ctx context.Context, c RegistryConfig) (SchemaCheck, error) {
 	result := SchemaCheck{Subject: c.Subject}
 	r, done, err := c.open(slog.New(slog.DiscardHandler))

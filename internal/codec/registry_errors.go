@@ -102,7 +102,7 @@ func (e *RegistryError) Unwrap() []error { return []error{e.Kind, e.Cause} }
 // codeNotPermitted is the error_code of a registry, or a subject, that is read-only.
 const codeNotPermitted = 42205
 
-// failed tells what an error of the client means. The status alone does not say: an
+// failed says what an error of the client means. The status alone does not say: an
 // ingress or a proxy that answers in place of the registry has the same ones. What
 // needs a decision is believed only with an error_code, which registries alone have.
 // A context that ended is no fault of the registry.

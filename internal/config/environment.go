@@ -100,7 +100,7 @@ func (e *environment) warnOfSecret(variable string, s connector.Secret) {
 	}
 }
 
-// unseen tells characters that are in no secret which somebody typed: those of no
+// unseen finds characters that are in no secret which somebody typed: those of no
 // width, and all blanks but the usual one.
 func unseen(r rune) bool {
 	return unicode.Is(unicode.Cf, r) || r != ' ' && unicode.IsSpace(r) || unicode.Is(unicode.Co, r)

@@ -146,7 +146,7 @@ func (e *environment) note(err error, variable func(field string) string, matter
 	}
 }
 
-// remedy adds to that of an error what only the text of a variable tells.
+// remedy adds to that of an error what only the text of a variable shows.
 func (e *environment) remedy(name string, field *connector.FieldError) string {
 	meant := ""
 	if name == "KAFKA_BROKERS" {

@@ -225,7 +225,7 @@ func namesOf(specs []TopicSpec) (names []string) {
 type UnseenTopicsError struct{ Names []string }
 
 func (e *UnseenTopicsError) Error() string {
-	return "the brokers do not tell of the topics that were made: " + strings.Join(e.Names, ", ")
+	return "the brokers do not list the topics that were made: " + strings.Join(e.Names, ", ")
 }
 
 // CheckSettings returns a *SettingError if the records that the spec is for cannot go

@@ -15,7 +15,7 @@ import (
 // A connection that closes before its first answer is to kgo a sign of wrong
 // settings (no TLS where the broker wants it), and no request that meets it is tried
 // again. But it is also what a load balancer or a container's port does for a broker
-// that is gone. So, once any broker has answered, it is told as what it is then: reset,
+// that is gone. So, once any broker has answered, it is reported as a reset connection,
 // and the request goes to another broker. Without this one dead broker of three kept
 // every session from beginning.
 type answering struct {

@@ -19,8 +19,8 @@ import (
 // Operations are what we may do to something.
 type Operations struct {
 	Read, Write, Create, Describe, DescribeConfigs bool
-	// Known says that the broker told. Without an authorizer, or from one that does
-	// not tell, everything counts as allowed.
+	// Known says that the broker gave an answer. Without an authorizer, or if it does
+	// not answer, everything counts as allowed.
 	Known bool
 }
 

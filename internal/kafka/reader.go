@@ -17,8 +17,8 @@ const LogStart int64 = -1
 // process is to stay within 64 MiB, so kgo's 50 MB a fetch is too much.
 const fetchMaxBytes = 512 << 10
 
-// Reader reads one partition in order, committed records only, and stops where
-// it is told. It may be asked to go on: to the last stable offset first, say,
+// Reader reads one partition in order, committed records only, up to a given end. It
+// may be asked to go on: to the last stable offset first, say,
 // and after a fence to the high watermark. It needs no consumer group, and must
 // be closed.
 type Reader struct {

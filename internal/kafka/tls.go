@@ -30,7 +30,7 @@ func (t TLS) handshake(ctx context.Context, conn net.Conn, addr string) (net.Con
 			return secured, nil
 		}
 	}
-	_ = conn.Close() // the first error is the one that tells
+	_ = conn.Close() // the first error is the one that matters
 	return nil, err
 }
 

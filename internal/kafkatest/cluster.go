@@ -81,7 +81,7 @@ func (c *Cluster) Admin() *kadm.Client {
 
 var names atomic.Int64
 
-// run tells processes apart that share a broker.
+// run identifies each of the processes that share a broker.
 var run = time.Now().UnixNano()
 
 // Name returns base with an ending that no other test has, for topics, groups
@@ -104,7 +104,7 @@ func (c *Cluster) CreateTopic(topic string, partitions int32, configs map[string
 		c.fatalf("creating topic %s: %v", topic, err)
 	}
 	// Created is not yet known to every broker: a client that asks another one
-	// at once is told that there is no such topic.
+	// at once is answered that there is no such topic.
 	for c.Real() {
 		details, err := admin.ListTopics(ctx, topic)
 		if err == nil && details.Error() == nil && len(details[topic].Partitions) == int(partitions) {

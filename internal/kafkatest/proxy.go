@@ -14,7 +14,7 @@ import (
 )
 
 // Proxy stands between clients and brokers, understands Kafka's protocol as far
-// as it must, and loses requests and answers as told. A client in the process
+// as it must, and loses the requests and answers that a test asks for. A client in the process
 // uses Dial as its dialer; a child process connects to Brokers. It is for plain
 // connections: TLS hides the frames.
 type Proxy struct {

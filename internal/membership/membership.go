@@ -1,4 +1,4 @@
-// Package membership tells an instance which partitions of a topic are its to work
+// Package membership says which partitions of a topic are an instance's to work
 // for, by a Kafka consumer group that is used for nothing else: no record is
 // consumed and no offset committed.
 //
@@ -43,9 +43,9 @@ type Config struct {
 	Group      string
 	Topic      string
 	Logger     *slog.Logger
-	// State is told nil each time the group has told this instance what is its own,
-	// and the reason when it is a member no more, after all work has ended. It must
-	// not wait.
+	// State is called with nil each time the group has given this instance its
+	// partitions, and with the reason when it is no longer a member, after all work has
+	// ended. It must not wait.
 	State func(reason error)
 }
 
@@ -120,7 +120,7 @@ func runWith(ctx context.Context, cfg Config, work Work, session time.Duration) 
 	}
 }
 
-// outside tells why this instance is not in the group. kgo calls it after the
+// outside says why this instance is not in the group. kgo calls it after the
 // partitions were lost, and before it joins again.
 type outside func(reason error)
 

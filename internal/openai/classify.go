@@ -114,7 +114,7 @@ func errorBody(body []byte) (said errorText) {
 
 // retryAfter reads how long to wait: Retry-After-Ms, then Retry-After in seconds
 // or as an HTTP date. A date is compared with the server's own clock where the
-// answer tells it, so that a clock off by hours is not a wait of hours. 0: the
+// answer has it, so that a clock off by hours is not a wait of hours. 0: the
 // server did not say.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	if d, ok := parseDelay(h.Get("Retry-After-Ms"), time.Millisecond); ok {

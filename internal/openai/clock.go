@@ -50,7 +50,7 @@ func (k *Clock) add(asked, date time.Time, took time.Duration) {
 }
 
 // at returns the server's time at a local one, never too late by the middle answer,
-// and about how far it is ahead of it. ok is false while no answer told the time.
+// and about how far it is ahead of it. ok is false while no answer has given the time.
 func (k *Clock) at(local time.Time) (server time.Time, skew time.Duration, ok bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -103,7 +103,7 @@ type Error struct {
 	shouldRetry *bool
 	// keyChanged says that the key was replaced while the request was out.
 	keyChanged bool
-	// wait is how long the page waits after a 429, as told or not.
+	// wait is how long the page waits after a 429, whether or not the server said so.
 	wait time.Duration
 }
 

@@ -33,7 +33,7 @@ const (
 	paceReach, paceReachSeconds = 40, 5
 	paceSteep                   = 2
 	// paceStrays is how long strays are believed until they are tried again.
-	// paceMemory is how long what the server gave tells something.
+	// paceMemory is how long what the server gave counts.
 	paceStrays = time.Minute
 	paceMemory = 5 * time.Minute
 	// paceLeast is the slowest rate, in requests a second. It is for limits that

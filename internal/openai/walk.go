@@ -31,7 +31,7 @@ type Page struct {
 	// server's, see Clock. All the walk's pages have the same.
 	Began auditlog.Second
 	// Skew is the server's clock less the local one, to about a second; 0 if no
-	// server told its time yet.
+	// server has given its time yet.
 	Skew time.Duration
 	// Organization is the response header openai-organization; empty if there was
 	// none.

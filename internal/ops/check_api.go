@@ -121,7 +121,7 @@ func directionFinding(events []auditlog.Event) Finding {
 	return fine("newest first")
 }
 
-// apiFinding tells the causes apart for which the API cannot be read.
+// apiFinding says why the API cannot be read.
 func (k *checker) apiFinding(err error) Finding {
 	e, ok := errors.AsType[*openai.Error](err)
 	if !ok {
@@ -182,13 +182,13 @@ func cause(e *openai.Error) string {
 	return e.Body
 }
 
-// unreachable tells why there was no answer, by the types of errors.
+// unreachable says why there was no answer, by the types of errors.
 func unreachable(e *openai.Error) Finding {
 	if op, ok := errors.AsType[*net.OpError](e.Err); ok && op.Op == "proxyconnect" {
 		return failed(proxyRemedy, "the proxy does not let us through: %v", e.Err)
 	}
 	if dns, ok := errors.AsType[*net.DNSError](e.Err); ok && !dns.IsNotFound {
-		return failed("check the name servers of this host", "no name server tells the address of the API's host %q: %v", dns.Name, dns)
+		return failed("check the name servers of this host", "no name server knows the address of the API's host %q: %v", dns.Name, dns)
 	} else if ok {
 		return failed("check OPENAI_BASE_URL, and the name servers of this host", "the API's host name %q cannot be looked up", dns.Name)
 	}

@@ -73,7 +73,7 @@ func compressionFinding(codec string, err error) Finding {
 	return fine("%s is not refused", codec)
 }
 
-// waiting tells once that a coordinator is not there yet.
+// waiting logs once that a coordinator is not there yet.
 func (k *checker) waiting(of string) func() {
 	return sync.OnceFunc(func() {
 		if k.Logger != nil {
@@ -119,7 +119,7 @@ func (k *checker) unseen() string {
 
 func clusterFinding(c kafka.Cluster, err error) Finding {
 	if err != nil {
-		return warning(kafka.Explain(err), "they answer, and do not tell what they are: %v", err)
+		return warning(kafka.Explain(err), "they answer, but do not say what they are: %v", err)
 	}
 	number := "1 broker answers"
 	if c.Brokers != 1 {

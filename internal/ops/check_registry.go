@@ -16,7 +16,7 @@ func (k *checker) checkRegistry(ctx context.Context) {
 	k.add("schema registry", k.registryFinding(ctx))
 }
 
-// registryFinding tells the causes apart for which the registry cannot be used.
+// registryFinding says why the registry cannot be used.
 func (k *checker) registryFinding(ctx context.Context) Finding {
 	found, err := codec.Check(ctx, k.Registry)
 	if e, ok := errors.AsType[*codec.RegistryError](err); ok {

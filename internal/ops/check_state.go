@@ -116,7 +116,7 @@ func (k *checker) sameAsWritten(ctx context.Context, c auditlog.Cursor) Finding 
 		return fine("")
 	}
 	moved, err := codec.MovedID(ctx, k.Registry, c.SchemaIDs, codec.Framing{}, schemas.Version{})
-	if err == nil && moved != 0 { // that it cannot be asked is told already
+	if err == nil && moved != 0 { // an error was reported before
 		return failed("restore the registry with the ids it had, or give the connector a new events topic and run `cursor set --accept-topics`",
 			"values in %s carry the schema id %d, which the registry does not have for their schema any more", k.Topics.Events, moved)
 	}

@@ -72,7 +72,7 @@ const (
 	TenantOff  Tenant = "off"
 )
 
-// Progress is told what is being done, and how much of it is done.
+// Progress is called with what is being done, and how much of it is done.
 type Progress func(doing string, done, total int64)
 
 var (

@@ -57,7 +57,7 @@ func (c Config) serverNow(ctx context.Context) auditlog.Second {
 			return min(now, page.Began)
 		}
 	}
-	c.Logger.Warn("the API does not tell its time, so this host's clock counts alone", "error", err)
+	c.Logger.Warn("the API does not say what time it is, so only this host's clock counts", "error", err)
 	return now
 }
 

@@ -74,7 +74,7 @@ func (v *verification) goneFrom(ctx context.Context, topic string, written func(
 			return 0, err
 		}
 		if at.IsZero() {
-			v.Logger.Warn("a partition has lost its beginning and holds nothing that tells since when: all that the topic lacks may have been deleted",
+			v.Logger.Warn("a partition has lost its beginning and holds nothing that shows since when: all that the topic lacks may have been deleted",
 				"topic", topic, "partition", partition)
 			at = v.now()
 		}
@@ -83,22 +83,22 @@ func (v *verification) goneFrom(ctx context.Context, topic string, written func(
 	return latest, nil
 }
 
-// oldestLeft returns when the oldest record of a partition was written that tells it;
-// zero if none does.
+// oldestLeft returns when the oldest record of a partition was written. Records that do
+// not say so are passed over; zero if none does.
 func (v *verification) oldestLeft(ctx context.Context, topic string, partition int32, o kafka.Offsets, written func(*kafka.Record) (time.Time, error)) (at time.Time, err error) {
-	errTold := errors.New("told")
+	errFound := errors.New("found")
 	err = v.readPartition(ctx, topic, partition, o, func(r *kafka.Record) error {
-		told, err := written(r)
+		when, err := written(r)
 		if _, registry := errors.AsType[*codec.RegistryError](err); registry || ctx.Err() != nil {
 			return err
 		}
 		if err != nil {
 			return nil // the next one is no earlier
 		}
-		at = told
-		return errTold
+		at = when
+		return errFound
 	}, func(int64) {})
-	if errors.Is(err, errTold) {
+	if errors.Is(err, errFound) {
 		err = nil
 	}
 	return at, err

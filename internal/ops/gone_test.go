@@ -99,7 +99,7 @@ func TestExpiryOfAnEmptyPartition(t *testing.T) {
 	}
 	w.empty(w.ops.Topics.Events, 1)
 	w.wantExpired(gone)
-	if !strings.Contains(w.log.String(), "holds nothing that tells since when") {
+	if !strings.Contains(w.log.String(), "holds nothing that shows since when") {
 		t.Error("no warning says that a verification can find nothing missing any more")
 	}
 }

@@ -182,7 +182,7 @@ func (r *repair) run(ctx context.Context) error {
 	if err := r.flush(ctx); err != nil {
 		return err
 	}
-	return r.log.Settle(ctx) // what is told as repaired can be seen
+	return r.log.Settle(ctx) // what is reported as repaired can be seen
 }
 
 // pageTime returns the time in which the API lists about a page of events: to read

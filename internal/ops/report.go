@@ -59,7 +59,7 @@ func (r *Report) OK(strict bool) bool {
 	return found == 0
 }
 
-// report tells what was found.
+// report says what was found.
 func (v *verification) report(ctx context.Context) (*Report, error) {
 	r := &Report{
 		From: v.from, To: v.to, Organization: v.Organization, Scopes: v.scopes,

@@ -88,7 +88,7 @@ func (c Config) schemaFinding(s codec.SchemaCheck) Finding {
 			"the compatibility of %s is %s", s.Subject, s.Level)
 	case !s.Found && s.Registered == 0 && s.Level != "FULL_TRANSITIVE":
 		return fine("version %d is registered under %s at the first start, after the subject's compatibility is set to FULL_TRANSITIVE, if the user may; the registry's is %s",
-			newest, s.Subject, cmp.Or(s.Level, "not told"))
+			newest, s.Subject, cmp.Or(s.Level, "not known"))
 	case !s.Found:
 		return fine("version %d fits, and is registered under %s at the first start", newest, s.Subject)
 	}

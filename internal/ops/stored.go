@@ -71,7 +71,7 @@ func (s *stored) keep(organization string, r *kafka.Record) {
 	if key != auditlog.CursorKey(organization) {
 		return
 	}
-	if cursor, err := auditlog.DecodeCursor(r.Value); err == nil { // else it is told when it is used
+	if cursor, err := auditlog.DecodeCursor(r.Value); err == nil { // an error is reported when the cursor is used
 		s.trail = append(s.trail, cursor)
 		s.trail = s.trail[max(0, len(s.trail)-trailLength):]
 	}

@@ -111,7 +111,7 @@ func (t *tail) follow(ctx context.Context) error {
 	return nil
 }
 
-// print writes a record. One that cannot be decoded is told and passed over; a
+// print writes a record. One that cannot be decoded is logged and passed over; a
 // registry that does not answer says nothing about the record.
 func (t *tail) print(ctx context.Context, r *kafka.Record) error {
 	event, err := t.decoder.Decode(ctx, r.Value)

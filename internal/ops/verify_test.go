@@ -236,7 +236,7 @@ func TestNewestEventWithoutID(t *testing.T) {
 	}
 	edit, err := ops.SkipTo(t.Context(), w.ops, ago(time.Minute))
 	w.mustApply(edit, err)
-	if strings.Contains(w.log.String(), "does not tell its time") {
+	if strings.Contains(w.log.String(), "does not say what time it is") {
 		t.Errorf("the API was not asked:\n%s", w.log)
 	}
 }

@@ -76,7 +76,7 @@ func (a *activity) sum(from, to int64) (all minute) {
 	return all
 }
 
-// committed begins the line of a commit. What it wrote is told after it.
+// committed begins the line of a commit. What it wrote is reported after it.
 func (a *activity) committed(now time.Time, result string, took time.Duration) {
 	a.commits = last(append(a.commits, commit{At: now, Took: took, Result: result}), commitsKept)
 }

@@ -7,8 +7,8 @@ import (
 )
 
 // NewLogger returns a logger that writes to w. Format is text, json, or auto: text
-// on a terminal, JSON otherwise. What happens again and again is told at growing
-// distances.
+// on a terminal, JSON otherwise. What happens again and again is logged at growing
+// intervals.
 func NewLogger(level slog.Level, format string, w io.Writer, isTerminal bool) *slog.Logger {
 	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: readable}
 	if format == "text" || format == "auto" && isTerminal {

@@ -12,7 +12,7 @@ import (
 var (
 	scopes  = []string{"organization", "tenant"}
 	results = []string{"ok", "unconfirmed", "fenced"}
-	// codes are those that tell something; codeLabel puts the others with them.
+	// codes are the labels; codeLabel puts every other status code into one of them.
 	codes = []string{"200", "400", "401", "403", "404", "429", "500", "502", "503", "504", "2xx", "3xx", "4xx", "5xx", "none"}
 )
 
@@ -118,8 +118,8 @@ func (m *metrics) begin(organization string, reasons []string) {
 	m.hanging.WithLabelValues(organization)
 }
 
-// forget removes what only the instance that writes for the organization knows. One
-// that lost the lead would tell for ever how far it was.
+// forget removes what only the instance that writes for the organization knows. An
+// instance that lost the lead would otherwise report its last position for ever.
 func (m *metrics) forget(organization string) {
 	for _, g := range []*prometheus.GaugeVec{m.newest, m.success, m.live, m.deep, m.backfill, m.target, m.skew, m.offsetsRead} {
 		g.DeletePartialMatch(prometheus.Labels{"organization": organization})

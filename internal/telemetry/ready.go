@@ -19,8 +19,8 @@ func (t *Telemetry) unreadiness(name string) string {
 // staleAfter is how old a success may be.
 func (t *Telemetry) staleAfter() time.Duration { return stalePolls * t.cfg.PollInterval }
 
-// observe notes whether the organization is ready. A success that is too old was
-// that before anybody looked.
+// observe notes whether the organization is ready. A success counts as too old from the
+// moment when it became so, and not from this call.
 func (o *organization) observe(now time.Time, limit time.Duration) {
 	since := now
 	if stale := o.succeeded.Add(limit); o.told && o.reason == "" && o.leads && !o.succeeded.IsZero() && stale.Before(now) {
@@ -29,9 +29,9 @@ func (o *organization) observe(now time.Time, limit time.Duration) {
 	o.ready(now, o.unreadiness(now, limit) == "", since)
 }
 
-// unreadiness is told in part and found out in part. The connector knows what
-// failed; that nothing has succeeded for too long has to be looked at, since a
-// loop that hangs tells nothing.
+// unreadiness returns why the organization is not ready; empty if it is. The connector
+// reports what failed. That nothing has succeeded for too long is found out here, since
+// a loop that hangs reports nothing.
 func (o *organization) unreadiness(now time.Time, limit time.Duration) string {
 	age := now.Sub(o.succeeded)
 	switch {

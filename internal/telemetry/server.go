@@ -38,7 +38,7 @@ func (t *Telemetry) Handler() http.Handler {
 	return guarded(mux)
 }
 
-// guarded gives every answer the same headers, whatever makes it.
+// guarded gives the same headers to every answer.
 func guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()

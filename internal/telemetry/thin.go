@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// thinned tells what happens again and again at first, and then at growing distances,
-// with how often it was left out. A broker or an API that is away is asked again twice
-// a second for as long as that lasts, and a log that says so each time hides the rest.
+// thinned logs what happens again and again at growing intervals only, with how often it
+// was left out. A broker or an API that is away is asked again twice a second until it
+// is back, and a log that says so each time hides the rest.
 type thinned struct {
 	slog.Handler
-	by    string // what tells the same message of two organizations apart
+	by    string // by what the same message of two organizations differs
 	lines *lines
 }
 
-// The distances between two lines about the same.
+// The times between two lines about the same.
 const (
 	thinFirst = 10 * time.Second
 	thinMost  = 10 * time.Minute
@@ -33,11 +33,11 @@ type lines struct {
 	seen map[string]*line
 }
 
-// line is a message that was told, and may be left out now.
+// line is a message that was logged, and may be left out now.
 type line struct {
-	told, last time.Time
-	gap        time.Duration
-	left       int // out since it was told
+	logged, last time.Time
+	gap          time.Duration
+	left         int // out since it was logged
 }
 
 func thin(h slog.Handler) slog.Handler {
@@ -55,8 +55,8 @@ func (h thinned) Handle(ctx context.Context, r slog.Record) error {
 	if !retried {
 		return h.Handler.Handle(ctx, r)
 	}
-	left, tell := h.lines.tell(r.Message+cause, r.Time)
-	if !tell {
+	left, pass := h.lines.pass(r.Message+cause, r.Time)
+	if !pass {
 		return nil
 	}
 	if left > 0 {
@@ -65,8 +65,8 @@ func (h thinned) Handle(ctx context.Context, r slog.Record) error {
 	return h.Handler.Handle(ctx, r)
 }
 
-// tell says whether to tell a message that comes now, and how often it was left out.
-func (l *lines) tell(message string, now time.Time) (left int, tell bool) {
+// pass says whether to log a message that comes now, and how often it was left out.
+func (l *lines) pass(message string, now time.Time) (left int, pass bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	is := l.seen[message]
@@ -75,20 +75,20 @@ func (l *lines) tell(message string, now time.Time) (left int, tell bool) {
 		if len(l.seen) >= thinKept {
 			clear(l.seen)
 		}
-		l.seen[message] = &line{told: now, last: now, gap: thinFirst}
+		l.seen[message] = &line{logged: now, last: now, gap: thinFirst}
 		return 0, true
-	case now.Sub(is.told) < is.gap:
+	case now.Sub(is.logged) < is.gap:
 		is.last = now
 		is.left++
 		return 0, false
 	}
 	left = is.left
-	*is = line{told: now, last: now, gap: min(2*is.gap, thinMost)}
+	*is = line{logged: now, last: now, gap: min(2*is.gap, thinMost)}
 	return left, true
 }
 
-// causeOf is what of an attribute tells one cause from another: whose it is, and the
-// error, without what is another each time, such as ports, times and ids of requests.
+// causeOf is the part of an attribute by which causes differ: whose it is, and the
+// error, without what changes each time, such as ports, times and ids of requests.
 func causeOf(a slog.Attr) string {
 	switch a.Key {
 	case "organization", "scope", "topic", "group":

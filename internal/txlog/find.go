@@ -15,7 +15,7 @@ import (
 // anybody.
 type Hanging struct {
 	kafka.OpenTransaction
-	TransactionalID string // whose it is; empty if no coordinator knows, or tells us
+	TransactionalID string // whose it is; empty if no coordinator knows, or says so
 }
 
 // Hidden is a partition in which this user has no right to see what is open.
@@ -70,7 +70,7 @@ func Hangs(ctx context.Context, client *kgo.Client, topics ...string) (Hang, err
 		return Hang{}, nil
 	}
 	if len(hidden) > 0 {
-		// Nothing but time tells here whether it goes on.
+		// Only time shows whether it goes on.
 		if err := pause.For(ctx, 2*time.Second); err != nil {
 			return Hang{}, err
 		}

@@ -81,7 +81,7 @@ func (e *HangingError) Error() string {
 	case e.Neighbour:
 		remedy = "No coordinator knows whose it is: run `openai-audit-kafka transactions`, which looks into it"
 	case e.Undecided:
-		remedy = fmt.Sprintf("Which way it was decided cannot be told: %v. Look with kafka-transactions.sh find-hanging whether its events are in the topic without their "+
+		remedy = fmt.Sprintf("Which way it was decided cannot be found out: %v. Look with kafka-transactions.sh find-hanging whether its events are in the topic without their "+
 			"cursor; after an abort by hand, `openai-audit-kafka verify` shows what is missing, and --repair fills it", e.Err)
 	case e.Err != nil:
 		remedy = fmt.Sprintf("It could not be ended here: %v. Grant ClusterAction on the cluster to this user, or run "+
@@ -238,9 +238,9 @@ func marked(m passage) string {
 	return fmt.Sprintf("%v has its %s marker", m.where, way(m.commit, "commit", "abort"))
 }
 
-// errUndecided says that transactions share an epoch, and times do not tell which of
+// errUndecided says that transactions share an epoch, and times do not show which of
 // them a marker ended.
-var errUndecided = errors.New("below transaction.version 2 transactions share an epoch, and with KAFKA_TIMESTAMP=event times do not tell them apart")
+var errUndecided = errors.New("below transaction.version 2 transactions share an epoch, and with KAFKA_TIMESTAMP=event times do not show which is which")
 
 // markerOf returns the marker that ended the transaction of the epoch, where nothing
 // else can have: a marker has an epoch above that of its transaction from

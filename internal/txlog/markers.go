@@ -199,7 +199,7 @@ func (l *Log) state() kafka.Partition {
 func (l *Log) coordinated(ctx context.Context) kafka.Coordinated {
 	known, err := kafka.DescribeCoordinated(ctx, l.client, l.cfg.TransactionalID)
 	if err != nil {
-		l.cfg.Logger.DebugContext(ctx, "the coordinator does not tell of the last transaction", "error", err)
+		l.cfg.Logger.DebugContext(ctx, "the coordinator does not say what it knows of the last transaction", "error", err)
 	}
 	return known[l.cfg.TransactionalID]
 }
