@@ -64,7 +64,7 @@ func TestMessagesCarryTheirRemedy(t *testing.T) {
 // remedy matches a text that tells somebody to do something, names a command of ours,
 // or says that it goes on by itself.
 var remedy = regexp.MustCompile("`[a-z]+( [^`]*)?`" +
-	`|(?i)(^|[:;,?] |\bor |\band |\bthen )(add|ask|change|check|choose|drop|find|give|go|grant|have|keep|leave|let|look|lower|make|name|put|raise|register|remove|report|restore|run|say|see|set|start|stop|take|use|wait|write)\b` +
+	`|(?i)(^|[:;,?] |\bor |\band |\bthen )(add|ask|change|check|choose|correct|drop|find|fix|give|go|grant|have|keep|leave|let|look|lower|make|name|put|raise|register|remove|report|restore|run|say|see|send|set|start|stop|take|use|wait|write)\b` +
 	`|needs (its?|a)\b|tried again|read again|begins again|starts again|goes on|the next (run|start)|did you mean`)
 
 func TestRemedyIsRecognized(t *testing.T) {

@@ -61,7 +61,7 @@ var remedies = map[Kind]string{
 	KindRefused:        "refused without a reason, several times in a row: if it stays, check that the key has the scope api.audit_logs.read",
 	KindAddressRefused: "the organization takes requests from some IP addresses only, and ours is not among them; the key is not at fault: add the address that leaves this network to the organization's IP allow list (it counts within a quarter of an hour), or go out another way with HTTPS_PROXY",
 	KindOtherHost:      "the organization's data is kept in another region; the key is not at fault: set OPENAI_BASE_URL=https://<host>/v1, with the host that the API names",
-	KindCountryRefused: "OpenAI does not serve the country from which the request comes; the key is not at fault: send requests from another one with HTTPS_PROXY, or fix the route out of this network",
+	KindCountryRefused: "OpenAI does not serve the country from which the request comes; the key is not at fault: use a proxy in another one (HTTPS_PROXY), or fix the route out of this network",
 	KindBarred:         "neither the key nor a right is named: a proxy or firewall may answer in place of the API (check HTTPS_PROXY, NO_PROXY and OPENAI_BASE_URL); else do what the answer says; it is tried again",
 	KindRateLimited:    "the API's rate limit: it is tried again; if it stays, lower API_CONCURRENCY, set API_REQUESTS_PER_MINUTE, or look at the account's limits and billing",
 	KindUnavailable:    "it is tried again; if it stays, check the network, HTTPS_PROXY, OPENAI_BASE_URL and status.openai.com",

@@ -151,7 +151,7 @@ func (k *checker) apiFinding(err error) Finding {
 		return failed("set OPENAI_BASE_URL=https://"+cmp.Or(e.Host, "<host>")+"/v1, with the host that the API names",
 			"the organization's data is kept in another region, at another host; the key is not at fault (%s)", e.Said())
 	case openai.KindCountryRefused:
-		return failed("send requests from another country with HTTPS_PROXY, or fix the route out of this network",
+		return failed("use a proxy in another country (HTTPS_PROXY), or fix the route out of this network",
 			"OpenAI does not serve the country from which the request comes; the key is not at fault (%s)", e.Said())
 	case openai.KindBarred:
 		return failed("if a proxy or firewall answers in place of the API, fix that (HTTPS_PROXY, NO_PROXY, OPENAI_BASE_URL); else do what the answer says",
