@@ -11,6 +11,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/remedy"
 )
 
 // Class says what kind of error came from Kafka. It serves the message and the
@@ -53,11 +55,16 @@ func Classify(err error) Class {
 // Explain returns the cause of err and what to do about it, in plain words. It
 // does not repeat the error.
 func Explain(err error) string {
-	if _, remedy, ok := ofBroker(err); ok {
-		return remedy
+	if _, do, ok := ofBroker(err); ok {
+		return do
 	}
-	_, remedy := ofClient(err)
-	return remedy
+	_, do := ofClient(err)
+	return do
+}
+
+// Explained returns err with what was being done, and what to do about it.
+func Explained(doing string, err error) error {
+	return remedy.New(Explain(err), "%s: %w", doing, err)
 }
 
 // Patience returns the longest wait before another try after err: short for what

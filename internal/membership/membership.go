@@ -10,7 +10,6 @@ package membership
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -109,12 +108,12 @@ func runWith(ctx context.Context, cfg Config, work Work, session time.Duration) 
 		var failed error
 		fetches.EachError(func(_ string, _ int32, err error) { failed = errors.Join(failed, err) })
 		if errors.Is(failed, kerr.InvalidSessionTimeout) {
-			return fmt.Errorf("taking part in consumer group %s: %w: %s", cfg.Group, failed, kafka.Explain(failed))
+			return kafka.Explained("taking part in consumer group "+cfg.Group, failed)
 		}
 		if failed != nil {
 			cfg.Logger.Warn("the consumer group has trouble", "group", cfg.Group, "error", failed, "remedy", kafka.Explain(failed))
 			if kafka.Classify(failed) == kafka.ClassAuthorization {
-				return fmt.Errorf("taking part in consumer group %s: %w: %s", cfg.Group, failed, kafka.Explain(failed))
+				return kafka.Explained("taking part in consumer group "+cfg.Group, failed)
 			}
 		}
 	}

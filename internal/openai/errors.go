@@ -129,15 +129,20 @@ func (e *Error) Error() string {
 	if e.Tries > 1 {
 		fmt.Fprintf(&b, "after %d tries: ", e.Tries)
 	}
-	remedy := remedies[e.Kind]
+	b.WriteString(e.Remedy())
+	return b.String()
+}
+
+// Remedy says what to do.
+func (e *Error) Remedy() string {
+	do := remedies[e.Kind]
 	if e.Host != "" {
-		remedy = strings.Replace(remedy, "<host>", e.Host, 1)
+		do = strings.Replace(do, "<host>", e.Host, 1)
 	}
-	b.WriteString(strings.NewReplacer(
+	return strings.NewReplacer(
 		"OPENAI_ADMIN_KEY", cmp.Or(e.keySetting, "OPENAI_ADMIN_KEY"),
 		"OPENAI_BASE_URL", cmp.Or(e.baseURLSetting, "OPENAI_BASE_URL"),
-	).Replace(remedy))
-	return b.String()
+	).Replace(do)
 }
 
 // Said returns status, code and message of the answer.

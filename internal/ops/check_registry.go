@@ -1,11 +1,11 @@
 package ops
 
 import (
+	"cmp"
 	"context"
-	"errors"
-	"strings"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/remedy"
 )
 
 func (k *checker) checkRegistry(ctx context.Context) {
@@ -19,11 +19,9 @@ func (k *checker) checkRegistry(ctx context.Context) {
 // registryFinding says why the registry cannot be used.
 func (k *checker) registryFinding(ctx context.Context) Finding {
 	found, err := codec.Check(ctx, k.Registry)
-	if e, ok := errors.AsType[*codec.RegistryError](err); ok {
-		return failed(e.Remedy(), "%s", strings.TrimSuffix(e.Error(), ": "+e.Remedy()))
-	}
 	if err != nil {
-		return failed("check SCHEMA_REGISTRY_URL", "%v", err)
+		cause, do := remedy.Split(err)
+		return failed(cmp.Or(do, "check SCHEMA_REGISTRY_URL"), "%s", cause)
 	}
 	return k.schemaFinding(found)
 }

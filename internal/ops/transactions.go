@@ -46,7 +46,7 @@ func ListTransactions(ctx context.Context, c Config) (*Transactions, error) {
 	defer client.Close()
 	found, err := txlog.Hangs(ctx, client, c.Topics.Names()...)
 	if err != nil {
-		return nil, fmt.Errorf("looking for transactions that hang: %w: %s", err, kafka.Explain(err))
+		return nil, kafka.Explained("looking for transactions that hang", err)
 	}
 	out := &Transactions{Organization: c.Organization, Hanging: []HangingTransaction{}, Hidden: []string{}}
 	for _, h := range found.Hanging {

@@ -24,7 +24,8 @@ var rooms = []room{
 	{"internal/seal", nil},
 	{"internal/pause", nil},
 	{"internal/rawjson", nil},
-	{"internal/kafka", []string{"internal/files"}},
+	{"internal/remedy", nil},
+	{"internal/kafka", []string{"internal/files", "internal/remedy"}},
 	{"internal/txlog", []string{"internal/kafka", "internal/pause"}},
 	{"internal/membership", []string{"internal/kafka"}},
 	{"internal/openai", []string{"internal/auditlog", "internal/pause", "internal/rawjson"}},
@@ -33,7 +34,7 @@ var rooms = []room{
 	{"internal/codec", []string{"internal/auditlog", "internal/files", "internal/kafka", "internal/rawjson", "schemas"}},
 	{"internal/target", []string{"internal/auditlog", "internal/codec", "internal/kafka", "internal/txlog", "schemas"}},
 	{"internal/ops", []string{
-		"internal/auditlog", "internal/codec", "internal/kafka", "internal/openai", "internal/pause", "internal/target", "internal/txlog",
+		"internal/auditlog", "internal/codec", "internal/kafka", "internal/openai", "internal/pause", "internal/remedy", "internal/target", "internal/txlog",
 		"internal/window", "schemas",
 	}},
 	{"connector", []string{

@@ -35,9 +35,10 @@ type Error struct {
 	Err   error
 }
 
-func (e *Error) Error() string {
-	return fmt.Sprintf("%s: %v: %s", e.Doing, e.Err, kafka.Explain(e.Err))
-}
+func (e *Error) Error() string { return fmt.Sprintf("%s: %v: %s", e.Doing, e.Err, e.Remedy()) }
+
+// Remedy says what to do.
+func (e *Error) Remedy() string { return kafka.Explain(e.Err) }
 
 // Unwrap returns the kind and the cause.
 func (e *Error) Unwrap() []error { return []error{e.Kind, e.Err} }

@@ -2,7 +2,6 @@ package txlog
 
 import (
 	"context"
-	"fmt"
 	"maps"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -35,7 +34,7 @@ func (f *Follower) Look(ctx context.Context) (map[string][]byte, error) {
 		err = f.reader.ReadTo(ctx, offsets.Stable, func(r *kgo.Record) error { keep(f.state, f.wanted, r); return nil })
 	}
 	if err != nil {
-		return nil, fmt.Errorf("looking at the state: %w: %s", err, kafka.Explain(err))
+		return nil, kafka.Explained("looking at the state", err)
 	}
 	return maps.Clone(f.state), nil
 }

@@ -24,7 +24,7 @@ func peek(ctx context.Context, conn kafka.Connection, topic string, partition in
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("reading the state: %w: %s", err, kafka.Explain(err))
+		return nil, kafka.Explained("reading the state", err)
 	}
 	return state, nil
 }
@@ -68,7 +68,7 @@ func Holds(ctx context.Context, conn kafka.Connection, topic string, partitions 
 			return true, nil
 		}
 		if err != nil {
-			return false, fmt.Errorf("looking through %s: %w: %s", topic, err, kafka.Explain(err))
+			return false, kafka.Explained("looking through "+topic, err)
 		}
 	}
 	return false, nil
