@@ -51,6 +51,16 @@ func (s *Scanner[T]) AtEnd() bool {
 // Peek skips white space and returns the next byte, 0 at the end of the text. A
 // byte 0 in the text is wrong everywhere, so the two need not differ.
 func (s *Scanner[T]) Peek() byte {
+	if s.pos < len(s.data) {
+		if c := s.data[s.pos]; c > ' ' {
+			return c
+		}
+	}
+	return s.pastSpace()
+}
+
+// pastSpace is apart so that Peek is inlined: few texts have white space.
+func (s *Scanner[T]) pastSpace() byte {
 	for s.pos < len(s.data) {
 		switch c := s.data[s.pos]; c {
 		case ' ', '\n', '\r', '\t':

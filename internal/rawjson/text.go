@@ -17,17 +17,18 @@ func (s *Scanner[T]) Text() (t Text[T], err error) {
 	if err := s.Take('"'); err != nil {
 		return t, err
 	}
+	data := s.data // this loop is where the time goes
 	for start := s.pos; ; {
 		i := s.pos
-		for i < len(s.data) && plain[s.data[i]] {
+		for i < len(data) && plain[data[i]] {
 			i++
 		}
-		if s.pos = i; i == len(s.data) {
+		if s.pos = i; i == len(data) {
 			return t, s.Wrong("the end of a string")
 		}
-		switch s.data[i] {
+		switch data[i] {
 		case '"':
-			t.raw = s.data[start:i]
+			t.raw = data[start:i]
 			s.pos++
 			return t, nil
 		case '\\':
