@@ -107,6 +107,36 @@ const (
 	StateFailing State = "failing" // it could not be read for long, for another cause
 )
 
+// MarshalJSON writes the state as every release of cursor version 1 reads it: one that knows
+// no StateFailing takes such a scope for refused, and reads it again when it can, as it should.
+func (p Position) MarshalJSON() ([]byte, error) {
+	stored := storedPosition{plainPosition: plainPosition(p)}
+	if p.State == StateFailing {
+		stored.State, stored.Failing = StateRefused, true
+	}
+	return json.Marshal(stored)
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (p *Position) UnmarshalJSON(value []byte) error {
+	var stored storedPosition
+	if err := json.Unmarshal(value, &stored); err != nil {
+		return err
+	}
+	*p = Position(stored.plainPosition)
+	if stored.Failing && p.State == StateRefused {
+		p.State = StateFailing
+	}
+	return nil
+}
+
+type plainPosition Position
+
+type storedPosition struct {
+	plainPosition
+	Failing bool `json:"failing,omitempty"`
+}
+
 // Position says how far one scope was read.
 type Position struct {
 	State State `json:"state"`

@@ -182,3 +182,25 @@ func FuzzDecodeCursor(f *testing.F) {
 		}
 	})
 }
+
+// A failing scope is stored as a refused one with a mark, since a release that knows no
+// such state would call the cursor unreadable, and nobody could go back to it.
+func TestFailingIsStoredForEveryRelease(t *testing.T) {
+	golden, err := os.ReadFile("testdata/cursor_v1.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	failing := strings.Replace(strings.TrimSpace(string(golden)), `"history":[{"from":"2026-05-30T07:50:00Z","to":"2026-05-30T08:10:00Z","holds_floor":true,"remembered":true}]`,
+		`"history":[{"from":"2026-05-30T07:50:00Z","to":"2026-05-30T08:10:00Z","holds_floor":true,"remembered":true}],"failing":true`, 1)
+	for name, stored := range map[string]string{
+		"as it is stored": failing, "as it was stored for a while": strings.Replace(string(golden), `"state":"refused"`, `"state":"failing"`, 1),
+	} {
+		c, err := auditlog.DecodeCursor([]byte(stored))
+		if err != nil || c.Scopes[auditlog.ScopeTenant].State != auditlog.StateFailing {
+			t.Fatalf("%s: read as %s, %v", name, c.Scopes[auditlog.ScopeTenant].State, err)
+		}
+		if written, err := c.Encode(); err != nil || string(written) != failing {
+			t.Errorf("%s: written as %s, %v", name, written, err)
+		}
+	}
+}
