@@ -82,8 +82,16 @@ type Organization struct {
 	// BackfillStart is from when history is read. If nil, only what comes is.
 	BackfillStart *BackfillStart
 
+	// BackfillSetting is what messages call the place of BackfillStart. If empty, it is
+	// BACKFILL_START_TIME.
+	BackfillSetting string
+
 	// TenantEvents says whether events of the tenant scope are read. Empty is refused.
 	TenantEvents TenantEvents
+
+	// TenantEventsSetting is what messages call the place of TenantEvents. If empty, it is
+	// OPENAI_TENANT_EVENTS.
+	TenantEventsSetting string
 }
 
 // BackfillStart is the time from which history is read.

@@ -72,6 +72,9 @@ func runSettings(c connector.Config, org connector.Organization) ops.RunSettings
 		Replication:  c.Kafka.ReplicationFactor,
 		Retention:    c.Kafka.Retention,
 		GroupID:      c.Kafka.GroupID,
+
+		BackfillSetting: org.BackfillSetting,
+		TenantSetting:   org.TenantEventsSetting,
 	}
 	if b := org.BackfillStart; b != nil {
 		s.Backfill = new(auditlog.Second)

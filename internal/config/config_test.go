@@ -308,8 +308,8 @@ func TestSeveralOrganizations(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []connector.Organization{
-		{Name: "a", KeySetting: "ORGANIZATIONS_0_ADMIN_KEY", BaseURLSetting: "OPENAI_BASE_URL", AdminKey: connector.SecretValue("ka"), BaseURL: "https://api", BackfillStart: &connector.BackfillStart{Earliest: true}, TenantEvents: connector.TenantOn},
-		{Name: "b", KeySetting: "ORGANIZATIONS_2_ADMIN_KEY", BaseURLSetting: "ORGANIZATIONS_2_BASE_URL", AdminKey: connector.SecretFile(file), BaseURL: "https://eu", BackfillStart: &connector.BackfillStart{At: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}, TenantEvents: connector.TenantAuto},
+		{Name: "a", KeySetting: "ORGANIZATIONS_0_ADMIN_KEY", BaseURLSetting: "OPENAI_BASE_URL", BackfillSetting: "BACKFILL_START_TIME", TenantEventsSetting: "ORGANIZATIONS_0_TENANT_EVENTS", AdminKey: connector.SecretValue("ka"), BaseURL: "https://api", BackfillStart: &connector.BackfillStart{Earliest: true}, TenantEvents: connector.TenantOn},
+		{Name: "b", KeySetting: "ORGANIZATIONS_2_ADMIN_KEY", BaseURLSetting: "ORGANIZATIONS_2_BASE_URL", BackfillSetting: "ORGANIZATIONS_2_BACKFILL_START_TIME", TenantEventsSetting: "ORGANIZATIONS_2_TENANT_EVENTS", AdminKey: connector.SecretFile(file), BaseURL: "https://eu", BackfillStart: &connector.BackfillStart{At: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}, TenantEvents: connector.TenantAuto},
 	}
 	if diff := cmp.Diff(want, s.Connector.Organizations, compare); diff != "" {
 		t.Error(diff)

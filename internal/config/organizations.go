@@ -46,13 +46,22 @@ func (e *environment) organizations(opts Options) []connector.Organization {
 		v, o := numbered(n), general
 		o.Name = ""
 		e.fill(&o, v, opts)
-		o.AdminKey, o.KeySetting, o.BaseURLSetting = e.secret(v.key), v.key, v.baseURL
-		if e.isSet(single.baseURL) && !e.isSet(v.baseURL) {
-			o.BaseURLSetting = single.baseURL // the one for all is the one that is meant
-		}
+		o.AdminKey, o.KeySetting = e.secret(v.key), v.key
+		o.BaseURLSetting = e.meant(v.baseURL, single.baseURL)
+		o.BackfillSetting = e.meant(v.backfill, single.backfill)
+		o.TenantEventsSetting = e.meant(v.tenantEvents, single.tenantEvents)
 		all = append(all, o)
 	}
 	return all
+}
+
+// meant returns the variable of an organization's own, or the one for all where that alone
+// is given.
+func (e *environment) meant(own, forAll string) string {
+	if e.isSet(forAll) && !e.isSet(own) {
+		return forAll
+	}
+	return own
 }
 
 // fill sets what is given for an organization.

@@ -21,6 +21,9 @@ type RunSettings struct {
 	GroupID      string // empty: none
 	// Backfill is from when history is wanted; nil: none is.
 	Backfill *auditlog.Second
+	// BackfillSetting and TenantSetting are the names of the settings of history and of
+	// tenant events; empty: BACKFILL_START_TIME and OPENAI_TENANT_EVENTS.
+	BackfillSetting, TenantSetting string
 	// Tenants compares the tenant events of the organizations that are checked one
 	// after the other; nil: this one is checked alone.
 	Tenants *Tenants
@@ -61,8 +64,19 @@ type checker struct {
 
 func (k *checker) add(name string, f Finding) {
 	f.Name = name
-	f.Remedy = strings.ReplaceAll(f.Remedy, "OPENAI_BASE_URL", cmp.Or(k.API.BaseURLSetting, "OPENAI_BASE_URL"))
+	own := k.ownSettings()
+	f.Cause, f.Remedy = own.Replace(f.Cause), own.Replace(f.Remedy)
 	k.report.Checks = append(k.report.Checks, f)
+}
+
+// ownSettings puts the names of the organization's own settings in place of the general
+// ones.
+func (k *checker) ownSettings() *strings.Replacer {
+	return strings.NewReplacer(
+		"OPENAI_BASE_URL", cmp.Or(k.API.BaseURLSetting, "OPENAI_BASE_URL"),
+		"BACKFILL_START_TIME", cmp.Or(k.run.BackfillSetting, "BACKFILL_START_TIME"),
+		"OPENAI_TENANT_EVENTS", cmp.Or(k.run.TenantSetting, "OPENAI_TENANT_EVENTS"),
+	)
 }
 
 // exists reports whether the topic of a role is there and can be seen.

@@ -23,6 +23,13 @@ var usualRun = ops.RunSettings{CreateTopics: true, Partitions: 1, Replication: -
 func TestCheckNamesTheSettingsThatAreMeant(t *testing.T) {
 	w := newWorld(t, kafkatest.InProcess(t), simulator.Config{})
 	w.ops.API.BaseURLSetting = "ORGANIZATIONS_1_BASE_URL"
+	w.settings.BackfillSetting, w.settings.TenantSetting = "ORGANIZATIONS_1_BACKFILL_START_TIME", "ORGANIZATIONS_1_TENANT_EVENTS"
+	w.api.AllowTenant(false)
+	for _, f := range ops.Check(t.Context(), w.ops, w.settings).Checks {
+		if f.Name == "tenant events" && !strings.Contains(f.Remedy, "set ORGANIZATIONS_1_TENANT_EVENTS=off") {
+			t.Errorf("the remedy is %q", f.Remedy)
+		}
+	}
 	w.api.SetFaults(map[simulator.Fault]float64{simulator.OtherHost: 1})
 	for _, f := range ops.Check(t.Context(), w.ops, w.settings).Checks {
 		if f.Name == "api key" && !strings.HasPrefix(f.Remedy, "set ORGANIZATIONS_1_BASE_URL=https://eu.api.openai.com/v1") {
