@@ -251,9 +251,12 @@ func CheckSettings(spec TopicSpec, topic Topic) error {
 type SettingError struct{ Topic, Setting, Value, Want, Why string }
 
 func (e *SettingError) Error() string {
-	return fmt.Sprintf("the topic %s has %s=%s, and must have %s%s; set it with: "+
-		"kafka-configs.sh --bootstrap-server BROKER --alter --entity-type topics --entity-name %s --add-config %s=%s",
-		e.Topic, e.Setting, e.Value, e.Want, e.Why, e.Topic, e.Setting, e.Want)
+	return fmt.Sprintf("the topic %s has %s=%s, and must have %s%s", e.Topic, e.Setting, e.Value, e.Want, e.Why)
+}
+
+// Command returns the command that changes it.
+func (e *SettingError) Command() string {
+	return fmt.Sprintf("kafka-configs.sh --bootstrap-server BROKER --alter --entity-type topics --entity-name %s --add-config %s=%s", e.Topic, e.Setting, e.Want)
 }
 
 // MissingTopicsError says which topics are missing where none may be made.

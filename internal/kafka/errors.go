@@ -225,7 +225,7 @@ func ofClient(err error) (Class, string) {
 		return ClassTopic, "make the topics, or set KAFKA_CREATE_TOPICS=true"
 	}
 	if e, ok := errors.AsType[*SettingError](err); ok {
-		return ClassSettings, "change the topic's " + e.Setting
+		return ClassSettings, "set it with: " + e.Command()
 	}
 	return ClassUnknown, unclear
 }

@@ -2,6 +2,7 @@ package kafka_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -122,6 +123,11 @@ func TestEnsureRefusesAnOffsetsTopicThatIsNotCompacted(t *testing.T) {
 		refused, ok := errors.AsType[*kafka.SettingError](err)
 		if !ok || refused.Topic != "offsets" || refused.Value != policy {
 			t.Errorf("%s: %v", policy, err)
+		}
+		// Each caller shows both, so the command is in the remedy alone.
+		want := "set it with: kafka-configs.sh --bootstrap-server BROKER --alter --entity-type topics --entity-name offsets --add-config cleanup.policy=compact"
+		if remedy := kafka.Explain(err); remedy != want || strings.Contains(err.Error(), "--alter") {
+			t.Errorf("%v; %s", err, remedy)
 		}
 	}
 }
