@@ -59,6 +59,7 @@ func alarms() []alarm {
 		{fault: "the API answers 500", alert: "OpenAIAuditBehind", seconds: 375, act: always(simulator.ServerError)},
 		{fault: "the same, for longer", alert: "OpenAIAuditNotReady", seconds: 645, act: always(simulator.ServerError)},
 		{fault: "the key is revoked", alert: "OpenAIAuditKeyRefused", seconds: 330, act: always(simulator.WrongKey)},
+		{fault: "the key loses its right to tenant events", alert: "OpenAIAuditScopeNotRead", seconds: 330, act: func(w *world) { w.api.AllowTenant(false) }},
 		{fault: "the process is killed", alert: "OpenAIAuditNobodyWorks", seconds: 315, act: func(*world) {}, kill: true},
 		{fault: "the broker takes no transaction", alert: "OpenAIAuditCommitsFail", seconds: 30, act: func(w *world) {
 			w.cluster.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.UnknownServerError, Count: -1})

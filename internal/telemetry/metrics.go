@@ -11,6 +11,7 @@ import (
 // organizations and reasons of Config, and these.
 var (
 	scopes  = []string{"organization", "tenant"}
+	states  = []string{"on", "off", "refused", "failing"} // of a scope
 	results = []string{"ok", "unconfirmed", "fenced"}
 	// codes are the labels; codeLabel puts every other status code into one of them.
 	codes = []string{"200", "400", "401", "403", "404", "429", "500", "502", "503", "504", "2xx", "3xx", "4xx", "5xx", "none"}
@@ -46,7 +47,7 @@ type metrics struct {
 	commits, requests, rateLimited                 *prometheus.CounterVec
 	commitTook, requestTook, delay                 *prometheus.HistogramVec
 	newest, success, live, backfill, target, leads *prometheus.GaugeVec
-	skew, deep, offsetsRead, hanging               *prometheus.GaugeVec
+	skew, deep, offsetsRead, hanging, scopeState   *prometheus.GaugeVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -81,6 +82,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		success:     gauge("last_success_timestamp_seconds", "Time of the last successful sweep of the head.", "organization"),
 		live:        gauge("live_position_timestamp_seconds", "Time at which the last complete walk of the head began.", "organization", "scope"),
 		deep:        gauge("deep_position_timestamp_seconds", "Time at which the last complete walk of the deep past began.", "organization", "scope"),
+		scopeState:  gauge("scope_state", "1 for the state that the scope is in: on, off, refused or failing.", "organization", "scope", "state"),
 		backfill:    gauge("backfill_position_timestamp_seconds", "History is read up to this time.", "organization"),
 		target:      gauge("backfill_target_timestamp_seconds", "History is wanted up to this time.", "organization"),
 		offsetsRead: gauge("offsets_records_read", "Records that the last start read of the organization's partition of the offsets topic, those overwritten since too.", "organization"),
@@ -121,7 +123,7 @@ func (m *metrics) begin(organization string, reasons []string) {
 // forget removes what only the instance that writes for the organization knows. An
 // instance that lost the lead would otherwise report its last position for ever.
 func (m *metrics) forget(organization string) {
-	for _, g := range []*prometheus.GaugeVec{m.newest, m.success, m.live, m.deep, m.backfill, m.target, m.skew, m.offsetsRead} {
+	for _, g := range []*prometheus.GaugeVec{m.newest, m.success, m.live, m.deep, m.backfill, m.target, m.skew, m.offsetsRead, m.scopeState} {
 		g.DeletePartialMatch(prometheus.Labels{"organization": organization})
 	}
 }
@@ -130,5 +132,18 @@ func (m *metrics) forget(organization string) {
 func setTime(g *prometheus.GaugeVec, t time.Time, labels ...string) {
 	if !t.IsZero() {
 		g.WithLabelValues(labels...).Set(float64(t.UnixMilli()) / 1000)
+	}
+}
+
+// setScope tells the state of a scope; empty: it is not known.
+func (m *metrics) setScope(organization, scope, now string) {
+	for _, state := range states {
+		value := 0.0
+		if state == now {
+			value = 1
+		}
+		if now != "" {
+			m.scopeState.WithLabelValues(organization, scope, state).Set(value)
+		}
 	}
 }

@@ -232,6 +232,7 @@ func (t *Telemetry) Positions(name string, p connector.Positions) {
 		setTime(t.metrics.backfill, p.BackfillTo, name)
 		setTime(t.metrics.target, p.BackfillTarget, name)
 		for _, scope := range scopes {
+			t.metrics.setScope(name, scope, p.ScopeStates[scope])
 			setTime(t.metrics.live, p.Live[scope], name, scope)
 			if p.ScopeStates[scope] == "on" {
 				setTime(t.metrics.deep, p.Deep[scope], name, scope)

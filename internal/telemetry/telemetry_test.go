@@ -280,7 +280,7 @@ func TestGaugesOfTheLeader(t *testing.T) {
 	standby := own(t, tel)
 	for _, name := range []string{
 		"newest_event_timestamp_seconds", "last_success_timestamp_seconds", "live_position_timestamp_seconds", "deep_position_timestamp_seconds",
-		"backfill_position_timestamp_seconds", "backfill_target_timestamp_seconds", "api_clock_skew_seconds", "offsets_records_read",
+		"backfill_position_timestamp_seconds", "backfill_target_timestamp_seconds", "api_clock_skew_seconds", "offsets_records_read", "scope_state",
 	} {
 		if strings.Contains(standby, "openai_audit_"+name+"{") {
 			t.Errorf("a standby tells %s", name)

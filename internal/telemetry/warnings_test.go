@@ -60,6 +60,10 @@ func TestDeepPastIsLate(t *testing.T) {
 			if strings.Contains(own(t, tel), "openai_audit_deep_position_timestamp_seconds{") != known {
 				t.Errorf("the metrics: %s", own(t, tel))
 			}
+			in := fmt.Sprintf(`openai_audit_scope_state{organization="acme",scope="tenant",state=%q} 1`, test.state)
+			if strings.Contains(own(t, tel), in) != test.leads {
+				t.Errorf("%s is not as it should be: %s", in, own(t, tel))
+			}
 		})
 	}
 }
