@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -24,8 +25,9 @@ type Node struct {
 
 	dir        string // server.properties, server.log, data
 	jars       string
-	classes    string // more of them, that a test brings
-	controller string // the controller listener
+	classes    string   // more of them, that a test brings
+	flags      []string // of Java, besides javaFlags
+	controller string   // the controller listener
 	secure     [len(secureListeners)]string
 	reserved   []net.Listener // on all of its ports, until it starts
 	process    *os.Process
@@ -112,7 +114,7 @@ func (n *Node) java(class string, args ...string) *exec.Cmd {
 		path += string(os.PathListSeparator) + n.classes
 	}
 	args = append([]string{"-cp", path, class}, args...)
-	return exec.Command("java", append(javaFlags[:len(javaFlags):len(javaFlags)], args...)...)
+	return exec.Command("java", slices.Concat(javaFlags, n.flags, args)...)
 }
 
 func (n *Node) propertiesFile() string { return filepath.Join(n.dir, "server.properties") }

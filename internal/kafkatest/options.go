@@ -15,9 +15,10 @@ type options struct {
 	version    string
 	properties map[string]string
 	secured    bool
-	controller bool // only the first node is one
-	policy     bool // see TopicPolicy
-	port       int  // of the first node's plain listener; 0: any
+	kdc        *KDC   // nil without Kerberos
+	controller bool   // only the first node is one
+	class      string // that the brokers need, of ours; empty: none
+	port       int    // of the first node's plain listener; 0: any
 	network    *kfake.VirtualNetwork
 	fake       []kfake.Opt
 }
@@ -57,6 +58,9 @@ func Properties(p map[string]string) Option {
 // Secured adds listeners with SASL and TLS and an authorizer to real Kafka; see
 // Cluster.Security. The plain listener stays, and may do everything.
 func Secured() Option { return func(o *options) { o.secured = true } }
+
+// Kerberized is Secured with GSSAPI as one more mechanism.
+func Kerberized(k *KDC) Option { return func(o *options) { o.secured, o.kdc = true, k } }
 
 // OnNetwork puts the in-process broker on a virtual network, as a test in a
 // synctest bubble needs it. Clients of Cluster.Client use it by themselves.

@@ -2,7 +2,7 @@ package kafkatest
 
 import (
 	"context"
-	_ "embed"
+	"embed"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,33 +10,48 @@ import (
 	"strings"
 )
 
-//go:embed TopicPolicy.java
-var policySource []byte
+// sources are the classes that tests bring to the brokers.
+//
+//go:embed TopicPolicy.java TokenExtensions.java
+var sources embed.FS
 
 // TopicPolicy lets real Kafka refuse a new topic for any setting that is not among
 // these, as a managed cluster does. With a least value a setting is
 // "segment.bytes>=52428800". It needs a Java compiler.
 func TopicPolicy(takes ...string) Option {
 	return func(o *options) {
-		o.policy = true
+		o.class = "TopicPolicy"
 		o.properties["create.topic.policy.class.name"] = "TopicPolicy"
 		o.properties["topic.policy.takes"] = strings.Join(takes, " ")
 	}
 }
 
-// compilePolicy makes the class that the brokers load, and lets them find it.
-func (s *server) compilePolicy(ctx context.Context) error {
+// TokenExtensions lets secured brokers want the extension logicalCluster=lkc-1 beside
+// each token. It needs a Java compiler.
+func TokenExtensions() Option {
+	return func(o *options) {
+		o.class = "TokenExtensions"
+		o.properties["listener.name.sasltls.oauthbearer.sasl.server.callback.handler.class"] = o.class
+	}
+}
+
+// compile makes the class that the brokers load, and lets them find it.
+func (s *server) compile(ctx context.Context, class string) error {
 	if _, err := exec.LookPath("javac"); err != nil {
 		return fmt.Errorf("%w: no javac: %w", ErrUnavailable, err)
 	}
-	source := filepath.Join(s.dir, "TopicPolicy.java")
-	if err := os.WriteFile(source, policySource, 0o600); err != nil {
+	content, err := sources.ReadFile(class + ".java")
+	if err != nil {
+		return err
+	}
+	source := filepath.Join(s.dir, class+".java")
+	if err := os.WriteFile(source, content, 0o600); err != nil {
 		return err
 	}
 	classes := filepath.Join(s.dir, "classes")
 	javac := exec.CommandContext(ctx, "javac", "-cp", filepath.Join(s.nodes[0].jars, "*"), "-d", classes, source)
 	if out, err := javac.CombinedOutput(); err != nil {
-		return fmt.Errorf("compiling the policy: %w\n%s", err, out)
+		return fmt.Errorf("compiling the class: %w\n%s", err, out)
 	}
 	for _, n := range s.nodes {
 		n.classes = classes

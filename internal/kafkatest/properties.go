@@ -52,6 +52,9 @@ func (s *server) properties(n *Node, o options) string {
 	if s.security != nil {
 		maps.Copy(p, s.security.properties(n, p))
 	}
+	if o.kdc != nil {
+		maps.Copy(p, o.kdc.properties(p))
+	}
 	maps.Copy(p, o.properties)
 
 	var b strings.Builder

@@ -1,6 +1,10 @@
 package kafkatest
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -28,7 +32,7 @@ var secureListeners = [...]struct{ name, protocol string }{
 }
 
 // Security says how to reach secured brokers. SASL is PLAIN, SCRAM-SHA-256 or
-// SCRAM-SHA-512, and with TLS also OAUTHBEARER with a Token. The plain listener (Cluster.Brokers) may do everything, so that
+// SCRAM-SHA-512, and with TLS also OAUTHBEARER with a Token of ours. The plain listener (Cluster.Brokers) may do everything, so that
 // Cluster.Admin can set ACLs.
 type Security struct {
 	SASL    []string // addresses without TLS
@@ -40,18 +44,42 @@ type Security struct {
 	KeyFile  string // PEM, its key
 
 	brokerFile string // certificate and key of the brokers
+	jwksFile   string // the public key of our tokens
 	ca         *authority
+	tokens     *ecdsa.PrivateKey
 }
 
+// Audience is whom our tokens are for.
+const Audience = "kafka"
+
 // Token returns a token of OAUTHBEARER that the brokers take for the user until it
-// ends. It is not signed: they check nothing but its time.
+// ends: signed with the key of their JWKS, and for Audience.
 func (s *Security) Token(user string, ends time.Time) string {
-	part := func(v any) string {
-		text, _ := json.Marshal(v) // of text and numbers, which never fails
-		return base64.RawURLEncoding.EncodeToString(text)
+	text := encoded(map[string]any{"alg": "ES256", "kid": "ours"}) + "." +
+		encoded(map[string]any{"sub": user, "aud": Audience, "iat": ends.Add(-time.Hour).Unix(), "exp": ends.Unix()})
+	hash := sha256.Sum256([]byte(text))
+	r, v, _ := ecdsa.Sign(rand.Reader, s.tokens, hash[:]) // never fails with a key of ours
+	signature := make([]byte, 64)
+	r.FillBytes(signature[:32])
+	v.FillBytes(signature[32:])
+	return text + "." + base64.RawURLEncoding.EncodeToString(signature)
+}
+
+func encoded(v any) string {
+	text, _ := json.Marshal(v) // of text and numbers, which never fails
+	return base64.RawURLEncoding.EncodeToString(text)
+}
+
+// jwks returns the public key of our tokens, as RFC 7517 writes it.
+func (s *Security) jwks() ([]byte, error) {
+	point, err := s.tokens.PublicKey.Bytes() // 4, x, y
+	if err != nil {
+		return nil, err
 	}
-	claims := map[string]any{"sub": user, "iat": ends.Add(-time.Hour).Unix(), "exp": ends.Unix()}
-	return part(map[string]any{"alg": "none"}) + "." + part(claims) + "."
+	coordinate := base64.RawURLEncoding.EncodeToString
+	return json.Marshal(map[string]any{"keys": []map[string]string{{
+		"kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": "ours", "x": coordinate(point[1:33]), "y": coordinate(point[33:]),
+	}}})
 }
 
 // Renew writes a new client certificate of User, with a new key.
@@ -66,7 +94,7 @@ func (s *Security) Renew() error {
 func newSecurity(dir string, nodes []*Node) (*Security, error) {
 	s := &Security{
 		CAFile: filepath.Join(dir, "ca.pem"), CertFile: filepath.Join(dir, "client.pem"),
-		KeyFile: filepath.Join(dir, "client-key.pem"), brokerFile: filepath.Join(dir, "broker.pem"),
+		KeyFile: filepath.Join(dir, "client-key.pem"), brokerFile: filepath.Join(dir, "broker.pem"), jwksFile: filepath.Join(dir, "jwks.json"),
 	}
 	for _, n := range nodes {
 		s.SASL = append(s.SASL, n.secure[0])
@@ -82,8 +110,15 @@ func newSecurity(dir string, nodes []*Node) (*Security, error) {
 		return nil, err
 	}
 	s.ca = ca
+	if s.tokens, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+		return nil, err
+	}
+	keys, err := s.jwks()
+	if err != nil {
+		return nil, err
+	}
 	for file, content := range map[string][]byte{
-		s.CAFile: ca.pem, s.brokerFile: slices.Concat(brokerKey, brokerCert),
+		s.CAFile: ca.pem, s.brokerFile: slices.Concat(brokerKey, brokerCert), s.jwksFile: keys,
 	} {
 		if err := os.WriteFile(file, content, 0o600); err != nil {
 			return nil, err
@@ -114,7 +149,11 @@ func (s *Security) properties(n *Node, plain map[string]string) map[string]strin
 		"listener.name.mtls.ssl.client.auth": "required",
 	}
 	p["listener.name.sasltls.sasl.enabled.mechanisms"] = p["sasl.enabled.mechanisms"] + ",OAUTHBEARER"
-	p["listener.name.sasltls.oauthbearer.sasl.jaas.config"] = `org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="admin";`
+	const oauth = "listener.name.sasltls.oauthbearer."
+	p[oauth+"sasl.jaas.config"] = `org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="admin";`
+	p[oauth+"sasl.server.callback.handler.class"] = "org.apache.kafka.common.security.oauthbearer.OAuthBearerValidatorCallbackHandler"
+	p[oauth+"sasl.oauthbearer.jwks.endpoint.url"] = s.jwksURL()
+	p[oauth+"sasl.oauthbearer.expected.audience"] = Audience
 	for i, l := range secureListeners {
 		p["listeners"] += "," + l.name + "://" + n.secure[i]
 		p["listener.security.protocol.map"] += "," + l.name + ":" + l.protocol
@@ -128,6 +167,8 @@ func (s *Security) properties(n *Node, plain map[string]string) map[string]strin
 	}
 	return p
 }
+
+func (s *Security) jwksURL() string { return "file://" + s.jwksFile }
 
 // scramUsers returns the arguments that give the storage tool the users.
 func scramUsers() []string {

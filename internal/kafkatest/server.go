@@ -43,13 +43,21 @@ func startServer(ctx context.Context, dir string, o options) (*server, error) {
 		}
 		s.nodes = append(s.nodes, n)
 	}
+	if o.kdc != nil {
+		for _, n := range s.nodes {
+			n.flags = append(n.flags, "-Djava.security.krb5.conf="+o.kdc.ConfigFile)
+		}
+	}
 	if o.secured {
 		if s.security, err = newSecurity(dir, s.nodes); err != nil {
 			return nil, err
 		}
+		for _, n := range s.nodes {
+			n.flags = append(n.flags, "-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls="+s.security.jwksURL())
+		}
 	}
-	if o.policy {
-		if err := s.compilePolicy(ctx); err != nil {
+	if o.class != "" {
+		if err := s.compile(ctx, o.class); err != nil {
 			return nil, err
 		}
 	}
