@@ -214,12 +214,13 @@ type TLS struct {
 
 // SASL says how to sign in to the brokers. Its zero value does not.
 type SASL struct {
-	// Mechanism is PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or AWS_MSK_IAM. If
+	// Mechanism is PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER, GSSAPI or AWS_MSK_IAM. If
 	// empty, the connector does not sign in, and a credential below is refused. PLAIN and OAUTHBEARER need
 	// TLS, unless the brokers are on this host.
 	Mechanism string
 
-	// Username and Password are for PLAIN and SCRAM, which need both.
+	// Username and Password are for PLAIN and SCRAM, which need both. For GSSAPI, Username
+	// is the principal, with its realm or with krb5.conf's default_realm.
 	Username string
 	Password Secret
 
@@ -232,6 +233,9 @@ type SASL struct {
 	// Extensions are sent with the token, as Confluent Cloud's logicalCluster. Their names
 	// are of letters only. They may be empty.
 	Extensions map[string]string
+
+	// Kerberos is for GSSAPI.
+	Kerberos Kerberos
 
 	// AWS is for AWS_MSK_IAM.
 	AWS AWS
@@ -253,6 +257,18 @@ type OAuth struct {
 
 	// Scope and Audience are sent along. If empty, they are not.
 	Scope, Audience string
+}
+
+// Kerberos says where the files of Kerberos are. They are read again for each sign-in.
+type Kerberos struct {
+	// KeytabFile has the keys of the principal; GSSAPI needs it.
+	KeytabFile string
+
+	// ConfigFile is krb5.conf. If empty, it is /etc/krb5.conf.
+	ConfigFile string
+
+	// Service is the name that the brokers' principals begin with. If empty, it is kafka.
+	Service string
 }
 
 // AWS are the credentials of AWS_MSK_IAM. Without a key they come from the default chain

@@ -192,6 +192,7 @@ func (c *Connector) connection(log *slog.Logger) kafka.Connection {
 				TokenURL: k.SASL.OAuth.TokenURL, ClientID: k.SASL.OAuth.ClientID, Scope: k.SASL.OAuth.Scope, Audience: k.SASL.OAuth.Audience,
 				ClientSecret: k.SASL.OAuth.ClientSecret.Read, Assertion: k.SASL.OAuth.Assertion.Read,
 			},
+			Kerberos: kafka.Kerberos(k.SASL.Kerberos),
 			AWS: &kafka.AWS{
 				AccessKeyID:     k.SASL.AWS.AccessKeyID.Read,
 				SecretAccessKey: k.SASL.AWS.SecretAccessKey.Read,

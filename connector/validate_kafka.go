@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"math"
 	"regexp"
 	"slices"
@@ -170,9 +171,13 @@ func (v *validator) sasl(k Kafka) {
 	case "OAUTHBEARER":
 		v.token(s)
 		v.extensions(s.Extensions)
+	case "GSSAPI":
+		need("Kafka.SASL.Username", s.Username != "")
+		need("Kafka.SASL.Kerberos.KeytabFile", s.Kerberos.KeytabFile != "")
+		v.kerberos(s)
 	case "AWS_MSK_IAM": // without a key the SDK looks for credentials when they are needed
 	default:
-		v.oneOf("Kafka.SASL.Mechanism", s.Mechanism, "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM")
+		v.oneOf("Kafka.SASL.Mechanism", s.Mechanism, "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "GSSAPI", "AWS_MSK_IAM")
 	}
 	sendsSecret := s.Mechanism == "PLAIN" || s.Mechanism == "OAUTHBEARER"
 	if sendsSecret && !k.TLS.usesTLS() && slices.ContainsFunc(k.Brokers, kafka.IsRemote) {
@@ -187,7 +192,7 @@ func (v *validator) noSASL(s SASL) {
 		is    bool
 	}{
 		{"Kafka.SASL.Username", s.Username != ""}, {"Kafka.SASL.Password", s.Password.IsSet()}, {"Kafka.SASL.Token", s.Token.IsSet()},
-		{"Kafka.SASL.OAuth.TokenURL", s.OAuth.TokenURL != ""},
+		{"Kafka.SASL.OAuth.TokenURL", s.OAuth.TokenURL != ""}, {"Kafka.SASL.Kerberos.KeytabFile", s.Kerberos.KeytabFile != ""},
 		{"Kafka.SASL.AWS.AccessKeyID", s.AWS.AccessKeyID.IsSet()}, {"Kafka.SASL.AWS.SecretAccessKey", s.AWS.SecretAccessKey.IsSet()},
 		{"Kafka.SASL.AWS.RoleARN", s.AWS.RoleARN != ""},
 	} {
@@ -196,6 +201,28 @@ func (v *validator) noSASL(s SASL) {
 			return
 		}
 	}
+}
+
+// kerberosFields are the fields that package kafka knows by their variables.
+var kerberosFields = map[string]string{
+	"KAFKA_SASL_KERBEROS_KEYTAB_FILE": "Kafka.SASL.Kerberos.KeytabFile",
+	"KAFKA_SASL_KERBEROS_CONFIG_FILE": "Kafka.SASL.Kerberos.ConfigFile",
+	"KAFKA_SASL_USERNAME":             "Kafka.SASL.Username",
+}
+
+func (v *validator) kerberos(s SASL) {
+	if s.Username == "" || s.Kerberos.KeytabFile == "" {
+		return
+	}
+	fault, _ := errors.AsType[*kafka.KerberosFault](kafka.Kerberos(s.Kerberos).Check(s.Username))
+	if fault == nil {
+		return
+	}
+	problem := fault.Problem
+	if fault.Err != nil {
+		problem += ": " + reason(fault.Err)
+	}
+	v.fileFault(kerberosFields[fault.Variable], fault.File, fault.Err, problem, fault.Remedy)
 }
 
 var (

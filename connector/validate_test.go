@@ -126,6 +126,11 @@ func TestValidate(t *testing.T) {
 		"an extension": {"Kafka.SASL.Extensions", func(c *config) {
 			c.Kafka.SASL = connector.SASL{Mechanism: "OAUTHBEARER", Token: connector.SecretValue("t"), Extensions: map[string]string{"auth": "hunter2"}}
 		}},
+		"no keytab": {"Kafka.SASL.Kerberos.KeytabFile", func(c *config) { c.Kafka.SASL = connector.SASL{Mechanism: "GSSAPI", Username: "hunter2"} }},
+		"a keytab that is none": {"Kafka.SASL.Kerberos.KeytabFile", func(c *config) {
+			c.Kafka.SASL = connector.SASL{Mechanism: "GSSAPI", Username: "hunter2", Kerberos: connector.Kerberos{KeytabFile: junk}}
+		}},
+		"a keytab of nothing": {"Kafka.SASL.Mechanism", func(c *config) { c.Kafka.SASL.Kerberos.KeytabFile = "/hunter2" }},
 		"no AWS secret": {"Kafka.SASL.AWS.SecretAccessKey", func(c *config) {
 			c.Kafka.SASL = connector.SASL{Mechanism: "AWS_MSK_IAM", AWS: connector.AWS{AccessKeyID: connector.SecretValue("i")}}
 		}},

@@ -57,6 +57,9 @@ func (e *environment) takeSASL(v values, k *connector.Kafka) {
 	s.Token = e.secret("KAFKA_SASL_TOKEN")
 	s.AWS.RoleARN, s.AWS.Region = v.AWSRole, v.AWSRegion // checked for any mechanism: what is no region is never shown as one
 	s.OAuth = e.oauth(v)                                 // the same
+	s.Kerberos = connector.Kerberos{
+		KeytabFile: e.vars["KAFKA_SASL_KERBEROS_KEYTAB_FILE"], ConfigFile: e.vars["KAFKA_SASL_KERBEROS_CONFIG_FILE"], Service: v.KerberosService,
+	}
 	switch s.Mechanism {
 	case "OAUTHBEARER":
 		s.Extensions = extensions(v.SASLExtensions)
@@ -65,7 +68,13 @@ func (e *environment) takeSASL(v values, k *connector.Kafka) {
 		s.AWS.SecretAccessKey = e.secret("AWS_SECRET_ACCESS_KEY")
 		s.AWS.SessionToken = e.secret("AWS_SESSION_TOKEN")
 	}
-	if strings.HasPrefix(s.Mechanism, "SCRAM-") && !k.TLS.Enabled && slices.ContainsFunc(k.Brokers, kafka.IsRemote) {
+	if k.TLS.Enabled || !slices.ContainsFunc(k.Brokers, kafka.IsRemote) {
+		return
+	}
+	if s.Mechanism == "GSSAPI" {
+		e.warnings = append(e.warnings, "KAFKA_SASL_MECHANISM: without TLS, who listens can read every event: Kerberos guards the sign-in alone; set KAFKA_TLS=true")
+	}
+	if strings.HasPrefix(s.Mechanism, "SCRAM-") {
 		e.warnings = append(e.warnings, "KAFKA_SASL_MECHANISM: without TLS, who listens can read every event, and try passwords against what "+
 			s.Mechanism+" sends; set KAFKA_TLS=true")
 	}

@@ -38,6 +38,7 @@ type values struct {
 	OAuthClient     string `env:"KAFKA_SASL_OAUTH_CLIENT_ID"`
 	OAuthScope      string `env:"KAFKA_SASL_OAUTH_SCOPE"`
 	OAuthAudience   string `env:"KAFKA_SASL_OAUTH_AUDIENCE"`
+	KerberosService string `env:"KAFKA_SASL_KERBEROS_SERVICE"`
 	AWSRole         string `env:"KAFKA_SASL_AWS_ROLE_ARN"`
 	AWSRegion       string `env:"AWS_REGION"`
 

@@ -108,9 +108,9 @@ var meanings = map[*kerr.Error]meaning{
 	kerr.GroupAuthorizationFailed:           {class: ClassAuthorization, remedy: "the user may not use the consumer group; grant READ on Group for KAFKA_GROUP_ID"},
 	kerr.ClusterAuthorizationFailed:         {class: ClassAuthorization, remedy: "the user may not do this to the cluster; grant CREATE, or make the topics beforehand and set KAFKA_CREATE_TOPICS=false"},
 
-	kerr.SaslAuthenticationFailed: {class: ClassAuthentication, remedy: "the broker refused the user name or the password; check KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD; with OAUTHBEARER the token and its extensions, with AWS_MSK_IAM the role and its policy"},
+	kerr.SaslAuthenticationFailed: {class: ClassAuthentication, remedy: "the broker refused the user name or the password; check KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD; with OAUTHBEARER the token and its extensions, with GSSAPI the clocks and the keytab of the broker, with AWS_MSK_IAM the role and its policy"},
 	kerr.UnsupportedSaslMechanism: {class: ClassAuthentication, remedy: "the broker does not offer this mechanism; check KAFKA_SASL_MECHANISM"},
-	kerr.IllegalSaslState:         {class: ClassAuthentication, remedy: "the broker did not expect SASL here; check KAFKA_SASL_MECHANISM and the port in KAFKA_BROKERS"},
+	kerr.IllegalSaslState:         {class: ClassAuthentication, remedy: "the broker did not expect SASL here; check KAFKA_SASL_MECHANISM and the port in KAFKA_BROKERS; a token in its last seconds causes it, too"},
 
 	kerr.InvalidTransactionTimeout: {class: ClassSettings, remedy: "the broker's transaction.max.timeout.ms is below our transaction timeout; raise it"},
 	kerr.InvalidRecord:             {class: ClassSettings, remedy: "the topic does not take such records; use a topic with cleanup.policy=delete, and without a broker plugin that validates records"},

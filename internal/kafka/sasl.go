@@ -24,15 +24,16 @@ func (s Secret) read() (string, error) {
 // SASL says who we are.
 type SASL struct {
 	// Mechanism is empty for none, or one of PLAIN, SCRAM-SHA-256,
-	// SCRAM-SHA-512, OAUTHBEARER and AWS_MSK_IAM.
+	// SCRAM-SHA-512, OAUTHBEARER, GSSAPI and AWS_MSK_IAM.
 	Mechanism string
-	Username  string
+	Username  string // of GSSAPI the principal
 	Password  Secret
 	Token     Secret // of OAUTHBEARER
 	OAuth     *OAuth // gets one in place of Token
 	// Extensions are sent with the token; some brokers find by them what it is for.
 	Extensions map[string]string
-	AWS        *AWS // of AWS_MSK_IAM
+	Kerberos   Kerberos // of GSSAPI
+	AWS        *AWS     // of AWS_MSK_IAM
 }
 
 // mechanism returns nil if there is none.
@@ -51,6 +52,8 @@ func (s SASL) mechanism() (sasl.Mechanism, error) {
 		return scram.Sha512(s.scram), nil
 	case "OAUTHBEARER":
 		return s.bearerToken(), nil
+	case "GSSAPI":
+		return gssapi{s.Kerberos, s.Username}, nil
 	case "AWS_MSK_IAM":
 		return mskIAM{s.AWS}, nil
 	default:
