@@ -31,6 +31,10 @@ type OAuth struct {
 	renew  time.Time                // when to ask for the next one
 }
 
+// leastLife is what is left of a token that is still used. Near its end kgo would sign in once
+// more within a second, which no broker takes (KIP-368), and its answer speaks of the mechanism.
+const leastLife = 5 * time.Second
+
 // bearer returns a token that is good for some time.
 func (o *OAuth) bearer(ctx context.Context) (string, error) {
 	o.mu.Lock() // those who come meanwhile take what the first one gets
@@ -46,9 +50,9 @@ func (o *OAuth) bearer(ctx context.Context) (string, error) {
 		if !token.Expiry.IsZero() { // else it may end any time
 			// Early enough for an endpoint that fails for a while, and for kgo, which
 			// signs in once more when a twentieth is left.
-			o.renew = token.Expiry.Add(-token.Expiry.Sub(now) / 5)
+			o.renew = token.Expiry.Add(-max(token.Expiry.Sub(now)/5, leastLife))
 		}
-	case o.token == nil || !now.Before(o.token.Expiry):
+	case o.token == nil || o.token.Expiry.Sub(now) < leastLife:
 		return "", err
 	}
 	return o.token.AccessToken, nil
