@@ -3,10 +3,8 @@ package connector
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
@@ -18,9 +16,7 @@ import (
 // state for a first run would emit everything again, in silence.
 func (s *session) checkFirstRun(ctx context.Context) error {
 	topic := s.topics[target.Events]
-	found, err := txlog.Holds(ctx, s.conn, topic.Name, topic.Partitions, kafka.Header{
-		Key: codec.HeaderSource, Value: []byte(codec.Source(s.Name)),
-	})
+	found, err := s.target.HasEvents(ctx, topic)
 	if err != nil {
 		return err
 	}
@@ -35,49 +31,17 @@ func (s *session) checkFirstRun(ctx context.Context) error {
 // partition than its own. It is looked at before the fence: an instance that began
 // with fewer partitions may be at work.
 func (o *organization) checkPartition(ctx context.Context, offsets kafka.Topic) error {
-	own, key := txlog.Partition(o.Name, offsets.Partitions), auditlog.CursorKey(o.Name)
-	isOurs := func(k string) bool { return k == key }
-	astray := func(cursors []map[string][]byte) int {
-		for p, c := range cursors {
-			if len(c) > 0 && p != int(own) {
-				return p
-			}
-		}
-		return -1
-	}
-	cursors, err := txlog.PeekAll(ctx, o.conn, offsets.Name, offsets.Partitions, isOurs)
-	if err == nil && astray(cursors) >= 0 {
+	at, astray, err := o.target.CursorElsewhere(ctx, offsets.Partitions, false)
+	if err == nil && astray {
 		// What a `cursor reset` of a moment ago has removed may not be stable yet: the
 		// markers of a transaction come after the answer to it.
-		cursors, err = txlog.SettledAll(ctx, o.conn, offsets.Name, offsets.Partitions, isOurs)
+		at, astray, err = o.target.CursorElsewhere(ctx, offsets.Partitions, true)
 	}
-	if err != nil || astray(cursors) < 0 {
+	if err != nil || !astray {
 		return err
 	}
 	return refuse("somebody added partitions: restore their number from before (make the topic anew and copy it), or `cursor reset` starts anew and emits again",
-		"the cursor of %s is in partition %d of %s, and belongs into %d now", o.Name, astray(cursors), offsets.Name, own)
-}
-
-// checkSame refuses a cursor that speaks of other topics, or of values framed in
-// another way: consumers could not read on.
-func (o *organization) checkSame(ctx context.Context, c auditlog.Cursor, topics target.Found, values *values) error {
-	if err := sameTopics(topics, c); err != nil {
-		return err
-	}
-	if framing := values.framing.Name(); c.Framing != "" && c.Framing != framing {
-		return refuse("set SCHEMA_REGISTRY_URL as it was, or give the connector a new events topic and run `cursor set --accept-topics`",
-			"the values in %s are framed as %s, and the settings ask for %s", o.cfg.Kafka.Topic, c.Framing, framing)
-	}
-	if o.cfg.Registry.URL == "" {
-		return nil
-	}
-	moved, err := codec.MovedID(ctx, o.registry(), c.SchemaIDs, values.framing, values.schema)
-	if err == nil && moved != 0 {
-		err = refuse("restore the registry with the ids it had, or give the connector a new events topic and run `cursor set --accept-topics`",
-			"values in %s carry the schema id %d, which the registry does not have for their schema any more: it was restored without its ids, or is another one",
-			o.cfg.Kafka.Topic, moved)
-	}
-	return err
+		"the cursor of %s is in partition %d of %s, and belongs into %d now", o.Name, at, offsets.Name, o.target.Partition(offsets.Partitions))
 }
 
 // checkOrganization refuses to mix organizations: a cursor of another one than the
@@ -128,7 +92,7 @@ func (s *session) confirmAlone(ctx context.Context, apiName string) error {
 	if apiName == "" {
 		return nil // the API does not say
 	}
-	cursors, err := s.settledCursors(ctx)
+	cursors, err := s.target.Cursors(ctx, s.topics[target.Offsets].Partitions, true)
 	if err != nil {
 		return err
 	}
@@ -163,20 +127,11 @@ func (s *session) withdraw(ctx context.Context) error {
 	return nil
 }
 
-// settledCursors returns every organization's cursor, by partition, once no
-// transaction is open there.
-func (s *session) settledCursors(ctx context.Context) ([]map[string][]byte, error) {
-	return txlog.SettledAll(ctx, s.conn, s.cfg.Kafka.OffsetsTopic, s.topics[target.Offsets].Partitions, isCursor)
-}
-
-func isCursor(key string) bool { return strings.HasPrefix(key, auditlog.CursorKey("")) }
-
 // cursors returns every organization's cursor, by partition. It is asked for on
 // first runs only.
 func (s *session) cursors(ctx context.Context) ([]map[string][]byte, error) {
 	if s.peeked == nil {
-		all, err := txlog.PeekAll(ctx, s.conn, s.cfg.Kafka.OffsetsTopic, s.topics[target.Offsets].Partitions,
-			isCursor)
+		all, err := s.target.Cursors(ctx, s.topics[target.Offsets].Partitions, false)
 		if err != nil {
 			return nil, err
 		}

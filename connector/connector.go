@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
 
@@ -176,33 +177,9 @@ func (t *team) err() error {
 	return errors.Join(t.errs...)
 }
 
-func (c *Connector) connection(log *slog.Logger) kafka.Connection {
-	k := c.cfg.Kafka
-	return kafka.Connection{
-		Brokers:  k.Brokers,
-		ClientID: k.ClientID,
-		TLS:      kafka.TLS(k.TLS),
-		SASL: kafka.SASL{
-			Mechanism:  k.SASL.Mechanism,
-			Username:   k.SASL.Username,
-			Password:   k.SASL.Password.Read,
-			Token:      k.SASL.Token.Read,
-			Extensions: k.SASL.Extensions,
-			OAuth: &kafka.OAuth{
-				TokenURL: k.SASL.OAuth.TokenURL, ClientID: k.SASL.OAuth.ClientID, Scope: k.SASL.OAuth.Scope, Audience: k.SASL.OAuth.Audience,
-				ClientSecret: k.SASL.OAuth.ClientSecret.Read, Assertion: k.SASL.OAuth.Assertion.Read,
-			},
-			Kerberos: kafka.Kerberos(k.SASL.Kerberos),
-			AWS: &kafka.AWS{
-				AccessKeyID:     k.SASL.AWS.AccessKeyID.Read,
-				SecretAccessKey: k.SASL.AWS.SecretAccessKey.Read,
-				SessionToken:    k.SASL.AWS.SessionToken.Read,
-				RoleARN:         k.SASL.AWS.RoleARN,
-				Region:          k.SASL.AWS.Region,
-			},
-		},
-		Dial:    c.dial,
-		Logger:  log,
-		Metrics: c.metrics,
-	}
+// target returns where the organization's events go, over the network of this connector.
+func (c *Connector) target(organization string, log *slog.Logger) target.Target {
+	t := c.cfg.Target(organization, log)
+	t.Connection.Dial, t.Connection.Metrics, t.Now = c.dial, c.metrics, c.now
+	return t
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 )
@@ -23,24 +22,12 @@ const (
 	hangingIdle  = 2 * time.Minute
 )
 
-// transactionalID names the organization's one writer.
-func (o *organization) transactionalID() string {
-	return txlog.TransactionalID(o.cfg.Kafka.TransactionalID, o.cfg.Kafka.OffsetsTopic, o.Name)
-}
-
-// owns reports whether a record of the events, their copies or the dead letters is the
-// organization's.
-func (o *organization) owns(r *kafka.Record) bool {
-	source, _ := kafka.HeaderOf(r, codec.HeaderSource)
-	return source == codec.Source(o.Name)
-}
-
 // watchHanging looks at the partitions that are written to for as long as the session
 // works: a transaction may hang though its end was answered with yes, and a quiet log
 // would not meet it for ten minutes. One of ours ends the session, and the next begins
 // with ending it. One of somebody else is told; consumers stand still all the same.
 func (s *session) watchHanging(ctx context.Context) error {
-	client, err := s.conn.Client(ctx)
+	client, err := s.target.Connection.Client(ctx)
 	if err != nil {
 		return err
 	}
@@ -57,7 +44,7 @@ func (s *session) watchHanging(ctx context.Context) error {
 			continue
 		}
 		commits, quiet, looked = n, false, s.now()
-		found, err := txlog.Hangs(ctx, client, s.cfg.Kafka.Topics().Names()...)
+		found, err := txlog.Hangs(ctx, client, s.target.Topics.Names()...)
 		if err != nil {
 			s.log.Debug("looking for transactions that hang", "error", err)
 			continue
@@ -72,7 +59,7 @@ func (s *session) watchHanging(ctx context.Context) error {
 		s.tellHidden(lasting(behind, found.Hidden, s.now()))
 		var ours []kafka.OpenTransaction
 		for _, h := range twice {
-			if h.TransactionalID == s.transactionalID() {
+			if h.TransactionalID == s.target.ID() {
 				ours = append(ours, h.OpenTransaction)
 			}
 		}
@@ -162,7 +149,7 @@ func (o *organization) tellHangingError(err error) {
 		return
 	}
 	var all []txlog.Hanging
-	id := o.transactionalID()
+	id := o.target.ID()
 	if e.Neighbour {
 		id = e.Of
 	}

@@ -216,7 +216,7 @@ func (s *session) encodeAll(events []auditlog.Event) ([]target.Encoded, error) {
 	out := make([]target.Encoded, len(events))
 	for i, ev := range events {
 		var err error
-		if out[i], err = s.values.encoder.Encode(ev, fetched); err != nil {
+		if out[i], err = s.encoder.Encode(ev, fetched); err != nil {
 			return nil, err
 		}
 		if ev.ID != "" {

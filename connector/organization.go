@@ -12,6 +12,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
@@ -22,7 +23,7 @@ import (
 type organization struct {
 	Organization
 	cfg       Config
-	conn      kafka.Connection
+	target    target.Target
 	me        opener
 	now       func() time.Time
 	log       *slog.Logger
@@ -47,15 +48,12 @@ type organization struct {
 	shared bool
 }
 
-// userAgent is how the API's operators can know us.
-const userAgent = "openai-audit-kafka"
-
 func (c *Connector) organization(org Organization) (*organization, error) {
 	log := c.cfg.Logger.With("organization", org.Name)
 	o := &organization{
 		Organization: org,
 		cfg:          c.cfg,
-		conn:         c.connection(log),
+		target:       c.target(org.Name, log),
 		me:           opener{host: c.host, process: thisProcess(), running: isRunning},
 		now:          c.now,
 		log:          log,
@@ -79,7 +77,6 @@ func (c *Connector) organization(org Organization) (*organization, error) {
 		Limiter:        o.limiter,
 		Clock:          new(openai.Clock),
 		Now:            c.now,
-		UserAgent:      userAgent,
 		Logger:         log,
 		OnRequest: func(code int, took time.Duration) {
 			o.requests.Add(1)

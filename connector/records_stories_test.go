@@ -50,13 +50,13 @@ var oddities = map[string]odd{
 		key: "unknown", kind: "zzz.new",
 	},
 	"no type at all": {
-		raw: `{"id":"untyped","effective_at":AT}`, key: "untyped", kind: "unknown",
+		raw: `{"id":"untyped","effective_at":AT}`, key: "untyped", kind: "",
 	},
 	"a type that is an address": {
 		raw: `{"id":"personal","type":"a@example.com","effective_at":AT}`, key: "personal", kind: "unknown",
 	},
 	"a type that is a number": {
-		raw: `{"id":"numbered","type":7,"effective_at":AT}`, key: "numbered", kind: "unknown",
+		raw: `{"id":"numbered","type":7,"effective_at":AT}`, key: "numbered", kind: "",
 	},
 	"no actor, and null for all": {
 		raw: `{"id":"nulls","type":"login.failed","effective_at":AT,"actor":null,"project":null,"login.failed":null}`,

@@ -35,29 +35,25 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	values, err := o.newValues(ctx, topics)
+	values, err := o.target.Values(ctx)
+	if err != nil {
+		return nil, refused(err)
+	}
+	encoder, err := o.target.Encoder(topics, values)
 	if err != nil {
 		return nil, err
 	}
-	partition := txlog.Partition(o.Name, topics[target.Offsets].Partitions)
+	partition := o.target.Partition(topics[target.Offsets].Partitions)
 	read := 0
-	log, records, err := txlog.Open(ctx, txlog.Config{
-		Connection:      o.conn,
-		TransactionalID: o.transactionalID(),
-		Topic:           o.cfg.Kafka.OffsetsTopic,
-		Partition:       partition,
-		Topics:          o.cfg.Kafka.Topics().Names(),
-		Owns:            o.owns,
-		Siblings:        []string{o.transactionalID() + "/repair"},
-		OtherTimes:      o.cfg.Kafka.Timestamp == TimestampEvent,
-		Keep:            func(key string) bool { read++; return o.keep(key) },
+	log, records, err := o.target.Open(ctx, target.Opening{
+		ID:        o.target.ID(),
+		Partition: partition,
+		Topics:    topics,
+		Keep:      func(key string) bool { read++; return o.keep(key) },
 		BeforeFence: func(records map[string][]byte, whole bool) error {
 			return o.beforeFence(ctx, records, whole, topics, values)
 		},
-		Compression:     o.cfg.Kafka.Compression,
-		MaxMessageBytes: topics.MaxMessageBytes(),
-		StopGrace:       stopGrace,
-		Logger:          o.log,
+		StopGrace: stopGrace,
 	})
 	if err != nil {
 		return nil, err
@@ -66,7 +62,7 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 	// From here on every other writer is fenced. If we crash before the first
 	// commit, nothing has changed: the next start finds the same state.
 	s := &session{
-		organization: o, kafkaLog: log, topics: topics, values: values, partition: partition,
+		organization: o, kafkaLog: log, topics: topics, values: values, encoder: encoder, partition: partition,
 		ledger: ledger.New(o.Name, log, o.now), offsetsRead: read,
 	}
 	if err := s.begin(ctx, records); err != nil {
@@ -80,7 +76,7 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 // and one whose settings will be refused: the one at work has better ones. Records
 // that are not whole say only who opened the log: what is wrong in them may be right
 // in what lies beyond, and is judged after the fence.
-func (o *organization) beforeFence(ctx context.Context, records map[string][]byte, whole bool, topics target.Found, values *values) error {
+func (o *organization) beforeFence(ctx context.Context, records map[string][]byte, whole bool, topics target.Found, values target.Values) error {
 	decode := decodeState
 	if !whole {
 		decode = window.DecodeIncomplete
@@ -94,7 +90,7 @@ func (o *organization) beforeFence(ctx context.Context, records map[string][]byt
 	case found == nil || found.Cursor.StartAnew:
 		err = o.checkPartition(ctx, topics[target.Offsets])
 	case whole:
-		err = o.checkSame(ctx, found.Cursor, topics, values)
+		err = refused(o.target.CheckSame(ctx, found.Cursor, topics, values))
 	}
 	if found == nil {
 		return err
@@ -129,7 +125,7 @@ func (s *session) begin(ctx context.Context, records map[string][]byte) error {
 	case state == nil:
 		err = s.checkFirstRun(ctx)
 	case !first: // else a `cursor reset` has asked for it
-		known, err = state.Cursor.Start, s.checkSame(ctx, state.Cursor, s.topics, s.values)
+		known, err = state.Cursor.Start, refused(s.target.CheckSame(ctx, state.Cursor, s.topics, s.values))
 	}
 	if err != nil {
 		return err
@@ -236,8 +232,8 @@ func (s *session) openingCommit(ctx context.Context, apiName string) error {
 	s.openings = slices.Concat(ours, openers[len(openers)-1:])
 	err := s.apply(ctx, func(c auditlog.Cursor) auditlog.Cursor {
 		c = c.Clone()
-		c.Topics, c.Framing = s.topics.Refs(), s.values.framing.Name()
-		c.SchemaIDs = s.values.schemaIDs(c.SchemaIDs)
+		c.Topics, c.Framing = s.topics.Refs(), s.values.Framing.Name()
+		c.SchemaIDs = s.values.SchemaIDs(c.SchemaIDs)
 		c.APIOrganization = cmp.Or(apiName, c.APIOrganization)
 		c.Openers = openers
 		return c

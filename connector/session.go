@@ -22,7 +22,8 @@ type session struct {
 	kafkaLog    *txlog.Log // written to by the ledger alone, once there is one
 	ledger      *ledger.Ledger
 	topics      target.Found
-	values      *values
+	values      target.Values
+	encoder     *target.Encoder
 	partition   int32
 	known       *window.State       // as it was read; nil on a first run
 	apiName     string              // of the organization, as the API has it; empty if it does not say

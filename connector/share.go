@@ -62,7 +62,7 @@ func (c *Connector) takePart(ctx context.Context, orgs []*organization, t *team)
 	defer wg.Wait()
 	defer stop()
 	return membership.Run(ctx, membership.Config{
-		Connection: c.connection(c.cfg.Logger),
+		Connection: c.target("", c.cfg.Logger).Connection,
 		Group:      c.cfg.Kafka.GroupID,
 		Topic:      c.cfg.Kafka.OffsetsTopic,
 		Logger:     c.cfg.Logger,

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
 
@@ -34,10 +35,13 @@ func decodeState(organization string, records map[string][]byte) (*window.State,
 	return state, refused(err)
 }
 
-// refused makes a refusal of a state from which nobody may go on.
+// refused makes a refusal of a state, or of topics, from which nobody may go on.
 func refused(err error) error {
 	if e, ok := errors.AsType[*window.StateError](err); ok {
 		return &refusal{what: e.Err, remedy: e.Remedy}
+	}
+	if e, ok := errors.AsType[*target.Refusal](err); ok {
+		return &refusal{what: e.Why.Cause, remedy: e.Why.Do}
 	}
 	return err
 }

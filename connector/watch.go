@@ -64,7 +64,7 @@ func (b *standby) watch(ctx context.Context, partitions int32) {
 			}
 			if f == nil {
 				var err error
-				if f, err = o.follow(ctx, partitions); err != nil {
+				if f, err = o.target.Follow(ctx, partitions); err != nil {
 					continue // the settings are at fault, which others tell
 				}
 				followers[o] = f
@@ -83,12 +83,6 @@ func (b *standby) watch(ctx context.Context, partitions int32) {
 			return
 		}
 	}
-}
-
-func (o *organization) follow(ctx context.Context, partitions int32) (*txlog.Follower, error) {
-	return txlog.Follow(ctx, o.conn, o.cfg.Kafka.OffsetsTopic, txlog.Partition(o.Name, partitions), func(key string) bool {
-		return key == auditlog.CursorKey(o.Name) || key == auditlog.ReportKey(o.Name)
-	})
 }
 
 // lookAt returns who works for the organization, as the topic has it.

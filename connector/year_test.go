@@ -14,11 +14,9 @@ import (
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafkatest"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ops"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 )
 
 // TestSimulatedYear lets the whole connector live through a year in virtual time, a
@@ -224,17 +222,14 @@ func (y *year) settings() {
 // away just now; then it has done nothing, or a part.
 func (y *year) repair(since time.Time) error {
 	org := y.cfg.Organizations[0]
-	k := y.cfg.Kafka
 	defer y.noteRepairer()
+	to := y.cfg.Target("default", y.cfg.Logger)
+	to.Connection.ClientID, to.Connection.Dial, to.Compression = "repair", y.proxy.Dial, "none"
 	_, err := ops.Repair(y.t.Context(), ops.Config{
-		Organization: "default",
-		Connection:   kafka.Connection{Brokers: k.Brokers, ClientID: "repair", Dial: y.proxy.Dial},
-		Topics:       target.Topics{Events: k.Topic, DLQ: k.DLQTopic, Offsets: k.OffsetsTopic, Copies: map[string]string{}},
-		Compression:  "none",
+		Target: to,
 		API: ops.API{
 			BaseURL: org.BaseURL, Key: org.AdminKey.Read, Transport: simulator.Transport(y.api), Concurrency: 4, Tenant: ops.TenantAuto,
 		},
-		Logger: y.cfg.Logger,
 	}, auditlog.SecondOf(since), auditlog.SecondOf(time.Now()))
 	return err
 }

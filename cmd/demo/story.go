@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafkatest"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
 )
@@ -64,7 +65,7 @@ func (s *story) tell(ctx context.Context) error {
 }
 
 // source is the header by which this run's events are known.
-func (s *story) source() string { return "/openai/organizations/" + s.settings.Organization }
+func (s *story) source() string { return codec.Source(s.settings.Organization) }
 
 // setUp makes the broker and the API, as far as they are not real.
 func (s *story) setUp(ctx context.Context) (closeWorld func(), err error) {

@@ -66,16 +66,7 @@ Exit codes: 0 nothing failed, 2 wrong usage, 4 something failed, 78 wrong settin
 
 // runSettings is what the settings say about a start of the connector.
 func runSettings(c connector.Config, org connector.Organization) ops.RunSettings {
-	s := ops.RunSettings{
-		CreateTopics: c.Kafka.CreateTopics,
-		Partitions:   c.Kafka.Partitions,
-		Replication:  c.Kafka.ReplicationFactor,
-		Retention:    c.Kafka.Retention,
-		GroupID:      c.Kafka.GroupID,
-
-		BackfillSetting: org.BackfillSetting,
-		TenantSetting:   org.TenantEventsSetting,
-	}
+	s := ops.RunSettings{GroupID: c.Kafka.GroupID, BackfillSetting: org.BackfillSetting, TenantSetting: org.TenantEventsSetting}
 	if b := org.BackfillStart; b != nil {
 		s.Backfill = new(auditlog.Second)
 		if !b.Earliest {

@@ -13,12 +13,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/config"
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ops"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/telemetry"
-	"github.com/openai-audit-kafka/openai-audit-kafka/schemas"
 )
 
 // What the commands for operators share.
@@ -93,19 +90,8 @@ func (a *app) organization(s *config.Settings, name string) (connector.Organizat
 // operate turns the settings into what package ops wants.
 func operate(s *config.Settings, org connector.Organization, log *slog.Logger) ops.Config {
 	c := s.Connector
-	k := c.Kafka
-	headers := make([]kafka.Header, len(k.Headers))
-	for i, h := range k.Headers {
-		headers[i] = kafka.Header{Key: h.Name, Value: []byte(h.Value)}
-	}
 	cfg := ops.Config{
-		Organization:    org.Name,
-		Connection:      connection(k, log),
-		Topics:          k.Topics(),
-		TransactionalID: k.TransactionalID,
-		Compression:     k.Compression,
-		Headers:         headers,
-		EventTime:       k.Timestamp == connector.TimestampEvent,
+		Target: c.Target(org.Name, log),
 		API: ops.API{
 			BaseURL:           org.BaseURL,
 			KeySetting:        org.KeySetting,
@@ -116,49 +102,11 @@ func operate(s *config.Settings, org connector.Organization, log *slog.Logger) o
 		},
 		Lookback:     c.Lookback,
 		DeepLookback: c.DeepLookback,
-		Registry:     registry(c),
-		Logger:       log,
 	}
 	if org.AdminKey.IsSet() {
 		cfg.API.Key = org.AdminKey.Read
 	}
 	return cfg
-}
-
-func connection(k connector.Kafka, log *slog.Logger) kafka.Connection {
-	return kafka.Connection{
-		Brokers:  k.Brokers,
-		ClientID: k.ClientID,
-		TLS:      kafka.TLS(k.TLS),
-		SASL: kafka.SASL{
-			Mechanism:  k.SASL.Mechanism,
-			Username:   k.SASL.Username,
-			Password:   k.SASL.Password.Read,
-			Token:      k.SASL.Token.Read,
-			Extensions: k.SASL.Extensions,
-			OAuth: &kafka.OAuth{
-				TokenURL: k.SASL.OAuth.TokenURL, ClientID: k.SASL.OAuth.ClientID, Scope: k.SASL.OAuth.Scope, Audience: k.SASL.OAuth.Audience,
-				ClientSecret: k.SASL.OAuth.ClientSecret.Read, Assertion: k.SASL.OAuth.Assertion.Read,
-			},
-			Kerberos: kafka.Kerberos(k.SASL.Kerberos),
-			AWS: &kafka.AWS{
-				AccessKeyID:     k.SASL.AWS.AccessKeyID.Read,
-				SecretAccessKey: k.SASL.AWS.SecretAccessKey.Read,
-				SessionToken:    k.SASL.AWS.SessionToken.Read,
-				RoleARN:         k.SASL.AWS.RoleARN,
-				Region:          k.SASL.AWS.Region,
-			},
-		},
-		Logger: log,
-	}
-}
-
-func registry(c connector.Config) codec.RegistryConfig {
-	r := c.Registry
-	return codec.RegistryConfig{
-		URL: r.URL, Username: r.Username, Password: r.Password.Read, CAFile: r.CAFile,
-		AutoRegister: r.AutoRegister, Subject: schemas.Subject(c.Kafka.Topic),
-	}
 }
 
 // outcome turns an error of package ops into the command's own. If the command was told

@@ -188,7 +188,7 @@ func tryOnce(t *testing.T, environ []string) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := connection(settings.Connector.Kafka, nil).Client(t.Context())
+	client, err := settings.Connector.Target("default", nil).Connection.Client(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

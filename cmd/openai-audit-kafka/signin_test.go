@@ -82,7 +82,7 @@ func (w *signedIn) write(name, text string) {
 // connects reports whether a new connection comes about with the settings.
 func (w *signedIn) connects(settings *config.Settings, within time.Duration) error {
 	w.t.Helper()
-	client, err := connection(settings.Connector.Kafka, slog.New(slog.DiscardHandler)).Client(w.t.Context())
+	client, err := settings.Connector.Target("default", slog.New(slog.DiscardHandler)).Connection.Client(w.t.Context())
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -23,7 +23,6 @@ consumers see, of all partitions and organizations, decoded, oldest first. With
 --follow it goes on with what comes, until it is stopped. It needs no admin key.
 
 ` + formatsHelp() + `
-
 Exit codes: 0 done or stopped, 1 failed, or a record could not be decoded,
 2 wrong usage, 78 wrong settings.`,
 		Example: `  openai-audit-kafka tail

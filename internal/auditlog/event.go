@@ -8,6 +8,9 @@ import (
 	"slices"
 )
 
+// UserAgent is how servers that are asked over HTTP can know this program.
+const UserAgent = "openai-audit-kafka"
+
 // Event is one record of the audit log, with its bytes exactly as received.
 type Event struct {
 	// ID is the record's id. Empty when there is no string id, an empty one, or

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/sr"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 )
 
 // RegistryConfig says where the schema registry is and what may be done there.
@@ -58,7 +60,7 @@ func (c RegistryConfig) open(logger *slog.Logger) (r registry, done func(), err 
 	}
 	opts := []sr.ClientOpt{
 		sr.URLs(addresses[0].String()),
-		sr.UserAgent("openai-audit-kafka"),
+		sr.UserAgent(auditlog.UserAgent),
 		sr.HTTPClient(&http.Client{Timeout: registryTimeout, Transport: eachOf{limitedTransport{transport}, addresses}}),
 	}
 	if username != "" {

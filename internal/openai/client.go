@@ -33,8 +33,6 @@ type Config struct {
 	Clock *Clock
 	// Now is the local clock. Nil: time.Now.
 	Now func() time.Time
-	// UserAgent is sent with each request; empty: Go's own.
-	UserAgent string
 	// Logger logs pages that are asked for again. It may be nil.
 	Logger *slog.Logger
 	// OnRequest is called for each request, with the HTTP status, 0 if no answer came,

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"net/http"
 	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 )
 
 // errorBodyBytes is how much of an answer that is no page is read, or looked at.
@@ -92,9 +94,7 @@ func (c *Client) newRequest(ctx context.Context, r request, key string) (*http.R
 	req.Header.Set("Authorization", "Bearer "+key)
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("Accept-Encoding", "gzip")
-	if c.cfg.UserAgent != "" {
-		req.Header.Set("User-Agent", c.cfg.UserAgent)
-	}
+	req.Header.Set("User-Agent", auditlog.UserAgent)
 	return req, nil
 }
 

@@ -166,9 +166,9 @@ func history(w *world) { w.settings.Backfill = new(ago(90 * days)) }
 // topicCauses are about the topics and their settings.
 var topicCauses = []cause{
 	{name: "topics that are made at the first start", wrong: func(*world) {}, of: topicOf(eventsTopic), state: ops.OK, words: "is made at the first start"},
-	{name: "missing topics that may not be made", wrong: func(w *world) { w.settings.CreateTopics = false },
+	{name: "missing topics that may not be made", wrong: func(w *world) { w.ops.Making.Allowed = false },
 		of: topicOf(eventsTopic), state: ops.Failed, words: "kafka-topics.sh"},
-	{name: "more replicas wanted than brokers", wrong: func(w *world) { w.settings.Replication = 9 },
+	{name: "more replicas wanted than brokers", wrong: func(w *world) { w.ops.Making.Replication = 9 },
 		of: topicOf(eventsTopic), state: ops.Failed, words: "KAFKA_REPLICATION_FACTOR"},
 	{name: "a codec that they take", wrong: func(w *world) { w.topic(w.ops.Topics.Events, 2, nil) },
 		of: named("compression"), state: ops.OK, words: "zstd is not refused"},

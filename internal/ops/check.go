@@ -14,11 +14,7 @@ import (
 
 // RunSettings is what Check must know beside Config of what the connector is to do.
 type RunSettings struct {
-	CreateTopics bool
-	Partitions   int32
-	Replication  int16
-	Retention    time.Duration
-	GroupID      string // empty: none
+	GroupID string // empty: none
 	// Backfill is from when history is wanted; nil: none is.
 	Backfill *auditlog.Second
 	// BackfillSetting and TenantSetting are the names of the settings of history and of
@@ -39,7 +35,7 @@ const checkLimit = 45 * time.Second
 // Check tries all that the connector needs. It writes nothing and fences no instance.
 // What cannot be tried, since what it needs failed, is not listed.
 func Check(ctx context.Context, c Config, run RunSettings) *CheckReport {
-	k := &checker{Config: c, run: run, report: &CheckReport{Organization: c.Organization}}
+	k := &checker{cfg: c, run: run, report: &CheckReport{Organization: c.Organization}}
 	for _, part := range []func(context.Context){k.checkAPI, k.checkKafka, k.checkRegistry, k.checkState} {
 		limited, cancel := context.WithTimeout(ctx, checkLimit)
 		part(limited)
@@ -51,7 +47,7 @@ func Check(ctx context.Context, c Config, run RunSettings) *CheckReport {
 
 // checker collects findings, and what one check found that another one needs.
 type checker struct {
-	Config
+	cfg    Config
 	run    RunSettings
 	report *CheckReport
 
@@ -73,7 +69,7 @@ func (k *checker) add(name string, f Finding) {
 // ones.
 func (k *checker) ownSettings() *strings.Replacer {
 	return strings.NewReplacer(
-		"OPENAI_BASE_URL", cmp.Or(k.API.BaseURLSetting, "OPENAI_BASE_URL"),
+		"OPENAI_BASE_URL", cmp.Or(k.cfg.API.BaseURLSetting, "OPENAI_BASE_URL"),
 		"BACKFILL_START_TIME", cmp.Or(k.run.BackfillSetting, "BACKFILL_START_TIME"),
 		"OPENAI_TENANT_EVENTS", cmp.Or(k.run.TenantSetting, "OPENAI_TENANT_EVENTS"),
 	)

@@ -18,16 +18,16 @@ import (
 
 // checkAPI tries the key, each scope, and what the answers look like.
 func (k *checker) checkAPI(ctx context.Context) {
-	if k.API.Key == nil {
-		k.add("api key", failed("give one with Audit Logs: Read in "+k.API.keySetting()+" or its file", "there is no admin key"))
+	if k.cfg.API.Key == nil {
+		k.add("api key", failed("give one with Audit Logs: Read in "+k.cfg.API.keySetting()+" or its file", "there is no admin key"))
 		return
 	}
-	client, err := k.client(2)
+	api, err := client(k.cfg, 2)
 	if err != nil {
 		k.add("api key", failed("correct OPENAI_BASE_URL", "%v", err))
 		return
 	}
-	page, err := client.Newest(ctx, auditlog.ScopeOrganization, 100)
+	page, err := api.Newest(ctx, auditlog.ScopeOrganization, 100)
 	if disordered(err) {
 		k.add("page direction", directionFailed(err))
 		return
@@ -40,12 +40,12 @@ func (k *checker) checkAPI(ctx context.Context) {
 	k.add("api key", fine("it may read organization events"))
 	k.add("api clock", clockFinding(page.Skew))
 	k.add("page direction", directionFinding(page.Events))
-	tenant, err := k.checkTenant(ctx, client)
+	tenant, err := k.checkTenant(ctx, api)
 	k.add("audit logging", loggingFinding(len(page.Events), len(tenant.Events), err == nil))
 }
 
 func (k *checker) checkTenant(ctx context.Context, client *openai.Client) (openai.Page, error) {
-	if k.API.Tenant == TenantOff {
+	if k.cfg.API.Tenant == TenantOff {
 		k.add("tenant events", fine("turned off"))
 		return openai.Page{}, nil
 	}
@@ -54,7 +54,7 @@ func (k *checker) checkTenant(ctx context.Context, client *openai.Client) (opena
 	switch {
 	case err == nil:
 		k.add("tenant events", k.tenantFinding(page.Events))
-	case answered && e.Denied() && k.API.Tenant == TenantAuto:
+	case answered && e.Denied() && k.cfg.API.Tenant == TenantAuto:
 		k.add("tenant events", warning("grant the key the right to tenant events, or set OPENAI_TENANT_EVENTS=off",
 			"the key may read organization events and not tenant events, which are left out (%s)", e.Said()))
 	case answered && e.Denied():
@@ -70,7 +70,7 @@ func (k *checker) checkTenant(ctx context.Context, client *openai.Client) (opena
 // were checked before.
 func (k *checker) tenantFinding(newest []auditlog.Event) Finding {
 	if k.run.Tenants != nil {
-		if other := k.run.Tenants.Note(k.Organization, newest); other != "" {
+		if other := k.run.Tenants.Note(k.cfg.Organization, newest); other != "" {
 			return warning("to have each once, set ORGANIZATIONS_<n>_TENANT_EVENTS=off for all organizations of the tenant but one",
 				"the key may read them, and %s lists the same ones: each is written once for each of the two", other)
 		}
@@ -127,18 +127,18 @@ func (k *checker) apiFinding(err error) Finding {
 	if !ok {
 		return failed("check the network, and OPENAI_BASE_URL", "the API did not answer: %v", err)
 	}
-	setting := k.API.keySetting()
+	setting := k.cfg.API.keySetting()
 	newKey := "make an admin key (Admin Keys, Restricted, Audit Logs: Read) and put it into " + setting + " or its file"
 	switch e.Kind {
 	case openai.KindKeyUnreadable:
 		return failed("check "+setting+", or the file named by "+setting+"_FILE: it must be readable and hold the key alone", "there is no key that could be sent: %v", e.Err)
 	case openai.KindUnauthorized:
-		if !k.isAdminKey() {
+		if !k.cfg.API.isAdminKey() {
 			return failed(newKey, "it is no admin key (those begin with sk-admin-), but a project's or a person's (%s)", e.Said())
 		}
 		return failed(newKey, "the API does not know the key: it is mistyped, or was revoked (%s)", e.Said())
 	case openai.KindForbidden:
-		if !k.isAdminKey() {
+		if !k.cfg.API.isAdminKey() {
 			return failed(newKey, "it is no admin key (those begin with sk-admin-), and may not read audit logs (%s)", e.Said())
 		}
 		return failed("give the key the scope api.audit_logs.read (Admin Keys, Restricted, Audit Logs: Read)", "the key may not read audit logs (%s)", e.Said())
@@ -170,8 +170,8 @@ func (k *checker) apiFinding(err error) Finding {
 
 const proxyRemedy = "check HTTPS_PROXY (http://user:password@host:port where it wants those) and NO_PROXY"
 
-func (k *checker) isAdminKey() bool {
-	key, err := k.API.Key()
+func (a API) isAdminKey() bool {
+	key, err := a.Key()
 	return err == nil && strings.HasPrefix(key, "sk-admin-")
 }
 

@@ -15,7 +15,7 @@ import (
 
 // checkKafka tries the brokers, each right, and the topics.
 func (k *checker) checkKafka(ctx context.Context) {
-	quiet := k.Connection
+	quiet := k.cfg.Connection
 	quiet.Logger = nil // what goes wrong is in the report
 	client, err := quiet.Client(ctx)
 	if err == nil {
@@ -23,7 +23,7 @@ func (k *checker) checkKafka(ctx context.Context) {
 		err = client.Ping(ctx)
 	}
 	if err != nil {
-		k.add("brokers", k.brokersFailed(err))
+		k.add("brokers", brokersFailed(k.cfg.Connection, err))
 		return
 	}
 	k.reachable = true
@@ -32,18 +32,18 @@ func (k *checker) checkKafka(ctx context.Context) {
 	var state string
 	err = kafka.AwaitCoordinator(ctx, k.waiting("transactions"), func() error {
 		var err error
-		if state, err = kafka.TransactionState(ctx, client, k.transactionalID()); err != nil {
+		if state, err = kafka.TransactionState(ctx, client, k.cfg.ID()); err != nil {
 			return err
 		}
-		return kafka.MayWriteAs(ctx, client, k.transactionalID())
+		return kafka.MayWriteAs(ctx, client, k.cfg.ID())
 	})
-	k.add("transactional id", k.transactionFinding(state, err))
+	k.add("transactional id", transactionFinding(k.cfg.ID(), state, err))
 	if k.run.GroupID != "" {
 		err := kafka.AwaitCoordinator(ctx, k.waiting("consumer groups"), func() error { return kafka.MayJoin(ctx, client, k.run.GroupID) })
 		k.add("consumer group", groupFinding(k.run.GroupID, err))
 	}
 
-	names := k.Topics.Names()
+	names := k.cfg.Topics.Names()
 	if k.sights, err = kafka.Look(ctx, client, names...); err != nil {
 		k.add("topics", failed(kafka.Explain(err), "%v", err))
 		return
@@ -56,10 +56,10 @@ func (k *checker) checkKafka(ctx context.Context) {
 		k.add("topics", failed(kafka.Explain(err), "%v", err))
 		return
 	}
-	k.topics = k.Topics.Found(described)
+	k.topics = k.cfg.Topics.Found(described)
 	k.checkSettings()
-	if events, there := k.topics[target.Events]; there && k.sights[events.Name].May.Write && k.Compression != "none" {
-		k.add("compression", compressionFinding(k.Compression, kafka.TakesCodec(ctx, client, events, k.Compression)))
+	if events, there := k.topics[target.Events]; there && k.sights[events.Name].May.Write && k.cfg.Compression != "none" {
+		k.add("compression", compressionFinding(k.cfg.Compression, kafka.TakesCodec(ctx, client, events, k.cfg.Compression)))
 	}
 }
 
@@ -76,15 +76,15 @@ func compressionFinding(codec string, err error) Finding {
 // waiting logs once that a coordinator is not there yet.
 func (k *checker) waiting(of string) func() {
 	return sync.OnceFunc(func() {
-		if k.Logger != nil {
-			k.Logger.Info("waiting for Kafka to have a coordinator; on a new cluster it makes a topic for that first", "of", of)
+		if k.cfg.Logger != nil {
+			k.cfg.Logger.Info("waiting for Kafka to have a coordinator; on a new cluster it makes a topic for that first", "of", of)
 		}
 	})
 }
 
 // checkHanging looks for transactions that hang: consumers stand still before them.
 func (k *checker) checkHanging(ctx context.Context) {
-	found, err := ListTransactions(ctx, k.Config)
+	found, err := ListTransactions(ctx, k.cfg)
 	switch {
 	case err != nil:
 		k.add("hanging transactions", warning(kafka.Explain(err), "%v", err))
@@ -106,7 +106,7 @@ func (k *checker) checkHanging(ctx context.Context) {
 // unseen says where a transaction that hangs looks the same as a neighbour's that is open.
 func (k *checker) unseen() string {
 	var topics []string
-	for _, name := range k.Topics.Names() {
+	for _, name := range k.cfg.Topics.Names() {
 		if sight := k.sights[name]; sight.Exists && !sight.May.Read {
 			topics = append(topics, "Topic:"+name)
 		}
@@ -139,17 +139,16 @@ func versionFinding(seesZombies bool, err error) Finding {
 	return fine("4.0 or later")
 }
 
-func (k *checker) brokersFailed(err error) Finding {
+func brokersFailed(conn kafka.Connection, err error) Finding {
 	remedy := kafka.Explain(err)
-	if kafka.Classify(err) == kafka.ClassUnknown && !k.Connection.TLS.Enabled {
+	if kafka.Classify(err) == kafka.ClassUnknown && !conn.TLS.Enabled {
 		// A TLS alert, read as an answer, is an error without a type.
 		remedy = "what answers there may speak TLS: check KAFKA_TLS and the port in KAFKA_BROKERS; else: " + remedy
 	}
-	return failed(remedy, "%s: %v", strings.Join(k.Connection.Brokers, ","), err)
+	return failed(remedy, "%s: %v", strings.Join(conn.Brokers, ","), err)
 }
 
-func (k *checker) transactionFinding(state string, err error) Finding {
-	id := k.transactionalID()
+func transactionFinding(id, state string, err error) Finding {
 	switch {
 	case err != nil && kafka.Classify(err) == kafka.ClassAuthorization:
 		return failed(fmt.Sprintf("grant WRITE on TransactionalId:%s (or on the prefix)", id), "WRITE on TransactionalId:%s is missing", id)
@@ -173,17 +172,17 @@ func groupFinding(group string, err error) Finding {
 
 // checkTopics looks whether the topics are there, and at what we may do to them.
 func (k *checker) checkTopics(mayMake func(kafka.TopicSpec) (fitted kafka.TopicSpec, leftOut []string, err error)) {
-	for _, role := range k.Topics.Roles() {
-		name := k.Topics.Of(role)
+	for _, role := range k.cfg.Topics.Roles() {
+		name := k.cfg.Topics.Of(role)
 		switch sight := k.sights[name]; {
 		case sight.Hidden:
 			k.add("topic "+name, failed("grant WRITE on Topic:"+name+also(role)+"; CREATE too if it is to be made",
 				"it may not be seen, or does not exist and may not be made"))
-		case !sight.Exists && !k.run.CreateTopics:
-			spec, _, _ := mayMake(k.spec(role, name)) // one that no policy refuses, if it can be known
+		case !sight.Exists && !k.cfg.Making.Allowed:
+			spec, _, _ := mayMake(k.cfg.Spec(role)) // one that no policy refuses, if it can be known
 			k.add("topic "+name, failed("make it with: "+spec.Command(), "it does not exist, and KAFKA_CREATE_TOPICS=false"))
 		case !sight.Exists:
-			spec, leftOut, err := mayMake(k.spec(role, name))
+			spec, leftOut, err := mayMake(k.cfg.Spec(role))
 			k.add("topic "+name, makeFinding(spec, leftOut, err))
 		default:
 			k.add("topic "+name, rights(role, name, sight.May))
@@ -214,16 +213,6 @@ func also(role string) string {
 		return ", and READ"
 	}
 	return ""
-}
-
-func (k *checker) spec(role, name string) kafka.TopicSpec {
-	if role == target.Offsets {
-		return kafka.OffsetsSpec(name, k.run.Replication)
-	}
-	if role == target.DLQ {
-		return kafka.DLQSpec(name, k.run.Partitions, k.run.Replication, k.run.Retention)
-	}
-	return kafka.LogSpec(name, k.run.Partitions, k.run.Replication, k.run.Retention)
 }
 
 // rights says what of a topic's ACLs is missing.

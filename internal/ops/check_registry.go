@@ -9,19 +9,19 @@ import (
 )
 
 func (k *checker) checkRegistry(ctx context.Context) {
-	if k.Registry.URL == "" {
+	if k.cfg.Registry.URL == "" {
 		k.add("schema registry", fine("none: values are Avro single objects"))
 		return
 	}
-	k.add("schema registry", k.registryFinding(ctx))
+	k.add("schema registry", registryFinding(ctx, k.cfg.Registry))
 }
 
 // registryFinding says why the registry cannot be used.
-func (k *checker) registryFinding(ctx context.Context) Finding {
-	found, err := codec.Check(ctx, k.Registry)
+func registryFinding(ctx context.Context, c codec.RegistryConfig) Finding {
+	found, err := codec.Check(ctx, c)
 	if err != nil {
 		cause, do := remedy.Split(err)
 		return failed(cmp.Or(do, "check SCHEMA_REGISTRY_URL"), "%s", cause)
 	}
-	return k.schemaFinding(found)
+	return schemaFinding(found, c.AutoRegister)
 }

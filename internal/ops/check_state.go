@@ -4,25 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
-	"github.com/openai-audit-kafka/openai-audit-kafka/schemas"
 )
 
 // checkState looks at the cursor, as a start would.
 func (k *checker) checkState(ctx context.Context) {
-	if !k.reachable || !k.exists(target.Offsets) || !k.sights[k.Topics.Offsets].May.Read {
+	if !k.reachable || !k.exists(target.Offsets) || !k.sights[k.cfg.Topics.Offsets].May.Read {
 		return
 	}
-	report, err := Cursor(ctx, k.Config)
-	found, stateErr := k.peek(ctx)
+	report, err := Cursor(ctx, k.cfg)
+	found, stateErr := peek(ctx, k.cfg.Target)
 	switch {
 	case stateErr != nil:
 		k.add("cursor", failed(kafka.Explain(stateErr), "it cannot be looked for: %v", stateErr))
@@ -54,7 +50,7 @@ func (k *checker) checkOrganization(ctx context.Context, was string) {
 	if k.apiName == "" {
 		return // the API does not say
 	}
-	err := window.CheckOrganization(k.Organization, was, k.apiName)
+	err := window.CheckOrganization(k.cfg.Organization, was, k.apiName)
 	if was == "" {
 		err = k.checkName(ctx)
 	}
@@ -68,13 +64,11 @@ func (k *checker) checkOrganization(ctx context.Context, was string) {
 // checkName looks for the organization under another name.
 func (k *checker) checkName(ctx context.Context) error {
 	partitions := k.topics[target.Offsets].Partitions
-	cursors, err := txlog.PeekAll(ctx, k.Connection, k.Topics.Offsets, partitions, func(key string) bool {
-		return strings.HasPrefix(key, auditlog.CursorKey(""))
-	})
+	cursors, err := k.cfg.Cursors(ctx, partitions, false)
 	if err != nil {
 		return fmt.Errorf("looking at the cursors of other organizations: %w", err)
 	}
-	other, err := window.OtherName(k.Organization, k.apiName, cursors)
+	other, err := window.OtherName(k.cfg.Organization, k.apiName, cursors)
 	if err == nil && other != "" {
 		err = window.ReadAlready(k.apiName, other)
 	}
@@ -95,47 +89,35 @@ func instanceFinding(r CursorReport) Finding {
 
 // sameAsWritten looks for what a start would refuse in a good cursor.
 func (k *checker) sameAsWritten(ctx context.Context, c auditlog.Cursor) Finding {
-	for _, role := range k.Topics.Roles() {
-		was, before := c.Topics[role]
-		is := auditlog.Topic{Name: k.Topics.Of(role), ID: k.topics[role].ID}
-		gone := !k.exists(role) && !k.sights[is.Name].Hidden && was.ID != ""
-		if before && (gone || !was.Same(is)) {
+	found := target.Found{}
+	for _, role := range k.cfg.Topics.Roles() {
+		name := k.cfg.Topics.Of(role)
+		found[role] = kafka.Topic{Name: name, ID: k.topics[role].ID}
+		if was := c.Topics[role]; was.ID != "" && !k.exists(role) && !k.sights[name].Hidden {
 			return failed("if it was moved with what it held, run `cursor set --accept-topics`; if what it held is gone, `cursor reset` starts anew and emits again",
-				"the %s topic is gone, or another than the one written to so far (%s, id %s)", role, was.Name, was.ID)
+				"the %s topic is gone that was written to so far (%s, id %s)", role, was.Name, was.ID)
 		}
 	}
-	framing := codec.FramingSingleObject
-	if k.Registry.URL != "" {
-		framing = codec.FramingConfluent
+	err := k.cfg.CheckSame(ctx, c, found, k.cfg.Expected())
+	if e, ok := errors.AsType[*target.Refusal](err); ok {
+		return failed(e.Why.Do, "%v", e.Why.Cause)
 	}
-	if c.Framing != "" && c.Framing != framing {
-		return failed("set SCHEMA_REGISTRY_URL as it was, or give the connector a new events topic and run `cursor set --accept-topics`",
-			"the values in %s are framed as %s, and the settings ask for %s", k.Topics.Events, c.Framing, framing)
-	}
-	if k.Registry.URL == "" {
-		return fine("")
-	}
-	moved, err := codec.MovedID(ctx, k.Registry, c.SchemaIDs, codec.Framing{}, schemas.Version{})
-	if err == nil && moved != 0 { // an error was reported before
-		return failed("restore the registry with the ids it had, or give the connector a new events topic and run `cursor set --accept-topics`",
-			"values in %s carry the schema id %d, which the registry does not have for their schema any more", k.Topics.Events, moved)
-	}
-	return fine("")
+	return fine("") // that the registry cannot be asked was reported before
 }
 
 // firstRun looks for what a first run would refuse.
 func (k *checker) firstRun(ctx context.Context) Finding {
-	if !k.exists(target.Events) || !k.sights[k.Topics.Events].May.Read {
+	if !k.exists(target.Events) || !k.sights[k.cfg.Topics.Events].May.Read {
 		return fine("none: the next run is the first")
 	}
 	topic := k.topics[target.Events]
-	holds, err := txlog.Holds(ctx, k.Connection, topic.Name, topic.Partitions, kafka.Header{Key: "ce_source", Value: []byte(k.source())})
+	holds, err := k.cfg.HasEvents(ctx, topic)
 	switch {
 	case err != nil:
 		return warning("try again", "there is none, and whether %s holds events already could not be found out: %v", topic.Name, err)
 	case holds:
 		return failed("restore the offsets topic, or give a new events topic; `cursor reset` says that writing everything again is meant",
-			"there is none, and %s holds events of %s: the state was lost", topic.Name, k.Organization)
+			"there is none, and %s holds events of %s: the state was lost", topic.Name, k.cfg.Organization)
 	}
 	return fine("none: the next run is the first")
 }

@@ -17,8 +17,6 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
 )
 
-var usualRun = ops.RunSettings{CreateTopics: true, Partitions: 1, Replication: -1}
-
 // For one of several organizations check names its own settings.
 func TestCheckNamesTheSettingsThatAreMeant(t *testing.T) {
 	w := newWorld(t, kafkatest.InProcess(t), simulator.Config{})

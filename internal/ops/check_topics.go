@@ -74,7 +74,7 @@ func replicationFinding(t kafka.Topic) Finding {
 
 // settingFinding finds what a start would refuse.
 func (k *checker) settingFinding(role string, t kafka.Topic) Finding {
-	if err := kafka.CheckSettings(k.spec(role, t.Name), t); err != nil {
+	if err := kafka.CheckSettings(k.cfg.Spec(role), t); err != nil {
 		return failed(kafka.Explain(err), "%v", err)
 	}
 	if role != target.Offsets && t.CleanupPolicy != "delete" {
@@ -98,16 +98,16 @@ func sizeFinding(role string, t kafka.Topic) Finding {
 // timeFinding looks at what the topic does with timestamps.
 func (k *checker) timeFinding(role string, t kafka.Topic) Finding {
 	switch {
-	case t.TimestampType == "LogAppendTime" && k.EventTime:
+	case t.TimestampType == "LogAppendTime" && k.cfg.EventTime:
 		return warning("set message.timestamp.type=CreateTime, or KAFKA_TIMESTAMP=ingest", "message.timestamp.type=LogAppendTime: KAFKA_TIMESTAMP=event has no effect")
 	case t.TimestampType == "LogAppendTime", role == target.DLQ:
 		return fine("")
-	case !k.EventTime && t.TimestampAfterMaxMs < time.Minute.Milliseconds():
+	case !k.cfg.EventTime && t.TimestampAfterMaxMs < time.Minute.Milliseconds():
 		return warning("raise it, or keep the clocks close", "message.timestamp.after.max.ms is %d: a host clock ahead by more stops the writing", t.TimestampAfterMaxMs)
-	case k.EventTime && k.run.Backfill != nil && k.age().Milliseconds() > t.TimestampBeforeMaxMs:
+	case k.cfg.EventTime && k.run.Backfill != nil && k.age().Milliseconds() > t.TimestampBeforeMaxMs:
 		return failed("raise message.timestamp.before.max.ms, set KAFKA_TIMESTAMP=ingest, or ask for less with BACKFILL_START_TIME",
 			"it refuses records older than %s, and history from %s ago is wanted with KAFKA_TIMESTAMP=event", span(milliseconds(t.TimestampBeforeMaxMs)), span(k.age()))
-	case k.EventTime && t.TimestampBeforeMaxMs < (24*time.Hour).Milliseconds():
+	case k.cfg.EventTime && t.TimestampBeforeMaxMs < (24*time.Hour).Milliseconds():
 		return failed("raise message.timestamp.before.max.ms, or set KAFKA_TIMESTAMP=ingest",
 			"it refuses records older than %s: an event that shows up later than that is written with the time of writing", span(milliseconds(t.TimestampBeforeMaxMs)))
 	}
@@ -117,7 +117,7 @@ func (k *checker) timeFinding(role string, t kafka.Topic) Finding {
 func milliseconds(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }
 
 // age is how far back history is wanted.
-func (k *checker) age() time.Duration { return k.now().Sub(k.run.Backfill.Time()) }
+func (k *checker) age() time.Duration { return k.cfg.Clock().Sub(k.run.Backfill.Time()) }
 
 func (k *checker) retentionFinding(role string, t kafka.Topic) Finding {
 	if t.RetentionMs < 0 || k.run.Backfill == nil || role == target.DLQ {
@@ -127,7 +127,7 @@ func (k *checker) retentionFinding(role string, t kafka.Topic) Finding {
 	switch {
 	case k.age() <= keeps:
 		return fine("")
-	case k.EventTime && t.TimestampType != "LogAppendTime":
+	case k.cfg.EventTime && t.TimestampType != "LogAppendTime":
 		return failed("raise retention.ms (or set it to -1), set KAFKA_TIMESTAMP=ingest, or ask for less with BACKFILL_START_TIME",
 			"it keeps records for %s, and would delete history from %s ago within minutes, since KAFKA_TIMESTAMP=event", span(keeps), span(k.age()))
 	}

@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
@@ -19,28 +17,13 @@ import (
 
 // Config is what the commands work with, for one organization.
 type Config struct {
-	// Organization is the name from the settings.
-	Organization string
-	Connection   kafka.Connection
-	Topics       target.Topics
-	// TransactionalID is the prefix of the transactional ids; empty: the name of
-	// the offsets topic.
-	TransactionalID string
-	// Compression, Headers and EventTime are how the connector writes.
-	Compression string
-	Headers     []kafka.Header
-	EventTime   bool
-	API         API
+	target.Target // where its events go
+	API           API
 	// Lookback and DeepLookback are how far back the connector reads, and so for how long
 	// it remembers what it wrote.
 	Lookback, DeepLookback time.Duration
-	// Registry is the schema registry; without a URL there is none.
-	Registry codec.RegistryConfig
 	// Progress is called often with how far a long command is. It may be nil.
 	Progress Progress
-	Logger   *slog.Logger
-	// Now is the clock; nil: time.Now.
-	Now func() time.Time
 }
 
 // API says how to ask the API.
@@ -82,19 +65,9 @@ var (
 	ErrUnconfirmed = txlog.ErrUnconfirmed
 )
 
-// userAgent is how the API's operators can know us.
-const userAgent = "openai-audit-kafka"
-
 // readLimit bounds the read of a topic that an open transaction holds up. It is
 // counted for each piece, so a large topic may take as long as it needs.
 const readLimit = 3 * time.Minute
-
-func (c Config) now() time.Time {
-	if c.Now == nil {
-		return time.Now()
-	}
-	return c.Now()
-}
 
 func (c Config) progress(doing string, done, total int64) {
 	if c.Progress != nil {
@@ -102,19 +75,9 @@ func (c Config) progress(doing string, done, total int64) {
 	}
 }
 
-// source is the header ce_source of the organization's records.
-func (c Config) source() string { return codec.Source(c.Organization) }
-
-// transactionalID returns the id under which the connector writes; with parts,
-// those of others for the same organization.
-func (c Config) transactionalID(parts ...string) string {
-	owner := strings.Join(append([]string{c.Organization}, parts...), "/")
-	return txlog.TransactionalID(c.TransactionalID, c.Topics.Offsets, owner)
-}
-
 // client returns a client of the API that asks so often for a page; 0: as often as
 // usual.
-func (c Config) client(attempts int) (*openai.Client, error) {
+func client(c Config, attempts int) (*openai.Client, error) {
 	if c.API.Key == nil {
 		return nil, fmt.Errorf("there is no admin key: give one in %s or its file", c.API.keySetting())
 	}
@@ -129,24 +92,10 @@ func (c Config) client(attempts int) (*openai.Client, error) {
 			RequestsPerMinute: c.API.RequestsPerMinute,
 			Now:               c.Now,
 		}),
-		Now:       c.Now,
-		UserAgent: userAgent,
-		Logger:    c.Logger,
-		Attempts:  attempts,
+		Now:      c.Now,
+		Logger:   c.Logger,
+		Attempts: attempts,
 	})
-}
-
-// decoder returns a decoder of the events topic's values. How it asks the registry can
-// be wrapped; nil: as it is.
-func (c Config) decoder(wrap func(codec.SchemaLookup) codec.SchemaLookup) (*codec.Decoder, error) {
-	if c.Registry.URL == "" {
-		return codec.NewDecoder(nil)
-	}
-	lookup := codec.LookupSchemas(c.Registry)
-	if wrap != nil {
-		lookup = wrap(lookup)
-	}
-	return codec.NewDecoder(lookup)
 }
 
 // remembering asks for each schema once, also for one that is not known: a registry
@@ -167,28 +116,6 @@ func remembering(lookup codec.SchemaLookup) codec.SchemaLookup {
 		}
 		return a.text, a.err
 	}
-}
-
-// describe returns the topics of these roles as the brokers have them. All must be there.
-func (c Config) describe(ctx context.Context, roles ...string) (target.Found, error) {
-	names := make([]string, len(roles))
-	for i, role := range roles {
-		names[i] = c.Topics.Of(role)
-	}
-	topics, err := kafka.DescribeTopics(ctx, c.Connection, names...)
-	if err != nil {
-		return nil, explained(err)
-	}
-	for _, name := range names {
-		if _, ok := topics[name]; !ok {
-			return nil, missingTopic(name)
-		}
-	}
-	return c.Topics.Found(topics), nil
-}
-
-func missingTopic(name string) error {
-	return fmt.Errorf("the topic %s does not exist, or may not be seen: `run` makes it, `check` says what is missing", name)
 }
 
 // explained adds cause and remedy to an error of Kafka.

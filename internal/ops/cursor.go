@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
 
@@ -34,18 +34,18 @@ func (r CursorReport) age() time.Duration { return time.Duration(r.AgeSeconds) *
 
 // Cursor reads the organization's cursor. It fences no instance.
 func Cursor(ctx context.Context, c Config) (CursorReport, error) {
-	found, err := c.peek(ctx)
+	found, err := peek(ctx, c.Target)
 	if err != nil {
 		return CursorReport{}, err
 	}
-	state, err := c.state(found.records)
+	state, err := stateOf(c, found.records)
 	if errors.Is(err, errNoCursor) {
-		err = c.astray(ctx, found.partition, err)
+		err = astray(ctx, c.Target, err)
 	}
 	if err != nil {
 		return CursorReport{}, err
 	}
-	r := CursorReport{Cursor: state.Cursor, Partition: found.partition, SeenIDs: state.Memory.Len(), readAt: c.now()}
+	r := CursorReport{Cursor: state.Cursor, Partition: found.partition, SeenIDs: state.Memory.Len(), readAt: c.Clock()}
 	r.AgeSeconds = int64(auditlog.SecondOf(r.readAt) - r.WrittenAt)
 	r.HistoryFrom, r.HistoryTo = window.HistoryLeft(r.Cursor)
 	if left, ok := timeLeft(found.trail, auditlog.SecondOf(r.readAt)); ok {
@@ -56,23 +56,17 @@ func Cursor(ctx context.Context, c Config) (CursorReport, error) {
 
 // astray says where the cursor is, if it is in another partition than its own, and
 // returns err if it is nowhere.
-func (c Config) astray(ctx context.Context, own int32, err error) error {
-	_, topic, placeErr := c.place(ctx)
+func astray(ctx context.Context, t target.Target, err error) error {
+	own, topic, placeErr := place(ctx, t)
 	if placeErr != nil {
 		return err
 	}
-	key := auditlog.CursorKey(c.Organization)
-	all, peekErr := txlog.PeekAll(ctx, c.Connection, c.Topics.Offsets, int32(len(topic.offsets)), func(k string) bool { return k == key })
-	if peekErr != nil {
+	at, is, peekErr := t.CursorElsewhere(ctx, int32(len(topic.offsets)), false)
+	if peekErr != nil || !is {
 		return err
 	}
-	for partition, records := range all {
-		if _, there := records[key]; there {
-			return fmt.Errorf("the cursor of %s is in partition %d of %s, and belongs into %d now: partitions were added; copy the topic into one with as many as it had, or run `cursor reset`",
-				c.Organization, partition, c.Topics.Offsets, own)
-		}
-	}
-	return err
+	return fmt.Errorf("the cursor of %s is in partition %d of %s, and belongs into %d now: partitions were added; copy the topic into one with as many as it had, or run `cursor reset`",
+		t.Organization, at, t.Topics.Offsets, own)
 }
 
 const (

@@ -23,7 +23,7 @@ func TestDisasters(t *testing.T) {
 			was := w.ops.Topics.Offsets
 			w.connector.Kafka.OffsetsTopic = c.Name("restored")
 			w.connector.Kafka.TransactionalID = was
-			w.ops.Topics.Offsets, w.ops.TransactionalID = w.connector.Kafka.OffsetsTopic, was
+			w.ops.Topics.Offsets, w.ops.IDPrefix = w.connector.Kafka.OffsetsTopic, was
 			w.makeOffsets()
 			w.copyState(was)
 			w.wantRefused("is another than the one written to so far")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 )
 
@@ -35,12 +36,12 @@ type change func(records map[string][]byte, now auditlog.Second) (does []string,
 const stopGrace = 4 * time.Second
 
 // newEdit tries the change on the state as it can be seen.
-func (c Config) newEdit(ctx context.Context, change change) (*Edit, error) {
-	found, err := c.peek(ctx)
+func newEdit(ctx context.Context, c Config, change change) (*Edit, error) {
+	found, err := peek(ctx, c.Target)
 	if err != nil {
 		return nil, err
 	}
-	does, _, err := change(found.records, auditlog.SecondOf(c.now()))
+	does, _, err := change(found.records, auditlog.SecondOf(c.Clock()))
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +63,7 @@ func (e *Edit) Apply(ctx context.Context) error {
 		}
 	}
 	if e.emitsAgain {
-		return e.cfg.endRepair(ctx, e.partition)
+		return endRepair(ctx, e.cfg.Target, e.partition)
 	}
 	return nil
 }
@@ -70,14 +71,14 @@ func (e *Edit) Apply(ctx context.Context) error {
 // endRepair fences a repair that is under way. It works by the cursor that it read
 // before, so that it would write what the next run writes as well. One that is started
 // after this reads the new cursor. Who may not write for repairs need not end them.
-func (c Config) endRepair(ctx context.Context, partition int32) error {
-	log, _, err := c.openToEdit(ctx, partition, c.transactionalID("repair"))
+func endRepair(ctx context.Context, t target.Target, partition int32) error {
+	log, _, err := openToEdit(ctx, t, partition, t.RepairID())
 	if err == nil {
 		log.Close()
 		return nil
 	}
 	if kafka.Classify(err) == kafka.ClassAuthorization {
-		c.Logger.Warn("a `verify --repair` that is under way could not be stopped, since this user may not use its transactional id: stop it before the next run", "error", err)
+		t.Logger.Warn("a `verify --repair` that is under way could not be stopped, since this user may not use its transactional id: stop it before the next run", "error", err)
 		return nil
 	}
 	return fmt.Errorf("it is done, but a `verify --repair` that is under way could not be stopped: stop it, or give the command again: %w", err)
@@ -85,12 +86,12 @@ func (c Config) endRepair(ctx context.Context, partition int32) error {
 
 func (e *Edit) apply(ctx context.Context, partition int32, change change) error {
 	c := e.cfg
-	log, records, err := c.openToEdit(ctx, partition, c.transactionalID())
+	log, records, err := openToEdit(ctx, c.Target, partition, c.ID())
 	if err != nil {
 		return again(err)
 	}
 	defer log.Close()
-	_, changes, err := change(records, auditlog.SecondOf(c.now()))
+	_, changes, err := change(records, auditlog.SecondOf(c.Clock()))
 	if err != nil {
 		return err
 	}
@@ -100,21 +101,8 @@ func (e *Edit) apply(ctx context.Context, partition int32, change change) error 
 	return again(log.Settle(ctx))
 }
 
-func (c Config) openToEdit(ctx context.Context, partition int32, id string) (*txlog.Log, map[string][]byte, error) {
-	return txlog.Open(ctx, txlog.Config{
-		Connection:      c.Connection,
-		TransactionalID: id,
-		Topic:           c.Topics.Offsets,
-		Partition:       partition,
-		Topics:          c.Topics.Names(),
-		Owns:            c.wrote,
-		Siblings:        c.transactionalIDs(),
-		OtherTimes:      c.EventTime,
-		Keep:            func(key string) bool { return auditlog.OwnsKey(c.Organization, key) },
-		Compression:     c.Compression,
-		StopGrace:       stopGrace,
-		Logger:          c.Logger,
-	})
+func openToEdit(ctx context.Context, t target.Target, partition int32, id string) (*txlog.Log, map[string][]byte, error) {
+	return t.Open(ctx, target.Opening{ID: id, Partition: partition, StopGrace: stopGrace})
 }
 
 // again says what an error means for somebody who gave a command once.

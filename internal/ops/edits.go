@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
@@ -17,9 +16,9 @@ import (
 // SkipTo returns the edit that goes on from a time, without reading what lies
 // before it and is not read yet.
 func SkipTo(ctx context.Context, c Config, to auditlog.Second) (*Edit, error) {
-	server := c.serverNow(ctx)
-	return c.newEdit(ctx, func(records map[string][]byte, now auditlog.Second) ([]string, []txlog.Change, error) {
-		state, err := c.stateBy(window.DecodeIncomplete, records)
+	server := serverNow(ctx, c)
+	return newEdit(ctx, c, func(records map[string][]byte, now auditlog.Second) ([]string, []txlog.Change, error) {
+		state, err := stateBy(c, window.DecodeIncomplete, records)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -45,14 +44,14 @@ func SkipTo(ctx context.Context, c Config, to auditlog.Second) (*Edit, error) {
 
 // serverNow returns now by the earlier of our clock and the API's. Without an
 // answer ours counts alone.
-func (c Config) serverNow(ctx context.Context) auditlog.Second {
-	now := auditlog.SecondOf(c.now())
+func serverNow(ctx context.Context, c Config) auditlog.Second {
+	now := auditlog.SecondOf(c.Clock())
 	if c.API.Key == nil {
 		return now
 	}
-	client, err := c.client(0)
+	api, err := client(c, 0)
 	if err == nil {
-		page, asked := client.Newest(ctx, auditlog.ScopeOrganization, 1)
+		page, asked := api.Newest(ctx, auditlog.ScopeOrganization, 1)
 		if err = asked; err == nil {
 			return min(now, page.Began)
 		}
@@ -87,17 +86,14 @@ func skips(was auditlog.Cursor, to auditlog.Second, minutes int) []string {
 // AcceptTopics returns the edit that takes the topics as they are now for those
 // that were written to so far.
 func AcceptTopics(ctx context.Context, c Config) (*Edit, error) {
-	found, err := c.describe(ctx, c.Topics.Roles()...)
+	found, err := c.Describe(ctx, c.Topics.Roles()...)
 	if err != nil {
 		return nil, err
 	}
 	now := found.Refs()
-	framing := codec.FramingSingleObject
-	if c.Registry.URL != "" {
-		framing = codec.FramingConfluent
-	}
-	return c.newEdit(ctx, func(records map[string][]byte, at auditlog.Second) ([]string, []txlog.Change, error) {
-		state, err := c.state(records)
+	framing := c.Expected().Framing.Name()
+	return newEdit(ctx, c, func(records map[string][]byte, at auditlog.Second) ([]string, []txlog.Change, error) {
+		state, err := stateOf(c, records)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -142,19 +138,21 @@ func accepts(was, is map[string]auditlog.Topic) (does []string, moved map[string
 // Reset returns the edit after which the organization starts anew. It works on
 // states that cannot be read, and on one that is lost.
 func Reset(ctx context.Context, c Config) (*Edit, error) {
-	edit, err := c.newEdit(ctx, c.reset)
+	edit, err := newEdit(ctx, c, func(records map[string][]byte, now auditlog.Second) ([]string, []txlog.Change, error) {
+		return reset(c.Target, records, now)
+	})
 	if err != nil {
 		return nil, err
 	}
 	edit.emitsAgain = true
 	// A cursor that lies where it does not belong, since partitions were added,
 	// would be refused for ever.
-	_, topic, err := c.place(ctx)
+	_, topic, err := place(ctx, c.Target)
 	if err != nil {
 		return nil, err
 	}
 	for partition, offsets := range topic.offsets {
-		found, err := c.peekAt(ctx, int32(partition), offsets)
+		found, err := peekAt(ctx, c.Target, int32(partition), offsets)
 		if err != nil {
 			return nil, err
 		}
@@ -167,10 +165,10 @@ func Reset(ctx context.Context, c Config) (*Edit, error) {
 	return edit, nil
 }
 
-func (c Config) reset(records map[string][]byte, now auditlog.Second) ([]string, []txlog.Change, error) {
-	does := []string{fmt.Sprintf("%s starts anew: the next run emits again what BACKFILL_START_TIME asks for, also what is in %s already.", c.Organization, c.Topics.Events)}
+func reset(t target.Target, records map[string][]byte, now auditlog.Second) ([]string, []txlog.Change, error) {
+	does := []string{fmt.Sprintf("%s starts anew: the next run emits again what BACKFILL_START_TIME asks for, also what is in %s already.", t.Organization, t.Topics.Events)}
 	var openers []auditlog.Opener
-	switch was, err := auditlog.DecodeCursor(records[auditlog.CursorKey(c.Organization)]); {
+	switch was, err := auditlog.DecodeCursor(records[auditlog.CursorKey(t.Organization)]); {
 	case err == nil && was.StartAnew:
 		does = append(does, "It was reset before, and was not run since.")
 	case err == nil:
@@ -183,6 +181,6 @@ func (c Config) reset(records map[string][]byte, now auditlog.Second) ([]string,
 	}
 	_, changes, _ := removed(records, now)
 	changes = slices.DeleteFunc(changes, func(c txlog.Change) bool { return !strings.HasPrefix(c.Key, "seen/") })
-	written, err := cursorChange(window.Reset(c.Organization, openers, now))
+	written, err := cursorChange(window.Reset(t.Organization, openers, now))
 	return append(does, fmt.Sprintf("%d records of written ids are removed.", len(changes))), append(changes, written), err
 }

@@ -35,7 +35,7 @@ const writtenLate = time.Hour
 // deleted while they were read is gone too.
 func (v *verification) readGone(ctx context.Context) error {
 	var err error
-	v.gone.events, err = v.goneFrom(ctx, v.Topics.Events, func(r *kafka.Record) (time.Time, error) {
+	v.gone.events, err = v.goneFrom(ctx, v.cfg.Topics.Events, func(r *kafka.Record) (time.Time, error) {
 		record, err := v.decoder.Decode(ctx, r.Value)
 		if err != nil {
 			return time.Time{}, err
@@ -49,7 +49,7 @@ func (v *verification) readGone(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	v.gone.letters, err = v.goneFrom(ctx, v.Topics.DLQ, func(r *kafka.Record) (time.Time, error) { return r.Timestamp, nil })
+	v.gone.letters, err = v.goneFrom(ctx, v.cfg.Topics.DLQ, func(r *kafka.Record) (time.Time, error) { return r.Timestamp, nil })
 	if err != nil || v.gone.letters == auditlog.MinSecond {
 		return err
 	}
@@ -60,7 +60,7 @@ func (v *verification) readGone(ctx context.Context) error {
 // goneFrom returns up to which time the topic may have held what it does not hold any
 // more. written returns when a record was written; an error: it does not say.
 func (v *verification) goneFrom(ctx context.Context, topic string, written func(*kafka.Record) (time.Time, error)) (auditlog.Second, error) {
-	now, err := v.extent(ctx, topic)
+	now, err := extentOf(ctx, v.cfg.Connection, topic)
 	if err != nil {
 		return 0, err
 	}
@@ -74,9 +74,9 @@ func (v *verification) goneFrom(ctx context.Context, topic string, written func(
 			return 0, err
 		}
 		if at.IsZero() {
-			v.Logger.Warn("a partition has lost its beginning and holds nothing that shows since when: all that the topic lacks may have been deleted",
+			v.cfg.Logger.Warn("a partition has lost its beginning and holds nothing that shows since when: all that the topic lacks may have been deleted",
 				"topic", topic, "partition", partition)
-			at = v.now()
+			at = v.cfg.Clock()
 		}
 		latest = max(latest, auditlog.SecondOf(at.Add(writtenLate)))
 	}
@@ -87,7 +87,7 @@ func (v *verification) goneFrom(ctx context.Context, topic string, written func(
 // not say so are passed over; zero if none does.
 func (v *verification) oldestLeft(ctx context.Context, topic string, partition int32, o kafka.Offsets, written func(*kafka.Record) (time.Time, error)) (at time.Time, err error) {
 	errFound := errors.New("found")
-	err = v.readPartition(ctx, topic, partition, o, func(r *kafka.Record) error {
+	err = readPartition(ctx, v.cfg.Connection, topic, partition, o, func(r *kafka.Record) error {
 		when, err := written(r)
 		if _, registry := errors.AsType[*codec.RegistryError](err); registry || ctx.Err() != nil {
 			return err
@@ -110,19 +110,19 @@ const surelyTaken = 64 << 10
 
 // letterEncoder returns an encoder that is asked only what it takes for a dead letter.
 func (v *verification) letterEncoder(ctx context.Context) (*target.Encoder, error) {
-	topics, err := v.describe(ctx, target.Events, target.DLQ)
+	topics, err := v.cfg.Describe(ctx, target.Events, target.DLQ)
 	if err != nil {
 		return nil, err
 	}
 	limit := min(topics[target.Events].MaxMessageBytes, surelyTaken)
-	for _, role := range v.Topics.Roles() {
+	for _, role := range v.cfg.Topics.Roles() {
 		if target.HoldsEvents(role) {
-			topics[role] = kafka.Topic{Name: v.Topics.Of(role), MaxMessageBytes: limit}
+			topics[role] = kafka.Topic{Name: v.cfg.Topics.Of(role), MaxMessageBytes: limit}
 		}
 	}
 	encoder, err := target.NewEncoder(target.EncoderConfig{
-		Organization: v.Organization, Topics: topics,
-		Framing: codec.SingleObject(), Schema: schemas.Latest(), Now: v.now,
+		Organization: v.cfg.Organization, Topics: topics,
+		Framing: codec.SingleObject(), Schema: schemas.Latest(), Now: v.cfg.Clock,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("telling dead letters from events: %w", err)

@@ -24,7 +24,7 @@ func lower(text string) string { return strings.ToLower(text[:1]) + text[1:] }
 // topic.
 func (k *checker) durability() string {
 	weakest, missing := kafka.Topic{}, false
-	for _, role := range k.Topics.Roles() {
+	for _, role := range k.cfg.Topics.Roles() {
 		topic, there := k.topics[role]
 		switch {
 		case !there:

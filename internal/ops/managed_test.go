@@ -20,7 +20,7 @@ func TestCheckOfAManagedCluster(t *testing.T) {
 		{name: "a policy that refuses settings", wrong: func(w *world) { w.refuseSettings("retention.ms", "segment.bytes") },
 			of: topicOf(offsetsTopic), state: ops.Warning, words: "is made at the first start without retention.ms, segment.bytes, which a policy of the cluster refuses"},
 		{name: "a policy, and missing topics that may not be made",
-			wrong: func(w *world) { w.settings.CreateTopics = false; w.refuseSettings("segment.bytes") },
+			wrong: func(w *world) { w.ops.Making.Allowed = false; w.refuseSettings("segment.bytes") },
 			of:    topicOf(offsetsTopic), state: ops.Failed, words: "--partitions 16 --config cleanup.policy=compact --config min.cleanable.dirty.ratio=0.1 --config retention.ms=-1 --config segment.ms=3600000"},
 		{name: "a policy that refuses every topic", wrong: func(w *world) { w.refuseSettings("cleanup.policy") },
 			of: topicOf(offsetsTopic), state: ops.Failed, words: "cleanup.policy may not be set"},

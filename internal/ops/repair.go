@@ -9,12 +9,10 @@ import (
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
-	"github.com/openai-audit-kafka/openai-audit-kafka/schemas"
 )
 
 // Repair is Verify, and then writes what is missing. It may run beside the
@@ -32,44 +30,30 @@ import (
 //
 // Nothing goes into the offsets topic: ids below the floor are not remembered.
 func Repair(ctx context.Context, c Config, from, to auditlog.Second) (*Report, error) {
-	v, err := c.verification(from, to)
+	v, err := newVerification(c, from, to)
 	if err != nil {
 		return nil, err
 	}
-	topics, err := c.describe(ctx, c.Topics.Roles()...)
+	topics, err := c.Describe(ctx, c.Topics.Roles()...)
 	if err != nil {
 		return nil, err
 	}
-	partition, _, err := c.place(ctx)
+	partition, _, err := place(ctx, c.Target)
 	if err != nil {
 		return nil, err
 	}
 	// A crash after this has fenced a repair that runs elsewhere, and nothing more.
-	log, stored, err := txlog.Open(ctx, txlog.Config{
-		Connection:      c.Connection,
-		TransactionalID: c.transactionalID("repair"),
-		Topic:           c.Topics.Offsets,
-		Partition:       partition,
-		Topics:          c.Topics.Names(),
-		Owns:            c.wrote,
-		Siblings:        c.transactionalIDs(),
-		OtherTimes:      c.EventTime,
-		Keep:            func(key string) bool { return auditlog.OwnsKey(c.Organization, key) },
-		Compression:     c.Compression,
-		MaxMessageBytes: topics.MaxMessageBytes(),
-		StopGrace:       stopGrace,
-		Logger:          c.Logger,
-	})
+	log, stored, err := c.Open(ctx, target.Opening{ID: c.RepairID(), Partition: partition, Topics: topics, StopGrace: stopGrace})
 	if err != nil {
 		return nil, repairError(err)
 	}
 	defer log.Close()
-	state, err := c.state(stored)
+	state, err := stateOf(c, stored)
 	if err != nil {
 		return nil, err
 	}
 	v.state = state
-	encoder, err := c.encoder(ctx, topics, state.Cursor)
+	encoder, err := repairEncoder(ctx, c.Target, topics, state.Cursor)
 	if err != nil {
 		return nil, err
 	}
@@ -87,44 +71,20 @@ func Repair(ctx context.Context, c Config, from, to auditlog.Second) (*Report, e
 	return report, err
 }
 
-// encoder returns the connector's encoder. It refuses topics and framings that the
-// connector would refuse.
-func (c Config) encoder(ctx context.Context, t target.Found, cursor auditlog.Cursor) (*target.Encoder, error) {
+// repairEncoder returns the connector's encoder. It refuses topics and framings that
+// the connector would refuse.
+func repairEncoder(ctx context.Context, t target.Target, found target.Found, cursor auditlog.Cursor) (*target.Encoder, error) {
 	if cursor.StartAnew {
 		return nil, errors.New("the cursor was reset: the next run writes all of it again, so there is nothing to repair")
 	}
-	now := t.Refs()
-	for role, was := range cursor.Topics {
-		if is, used := now[role]; used && !was.Same(is) {
-			return nil, fmt.Errorf("the %s topic is another than the one written to so far (%s, id %s): if it was moved with what it held, or is to be filled, run `cursor set --accept-topics` first", role, was.Name, was.ID)
-		}
+	values, err := t.Values(ctx)
+	if err == nil {
+		err = t.CheckSame(ctx, cursor, found, values)
 	}
-	framing, schema := codec.SingleObject(), schemas.Latest()
-	if c.Registry.URL != "" {
-		var err error
-		if framing, schema, err = codec.Register(ctx, c.Registry, c.Logger); err != nil {
-			return nil, err
-		}
-		moved, err := codec.MovedID(ctx, c.Registry, cursor.SchemaIDs, framing, schema)
-		if err == nil && moved != 0 {
-			err = fmt.Errorf("values in %s carry the schema id %d, which the registry does not have for their schema any more: restore it with the ids it had", c.Topics.Events, moved)
-		}
-		if err != nil {
-			return nil, err
-		}
+	if err != nil {
+		return nil, err
 	}
-	if cursor.Framing != "" && cursor.Framing != framing.Name() {
-		return nil, fmt.Errorf("the values in %s are framed as %s, and the settings ask for %s: set SCHEMA_REGISTRY_URL as it was", c.Topics.Events, cursor.Framing, framing.Name())
-	}
-	return target.NewEncoder(target.EncoderConfig{
-		Organization: c.Organization,
-		Topics:       t,
-		Framing:      framing,
-		Schema:       schema,
-		Headers:      c.Headers,
-		EventTime:    c.EventTime,
-		Now:          c.now,
-	})
+	return t.Encoder(found, values)
 }
 
 // repairError says what an error means for a repair: it can always be given again.
@@ -177,7 +137,7 @@ func (r *repair) run(ctx context.Context) error {
 			return err
 		}
 		rest = rest[n:]
-		r.progress("repairing", int64(len(missing)-len(rest)), int64(len(missing)))
+		r.cfg.progress("repairing", int64(len(missing)-len(rest)), int64(len(missing)))
 	}
 	if err := r.flush(ctx); err != nil {
 		return err
@@ -216,7 +176,7 @@ func (r *repair) mayWrite(a *absent) bool {
 // window takes what is missing in it.
 func (r *repair) window(ctx context.Context, w window.Window) error {
 	var failed error
-	fetched := r.now()
+	fetched := r.cfg.Clock()
 	_, err := r.readWindow(ctx, w, func(ev auditlog.Event) {
 		if failed == nil {
 			failed = r.take(ctx, ev, fetched)

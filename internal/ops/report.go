@@ -62,7 +62,7 @@ func (r *Report) OK(strict bool) bool {
 // report says what was found.
 func (v *verification) report(ctx context.Context) (*Report, error) {
 	r := &Report{
-		From: v.from, To: v.to, Organization: v.Organization, Scopes: v.scopes,
+		From: v.from, To: v.to, Organization: v.cfg.Organization, Scopes: v.scopes,
 		API: v.listed, Topic: v.records, DeadLettered: v.dead, Unreadable: v.unreadable,
 	}
 	later := &r.LeftToConnector

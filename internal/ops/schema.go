@@ -32,7 +32,7 @@ func CheckSchema(ctx context.Context, c Config, out io.Writer) (ok bool, err err
 		return false, err
 	}
 	ok = true
-	for _, f := range []Finding{ownFinding(), c.schemaFinding(found), byRegistry(found)} {
+	for _, f := range []Finding{ownFinding(), schemaFinding(found, c.Registry.AutoRegister), byRegistry(found)} {
 		if _, err = fmt.Fprintln(out, f.text()); err != nil {
 			return false, err
 		}
@@ -65,7 +65,7 @@ func byRegistry(s codec.SchemaCheck) Finding {
 }
 
 // schemaFinding says what the state of the subject means.
-func (c Config) schemaFinding(s codec.SchemaCheck) Finding {
+func schemaFinding(s codec.SchemaCheck, mayRegister bool) Finding {
 	newest := schemas.Latest().Number
 	switch {
 	case !s.Compatible():
@@ -74,13 +74,13 @@ func (c Config) schemaFinding(s codec.SchemaCheck) Finding {
 	case !s.Found && s.Refused != "":
 		return failed("see what is registered under the subject, and its compatibility",
 			"the registry would not take version %d of the schema: %s", newest, s.Refused)
-	case !s.Found && !c.Registry.AutoRegister && s.Older == 0:
+	case !s.Found && !mayRegister && s.Older == 0:
 		return failed("register it with `schema register`, or set SCHEMA_REGISTRY_AUTO_REGISTER=true",
 			"the schema is not registered under %s, and may not be", s.Subject)
-	case !s.Found && s.ReadOnly && c.Registry.AutoRegister:
+	case !s.Found && s.ReadOnly && mayRegister:
 		return failed("set the registry's mode to READWRITE until the schema is registered, or have it registered where that may be done",
 			"the registry is read-only, and the schema is not registered under %s", s.Subject)
-	case !s.Found && !c.Registry.AutoRegister:
+	case !s.Found && !mayRegister:
 		return warning("register the newest with `schema register`",
 			"%s has version %d of the schema; it is written without the columns of version %d", s.Subject, s.Older, newest)
 	case s.Registered > 0 && s.Level != "FULL_TRANSITIVE":

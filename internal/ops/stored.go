@@ -7,7 +7,7 @@ import (
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
 
@@ -22,35 +22,35 @@ type stored struct {
 }
 
 // place returns the partition of the organization's state, and the offsets topic.
-func (c Config) place(ctx context.Context) (int32, extent, error) {
-	topic, err := c.extent(ctx, c.Topics.Offsets)
+func place(ctx context.Context, t target.Target) (int32, extent, error) {
+	topic, err := extentOf(ctx, t.Connection, t.Topics.Offsets)
 	if err != nil && kafka.Classify(err) == kafka.ClassTopic {
-		return 0, topic, missingTopic(c.Topics.Offsets)
+		return 0, topic, target.Missing(t.Topics.Offsets)
 	}
 	if err != nil {
 		return 0, topic, fmt.Errorf("looking for the cursor: %w", err)
 	}
-	return txlog.Partition(c.Organization, int32(len(topic.offsets))), topic, nil
+	return t.Partition(int32(len(topic.offsets))), topic, nil
 }
 
 // peek reads the organization's state where it belongs.
-func (c Config) peek(ctx context.Context) (stored, error) {
-	partition, topic, err := c.place(ctx)
+func peek(ctx context.Context, t target.Target) (stored, error) {
+	partition, topic, err := place(ctx, t)
 	if err != nil {
 		return stored{}, err
 	}
-	return c.peekAt(ctx, partition, topic.offsets[partition])
+	return peekAt(ctx, t, partition, topic.offsets[partition])
 }
 
-func (c Config) peekAt(ctx context.Context, partition int32, o kafka.Offsets) (stored, error) {
+func peekAt(ctx context.Context, t target.Target, partition int32, o kafka.Offsets) (stored, error) {
 	s := stored{partition: partition, records: map[string][]byte{}}
-	reader, err := kafka.NewReader(ctx, c.Connection, c.Topics.Offsets, partition, kafka.LogStart)
+	reader, err := kafka.NewReader(ctx, t.Connection, t.Topics.Offsets, partition, kafka.LogStart)
 	if err != nil {
 		return s, err
 	}
 	defer reader.Close()
 	return s, readPiece(ctx, reader, o.Stable, func(r *kafka.Record) error {
-		s.keep(c.Organization, r)
+		s.keep(t.Organization, r)
 		return nil
 	})
 }
@@ -79,12 +79,12 @@ func (s *stored) keep(organization string, r *kafka.Record) {
 
 var errNoCursor = errors.New("there is no cursor")
 
-// state returns what was read as a state. There must be one, and whole.
-func (c Config) state(records map[string][]byte) (*window.State, error) {
-	return c.stateBy(window.DecodeState, records)
+// stateOf returns what was read as a state. There must be one, and whole.
+func stateOf(c Config, records map[string][]byte) (*window.State, error) {
+	return stateBy(c, window.DecodeState, records)
 }
 
-func (c Config) stateBy(decode func(string, map[string][]byte) (*window.State, error), records map[string][]byte) (*window.State, error) {
+func stateBy(c Config, decode func(string, map[string][]byte) (*window.State, error), records map[string][]byte) (*window.State, error) {
 	state, err := decode(c.Organization, records)
 	if err == nil && state == nil {
 		err = fmt.Errorf("%w of %s in %s: it was never run with these settings; run it, or look at ORGANIZATION_NAME and KAFKA_OFFSETS_TOPIC", errNoCursor, c.Organization, c.Topics.Offsets)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 )
 
 // TailOptions says what Tail prints.
@@ -27,18 +28,18 @@ type TailOptions struct {
 // of JSON, and with Follow those that come until ctx ends, which is no error. What
 // cannot be decoded is logged, and is an error in the end.
 func Tail(ctx context.Context, c Config, opts TailOptions, out io.Writer) error {
-	decoder, err := c.decoder(nil)
+	decoder, err := c.Decoder(nil)
 	if err != nil {
 		return err
 	}
-	all, err := c.extent(ctx, c.Topics.Events)
+	all, err := extentOf(ctx, c.Connection, c.Topics.Events)
 	if err != nil {
 		return err
 	}
-	t := &tail{Config: c, printer: newPrinter(out, opts.Format), decoder: decoder}
+	t := &tail{cfg: c, printer: newPrinter(out, opts.Format), decoder: decoder}
 	var newest []*kafka.Record
 	for partition, offsets := range all.offsets {
-		reader, records, err := c.last(ctx, int32(partition), offsets, opts.Lines)
+		reader, records, err := last(ctx, c.Target, int32(partition), offsets, opts.Lines)
 		if err != nil {
 			return err
 		}
@@ -61,10 +62,10 @@ func Tail(ctx context.Context, c Config, opts TailOptions, out io.Writer) error 
 // last returns the newest records of a partition that are visible, oldest first,
 // and a reader that stands behind them. Markers and aborted records have offsets
 // too, so how far back to begin is found by trying.
-func (c Config) last(ctx context.Context, partition int32, o kafka.Offsets, n int) (*kafka.Reader, []*kafka.Record, error) {
+func last(ctx context.Context, t target.Target, partition int32, o kafka.Offsets, n int) (*kafka.Reader, []*kafka.Record, error) {
 	for span := int64(2 * n); ; span = 4*span + 100 {
 		from := max(o.Start, o.Stable-span)
-		reader, err := kafka.NewReader(ctx, c.Connection, c.Topics.Events, partition, from)
+		reader, err := kafka.NewReader(ctx, t.Connection, t.Topics.Events, partition, from)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -88,7 +89,7 @@ func (c Config) last(ctx context.Context, partition int32, o kafka.Offsets, n in
 }
 
 type tail struct {
-	Config
+	cfg     Config
 	decoder *codec.Decoder
 	readers []*kafka.Reader
 
@@ -122,7 +123,7 @@ func (t *tail) print(ctx context.Context, r *kafka.Record) error {
 	}
 	if err != nil {
 		t.unreadable++
-		t.Logger.Warn("a record cannot be decoded", "partition", r.Partition, "offset", r.Offset, "error", err)
+		t.cfg.Logger.Warn("a record cannot be decoded", "partition", r.Partition, "offset", r.Offset, "error", err)
 		return nil
 	}
 	return t.printer.print(event)
@@ -132,5 +133,5 @@ func (t *tail) undecoded() error {
 	if t.unreadable == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d records of %s could not be decoded: use the release that wrote them, and SCHEMA_REGISTRY_URL as it was then", t.unreadable, t.Topics.Events)
+	return fmt.Errorf("%d records of %s could not be decoded: use the release that wrote them, and SCHEMA_REGISTRY_URL as it was then", t.unreadable, t.cfg.Topics.Events)
 }

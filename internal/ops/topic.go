@@ -12,8 +12,8 @@ type extent struct {
 	offsets []kafka.Offsets
 }
 
-func (c Config) extent(ctx context.Context, topic string) (extent, error) {
-	offsets, err := kafka.TopicOffsets(ctx, c.Connection, topic)
+func extentOf(ctx context.Context, conn kafka.Connection, topic string) (extent, error) {
+	offsets, err := kafka.TopicOffsets(ctx, conn, topic)
 	if err != nil {
 		return extent{}, explained(err)
 	}
@@ -32,10 +32,10 @@ const piece = 50_000
 
 // read passes the committed records of all partitions up to the extent's ends,
 // each partition in order. What is transacted there now is waited for.
-func (c Config) read(ctx context.Context, e extent, fn func(*kafka.Record) error) error {
+func read(ctx context.Context, c Config, e extent, fn func(*kafka.Record) error) error {
 	done := int64(0)
 	for partition, offsets := range e.offsets {
-		err := c.readPartition(ctx, e.topic, int32(partition), offsets, fn, func(n int64) {
+		err := readPartition(ctx, c.Connection, e.topic, int32(partition), offsets, fn, func(n int64) {
 			done += n
 			c.progress("reading "+e.topic, done, e.size())
 		})
@@ -46,8 +46,8 @@ func (c Config) read(ctx context.Context, e extent, fn func(*kafka.Record) error
 	return nil
 }
 
-func (c Config) readPartition(ctx context.Context, topic string, partition int32, o kafka.Offsets, fn func(*kafka.Record) error, progress func(n int64)) error {
-	reader, err := kafka.NewReader(ctx, c.Connection, topic, partition, kafka.LogStart)
+func readPartition(ctx context.Context, conn kafka.Connection, topic string, partition int32, o kafka.Offsets, fn func(*kafka.Record) error, progress func(n int64)) error {
+	reader, err := kafka.NewReader(ctx, conn, topic, partition, kafka.LogStart)
 	if err != nil {
 		return err
 	}

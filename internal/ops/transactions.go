@@ -8,8 +8,8 @@ import (
 	"slices"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 )
 
@@ -50,7 +50,7 @@ func ListTransactions(ctx context.Context, c Config) (*Transactions, error) {
 	}
 	out := &Transactions{Organization: c.Organization, Hanging: []HangingTransaction{}, Hidden: []string{}}
 	for _, h := range found.Hanging {
-		ours, err := c.hasBegun(ctx, h)
+		ours, err := hasBegun(ctx, c.Target, h)
 		if err != nil {
 			return nil, err
 		}
@@ -66,26 +66,15 @@ func ListTransactions(ctx context.Context, c Config) (*Transactions, error) {
 }
 
 // hasBegun reports whether it was the organization that began the transaction.
-func (c Config) hasBegun(ctx context.Context, h txlog.Hanging) (bool, error) {
+func hasBegun(ctx context.Context, t target.Target, h txlog.Hanging) (bool, error) {
 	if h.TransactionalID != "" {
-		return slices.Contains(c.transactionalIDs(), h.TransactionalID), nil
+		return slices.Contains(t.IDs(), h.TransactionalID), nil
 	}
-	first, err := txlog.FirstOf(ctx, c.Connection, h.OpenTransaction)
+	first, err := txlog.FirstOf(ctx, t.Connection, h.OpenTransaction)
 	if err != nil || first == nil {
 		return false, err
 	}
-	return auditlog.OwnsKey(c.Organization, string(first.Key)) || c.wrote(first), nil
-}
-
-// wrote reports whether a record of the other topics is the organization's.
-func (c Config) wrote(r *kafka.Record) bool {
-	source, _ := kafka.HeaderOf(r, codec.HeaderSource)
-	return source == c.source()
-}
-
-// transactionalIDs returns those of the connector and of repairs.
-func (c Config) transactionalIDs() []string {
-	return []string{c.transactionalID(), c.transactionalID("repair")}
+	return t.OwnsKey(string(first.Key)) || t.Owns(first), nil
 }
 
 // Writers returns the transactional ids whose transactions hang, of those of the
@@ -95,7 +84,7 @@ func (t *Transactions) Writers(c Config) []string {
 	for _, h := range t.Hanging {
 		id := h.By
 		if id == "" {
-			id = c.transactionalID()
+			id = c.ID()
 		}
 		if h.Ours && !slices.Contains(ids, id) {
 			ids = append(ids, id)
@@ -108,13 +97,13 @@ func (t *Transactions) Writers(c Config) []string {
 // they must not write while it reads which way that was. It may be killed, and run
 // again.
 func EndTransactions(ctx context.Context, c Config, writers []string) ([]txlog.Ended, error) {
-	partition, _, err := c.place(ctx)
+	partition, _, err := place(ctx, c.Target)
 	if err != nil {
 		return nil, err
 	}
 	var all []txlog.Ended
 	for _, id := range writers {
-		log, _, err := c.openToEdit(ctx, partition, id)
+		log, _, err := openToEdit(ctx, c.Target, partition, id)
 		if hanging, ok := errors.AsType[*txlog.HangingError](err); ok {
 			return all, hanging
 		}

@@ -43,7 +43,7 @@ func TestVerifyAfterARegistryLostItsIDs(t *testing.T) {
 		t.Errorf("%d unreadable, %d in the topic, OK %v", len(r.Unreadable), r.Topic, r.OK(false))
 	}
 	// What a repair would write, it would write with an id that is another schema's.
-	if _, err := ops.Repair(t.Context(), w.ops, auditlog.SecondOf(start), ago(0)); err == nil || !strings.Contains(err.Error(), "restore it with the ids it had") {
+	if _, err := ops.Repair(t.Context(), w.ops, auditlog.SecondOf(start), ago(0)); err == nil || !strings.Contains(err.Error(), "restore the registry with the ids it had") {
 		t.Errorf("the repair ended with %v", err)
 	}
 	if n := len(w.cluster.Read(t, w.ops.Topics.Events, kgo.ReadCommitted())); n != 100 {

@@ -22,7 +22,7 @@ import (
 // A key or base URL of another organization than the cursor's is refused, at the
 // first page that it answers.
 func Verify(ctx context.Context, c Config, from, to auditlog.Second) (*Report, error) {
-	found, err := c.peek(ctx)
+	found, err := peek(ctx, c.Target)
 	if err != nil {
 		return nil, err
 	}
@@ -30,7 +30,7 @@ func Verify(ctx context.Context, c Config, from, to auditlog.Second) (*Report, e
 	if err != nil {
 		return nil, err
 	}
-	v, err := c.verification(from, to)
+	v, err := newVerification(c, from, to)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func Verify(ctx context.Context, c Config, from, to auditlog.Second) (*Report, e
 
 // verification is one comparison of topic and API.
 type verification struct {
-	Config
+	cfg      Config
 	from, to auditlog.Second // [from, to)
 	began    time.Time
 	api      *openai.Client
@@ -65,20 +65,20 @@ type verification struct {
 	shown  table[shown, *shown]
 }
 
-func (c Config) verification(from, to auditlog.Second) (*verification, error) {
+func newVerification(c Config, from, to auditlog.Second) (*verification, error) {
 	if from >= to {
 		return nil, fmt.Errorf("there is no time from %v to before %v", from, to)
 	}
-	client, err := c.client(0)
+	api, err := client(c, 0)
 	if err != nil {
 		return nil, err
 	}
-	decoder, err := c.decoder(remembering)
+	decoder, err := c.Decoder(remembering)
 	if err != nil {
 		return nil, err
 	}
 	return &verification{
-		Config: c, from: from, to: to, began: c.now(), api: client, decoder: decoder,
+		cfg: c, from: from, to: to, began: c.Clock(), api: api, decoder: decoder,
 		oldest: auditlog.MaxSecond,
 	}, nil
 }

@@ -33,7 +33,7 @@ func (v *verification) readAPI(ctx context.Context) error {
 	)
 	// All end with the plan or the first error; waited for by Wait.
 	group, ctx := errgroup.WithContext(ctx)
-	for range max(1, v.API.Concurrency) {
+	for range max(1, v.cfg.API.Concurrency) {
 		group.Go(func() error {
 			for {
 				mu.Lock()
@@ -49,7 +49,7 @@ func (v *verification) readAPI(ctx context.Context) error {
 				mu.Lock()
 				plan.Read(w, events)
 				done += w.Seconds()
-				v.progress("reading the API", done, int64(v.to-v.from))
+				v.cfg.progress("reading the API", done, int64(v.to-v.from))
 				mu.Unlock()
 			}
 		})
@@ -70,7 +70,7 @@ func (v *verification) readWindow(ctx context.Context, w window.Window, see func
 			if e, ok := errors.AsType[*openai.Error](err); !ok || e.Denied() || try == walkTries {
 				return events, fmt.Errorf("reading %s events from %v to %v: %w", scope, w.From, w.To, err)
 			}
-			v.Logger.Warn("reading a window failed; it is read again from its start", "error", err)
+			v.cfg.Logger.Warn("reading a window failed; it is read again from its start", "error", err)
 			if err := pause.For(ctx, pause.Backoff(try, 2*time.Second, time.Minute)); err != nil {
 				return events, err
 			}
@@ -109,13 +109,13 @@ func (v *verification) findScopes(ctx context.Context) error {
 	if err == nil {
 		err = v.checkPage(page)
 	}
-	if err != nil || v.API.Tenant == TenantOff {
+	if err != nil || v.cfg.API.Tenant == TenantOff {
 		return err
 	}
 	_, err = v.api.Newest(ctx, auditlog.ScopeTenant, 1)
 	e, answered := errors.AsType[*openai.Error](err)
-	if answered && e.Denied() && v.API.Tenant != TenantOn {
-		v.Logger.Warn("the key may not read tenant events: they are left out", "error", err)
+	if answered && e.Denied() && v.cfg.API.Tenant != TenantOn {
+		v.cfg.Logger.Warn("the key may not read tenant events: they are left out", "error", err)
 		return nil
 	}
 	v.scopes = auditlog.Scopes()
@@ -128,7 +128,7 @@ func (v *verification) checkPage(page openai.Page) error {
 	if v.state == nil {
 		return nil // then nothing is written
 	}
-	return window.CheckOrganization(v.Organization, v.state.Cursor.APIOrganization, page.Organization)
+	return window.CheckOrganization(v.cfg.Organization, v.state.Cursor.APIOrganization, page.Organization)
 }
 
 // listsBefore reports whether the API lists anything older than a time.

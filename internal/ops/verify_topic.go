@@ -16,10 +16,10 @@ import (
 // compared with what is committed by then, and no more.
 func (v *verification) readTopic(ctx context.Context) error {
 	var err error
-	if v.events, err = v.extent(ctx, v.Topics.Events); err != nil {
+	if v.events, err = extentOf(ctx, v.cfg.Connection, v.cfg.Topics.Events); err != nil {
 		return err
 	}
-	if v.letters, err = v.extent(ctx, v.Topics.DLQ); err != nil {
+	if v.letters, err = extentOf(ctx, v.cfg.Connection, v.cfg.Topics.DLQ); err != nil {
 		return err
 	}
 	err = v.scan(ctx, func(f found) {
@@ -52,7 +52,7 @@ type found struct {
 
 // scan passes each record of the organization, events and dead letters.
 func (v *verification) scan(ctx context.Context, fn func(found)) error {
-	err := v.read(ctx, v.events, func(r *kafka.Record) error {
+	err := read(ctx, v.cfg, v.events, func(r *kafka.Record) error {
 		f, ok, err := v.event(ctx, r)
 		if ok {
 			fn(f)
@@ -62,8 +62,8 @@ func (v *verification) scan(ctx context.Context, fn func(found)) error {
 	if err != nil {
 		return err
 	}
-	return v.read(ctx, v.letters, func(r *kafka.Record) error {
-		if source, _ := kafka.HeaderOf(r, "ce_source"); source == v.source() {
+	return read(ctx, v.cfg, v.letters, func(r *kafka.Record) error {
+		if v.cfg.Owns(r) {
 			fn(letter(r))
 		}
 		return nil
@@ -73,15 +73,15 @@ func (v *verification) scan(ctx context.Context, fn func(found)) error {
 // event returns what is known of a record of the events topic. ok is false for one
 // that is another organization's.
 func (v *verification) event(ctx context.Context, r *kafka.Record) (f found, ok bool, err error) {
-	source, hasSource := kafka.HeaderOf(r, "ce_source")
-	if hasSource && source != v.source() {
+	_, hasSource := kafka.HeaderOf(r, codec.HeaderSource)
+	if hasSource && !v.cfg.Owns(r) {
 		return f, false, nil // not worth decoding
 	}
 	record, err := v.decoder.Decode(ctx, r.Value)
 	if _, registry := errors.AsType[*codec.RegistryError](err); registry || ctx.Err() != nil {
 		return f, false, err
 	}
-	if err == nil && record.Organization != v.Organization {
+	if err == nil && record.Organization != v.cfg.Organization {
 		if !hasSource {
 			return f, false, nil
 		}

@@ -15,11 +15,9 @@ import (
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafkatest"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ops"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 )
 
 func TestMain(m *testing.M) { kafkatest.Main(m) }
@@ -39,7 +37,7 @@ type world struct {
 
 func newWorld(t *testing.T, c *kafkatest.Cluster, api simulator.Config) *world {
 	t.Helper()
-	w := &world{t: t, api: simulator.New(api), cluster: c, log: &lockedBuffer{}, settings: usualRun}
+	w := &world{t: t, api: simulator.New(api), cluster: c, log: &lockedBuffer{}}
 	server := httptest.NewServer(w.api)
 	t.Cleanup(server.Close)
 	t.Cleanup(func() {
@@ -60,16 +58,13 @@ func newWorld(t *testing.T, c *kafkatest.Cluster, api simulator.Config) *world {
 	w.connector = cfg
 
 	w.ops = ops.Config{
-		Organization: org.Name,
-		Connection:   kafka.Connection{Brokers: c.Brokers(), ClientID: "ops", Dial: c.Dial},
-		Topics:       target.Topics{Events: k.Topic, DLQ: k.DLQTopic, Offsets: k.OffsetsTopic, Copies: map[string]string{}},
-		Compression:  "zstd",
+		Target: cfg.Target(org.Name, logger),
 		API: ops.API{
 			BaseURL: org.BaseURL, Key: org.AdminKey.Read, Transport: simulator.Transport(w.api),
 			Concurrency: 4, Tenant: ops.TenantAuto,
 		},
-		Logger: logger,
 	}
+	w.ops.Connection.ClientID, w.ops.Connection.Dial = "ops", c.Dial
 	return w
 }
 

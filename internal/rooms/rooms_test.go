@@ -32,7 +32,7 @@ var rooms = []room{
 	{"internal/window", []string{"internal/auditlog"}},
 	{"internal/ledger", []string{"internal/auditlog", "internal/kafka", "internal/txlog", "internal/window"}},
 	{"internal/codec", []string{"internal/auditlog", "internal/files", "internal/kafka", "internal/rawjson", "schemas"}},
-	{"internal/target", []string{"internal/auditlog", "internal/codec", "internal/kafka", "internal/txlog", "schemas"}},
+	{"internal/target", []string{"internal/auditlog", "internal/codec", "internal/kafka", "internal/remedy", "internal/txlog", "schemas"}},
 	{"internal/ops", []string{
 		"internal/auditlog", "internal/codec", "internal/kafka", "internal/openai", "internal/pause", "internal/remedy", "internal/target", "internal/txlog",
 		"internal/window", "schemas",
@@ -46,8 +46,7 @@ var rooms = []room{
 	{"internal/config", []string{"connector", "internal/codec", "internal/files", "internal/kafka"}},
 	{"internal/telemetry", []string{"connector"}},
 	{"cmd/openai-audit-kafka", []string{
-		"connector", "internal/auditlog", "internal/codec", "internal/config", "internal/kafka", "internal/ops",
-		"internal/telemetry", "schemas",
+		"connector", "internal/auditlog", "internal/codec", "internal/config", "internal/ops", "internal/telemetry", "schemas",
 	}},
 	// For tests and the demo.
 	{"internal/simulator", []string{"internal/auditlog"}},

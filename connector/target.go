@@ -1,0 +1,70 @@
+package connector
+
+import (
+	"log/slog"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
+	"github.com/openai-audit-kafka/openai-audit-kafka/schemas"
+)
+
+// Target returns where the events of the organization of that name go. It is for the
+// program's other commands, which look at the same topics.
+func (c Config) Target(organization string, log *slog.Logger) target.Target {
+	k := c.Kafka
+	headers := make([]kafka.Header, len(k.Headers))
+	for i, h := range k.Headers {
+		headers[i] = kafka.Header{Key: h.Name, Value: []byte(h.Value)}
+	}
+	copies := map[string]string{}
+	for name, topic := range k.CopyTopics() {
+		copies[name] = *topic
+	}
+	return target.Target{
+		Organization: organization,
+		Connection:   k.connection(log),
+		Topics:       target.Topics{Events: k.Topic, DLQ: k.DLQTopic, Offsets: k.OffsetsTopic, Copies: copies},
+		Making: target.Making{
+			Allowed: k.CreateTopics, Partitions: k.Partitions, Replication: k.ReplicationFactor, Retention: k.Retention,
+		},
+		IDPrefix: k.TransactionalID,
+		Registry: codec.RegistryConfig{
+			URL: c.Registry.URL, Username: c.Registry.Username, Password: c.Registry.Password.Read, CAFile: c.Registry.CAFile,
+			AutoRegister: c.Registry.AutoRegister, Subject: schemas.Subject(k.Topic),
+		},
+		Headers:     headers,
+		EventTime:   k.Timestamp == TimestampEvent,
+		Compression: k.Compression,
+		Logger:      log,
+	}
+}
+
+// connection returns how to reach the brokers.
+func (k Kafka) connection(log *slog.Logger) kafka.Connection {
+	return kafka.Connection{
+		Brokers:  k.Brokers,
+		ClientID: k.ClientID,
+		TLS:      kafka.TLS(k.TLS),
+		SASL: kafka.SASL{
+			Mechanism:  k.SASL.Mechanism,
+			Username:   k.SASL.Username,
+			Password:   k.SASL.Password.Read,
+			Token:      k.SASL.Token.Read,
+			Extensions: k.SASL.Extensions,
+			OAuth: &kafka.OAuth{
+				TokenURL: k.SASL.OAuth.TokenURL, ClientID: k.SASL.OAuth.ClientID, Scope: k.SASL.OAuth.Scope, Audience: k.SASL.OAuth.Audience,
+				ClientSecret: k.SASL.OAuth.ClientSecret.Read, Assertion: k.SASL.OAuth.Assertion.Read,
+			},
+			Kerberos: kafka.Kerberos(k.SASL.Kerberos),
+			AWS: &kafka.AWS{
+				AccessKeyID:     k.SASL.AWS.AccessKeyID.Read,
+				SecretAccessKey: k.SASL.AWS.SecretAccessKey.Read,
+				SessionToken:    k.SASL.AWS.SessionToken.Read,
+				RoleARN:         k.SASL.AWS.RoleARN,
+				Region:          k.SASL.AWS.Region,
+			},
+		},
+		Logger: log,
+	}
+}

@@ -1,0 +1,119 @@
+package target
+
+import (
+	"cmp"
+	"context"
+	"errors"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/remedy"
+	"github.com/openai-audit-kafka/openai-audit-kafka/schemas"
+)
+
+// Refusal is why nothing may be written before a person decides.
+type Refusal struct{ Why *remedy.Error }
+
+func (r *Refusal) Error() string { return r.Why.Error() }
+
+// Unwrap returns the error with its remedy.
+func (r *Refusal) Unwrap() error { return r.Why }
+
+func refuse(do, format string, args ...any) error { return &Refusal{remedy.New(do, format, args...)} }
+
+// Values say how the values of the events topic are written.
+type Values struct {
+	Framing codec.Framing
+	Schema  schemas.Version
+}
+
+// Values finds out how values are written. With a registry it registers the schema,
+// if that is to be done.
+func (t Target) Values(ctx context.Context) (Values, error) {
+	if t.Registry.URL == "" {
+		return Values{codec.SingleObject(), schemas.Latest()}, nil
+	}
+	framing, version, err := codec.Register(ctx, t.Registry, t.Logger)
+	if errors.Is(err, codec.ErrSchemaIncompatible) || errors.Is(err, codec.ErrSchemaMissing) {
+		err = refuse("register the schema (`schema register`), give the connector a topic of its own, or remove what is under the subject", "%w", err)
+	}
+	return Values{framing, version}, err
+}
+
+// Expected are the values that the settings ask for, as far as they can be known
+// without the registry.
+func (t Target) Expected() Values {
+	if t.Registry.URL == "" {
+		return Values{Framing: codec.SingleObject()}
+	}
+	return Values{Framing: codec.Confluent(0)}
+}
+
+// SchemaIDs adds to the ids that values in the topic carry the one they get now.
+func (v Values) SchemaIDs(before map[int]int) map[int]int {
+	id, carried := v.Framing.ID()
+	if !carried {
+		return nil
+	}
+	ids := map[int]int{v.Schema.Number: id}
+	for number, id := range before {
+		if number != v.Schema.Number {
+			ids[number] = id
+		}
+	}
+	return ids
+}
+
+// CheckSame refuses topics and values that are others than those that the cursor
+// speaks of: what it says was written is not in them, or consumers could not read on.
+func (t Target) CheckSame(ctx context.Context, c auditlog.Cursor, found Found, v Values) error {
+	for _, role := range Roles() {
+		was, before := c.Topics[role]
+		is, used := found[role] // not, if it is a copy that is not wanted any more
+		if before && used && !was.Same(auditlog.Topic{Name: is.Name, ID: is.ID}) {
+			return refuse("if it was moved with what it held (another cluster, a rename), run `cursor set --accept-topics`; if what it held is gone, `cursor reset` starts anew and emits again, or `verify --repair` fills it after --accept-topics",
+				"the %s topic is another than the one written to so far (%s, id %s; now %s, id %s)",
+				role, was.Name, cmp.Or(was.ID, "unknown"), is.Name, cmp.Or(is.ID, "unknown"))
+		}
+	}
+	if framing := v.Framing.Name(); c.Framing != "" && c.Framing != framing {
+		return refuse("set SCHEMA_REGISTRY_URL as it was, or give the connector a new events topic and run `cursor set --accept-topics`",
+			"the values in %s are framed as %s, and the settings ask for %s", t.Topics.Events, c.Framing, framing)
+	}
+	if t.Registry.URL == "" {
+		return nil
+	}
+	moved, err := codec.MovedID(ctx, t.Registry, c.SchemaIDs, v.Framing, v.Schema)
+	if err == nil && moved != 0 {
+		err = refuse("restore the registry with the ids it had, or give the connector a new events topic and run `cursor set --accept-topics`",
+			"values in %s carry the schema id %d, which the registry does not have for their schema any more: it was restored without its ids, or is another one",
+			t.Topics.Events, moved)
+	}
+	return err
+}
+
+// Encoder returns the encoder of what is written to the topics.
+func (t Target) Encoder(found Found, v Values) (*Encoder, error) {
+	return NewEncoder(EncoderConfig{
+		Organization: t.Organization,
+		Topics:       found,
+		Framing:      v.Framing,
+		Schema:       v.Schema,
+		Headers:      t.Headers,
+		EventTime:    t.EventTime,
+		Now:          t.Clock,
+	})
+}
+
+// Decoder returns a decoder of the events topic's values. How it asks the registry can
+// be wrapped; nil: as it is.
+func (t Target) Decoder(wrap func(codec.SchemaLookup) codec.SchemaLookup) (*codec.Decoder, error) {
+	if t.Registry.URL == "" {
+		return codec.NewDecoder(nil)
+	}
+	lookup := codec.LookupSchemas(t.Registry)
+	if wrap != nil {
+		lookup = wrap(lookup)
+	}
+	return codec.NewDecoder(lookup)
+}
