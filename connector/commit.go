@@ -18,24 +18,29 @@ import (
 type read struct {
 	window.Batch
 	encoded []target.Encoded
+	bytes   int             // of its records, about
 	began   auditlog.Second // when its walks began, for a part of a long one
 	head    bool            // found at the head, so its delay says how fresh we are
 	must    bool            // write the cursor whatever there is to write
 }
 
-// commit writes what of the read is not written yet, with the cursor and the ids,
-// in one transaction, and tells of it. discarded says that the read was planned in
-// another state and counts for nothing; it is to be planned again.
+// commit writes what of the reads is not written yet, with the cursor and the ids, in
+// one transaction, and tells of it. discarded says that one of them was planned in
+// another state: it and those after it count for nothing, and are to be planned again.
 //
 // An error ends the session: only the topic knows what happened.
-func (s *session) commit(ctx context.Context, r read) (discarded bool, err error) {
-	out, err := s.ledger.Commit(ctx, ledger.Batch{
-		Batch: r.Batch, Must: r.must,
-		Records: func(event int, out []kafka.Message) []kafka.Message { return append(out, r.encoded[event].Records...) },
-	})
+func (s *session) commit(ctx context.Context, reads ...read) (discarded bool, err error) {
+	batches := make([]ledger.Batch, len(reads))
+	for i, r := range reads {
+		batches[i] = ledger.Batch{
+			Batch: r.Batch, Must: r.must,
+			Records: func(event int, out []kafka.Message) []kafka.Message { return append(out, r.encoded[event].Records...) },
+		}
+	}
+	out, err := s.ledger.Commit(ctx, batches...)
 	s.tellCommit(out, err)
 	if err == nil && out.Sent {
-		s.tellWritten(r, out.Step)
+		s.tellWritten(reads, out.Step)
 	}
 	return out.Step.Discard, err
 }
@@ -73,12 +78,12 @@ func result(err error) string {
 	}
 }
 
-// tellWritten reports what a commit added.
-func (s *session) tellWritten(r read, step window.Step) {
+// tellWritten reports what a commit of reads of one kind added.
+func (s *session) tellWritten(reads []read, step window.Step) {
 	if len(step.Write) == 0 {
 		return
 	}
-	now := s.now()
+	now, head, history := s.now(), reads[0].head, reads[0].History != nil
 	byScope := map[auditlog.Scope]*Written{}
 	s.mu.Lock()
 	newest := s.newest
@@ -87,10 +92,10 @@ func (s *session) tellWritten(r read, step window.Step) {
 	for i, ev := range step.Write {
 		w := byScope[ev.Scope]
 		if w == nil {
-			w = &Written{Scope: string(ev.Scope), History: r.History != nil, DeadLetters: map[string]int{}}
+			w = &Written{Scope: string(ev.Scope), History: history, DeadLetters: map[string]int{}}
 			byScope[ev.Scope] = w
 		}
-		e := r.encoded[step.Places[i].Event]
+		e := reads[step.Places[i].Batch].encoded[step.Places[i].Event]
 		if e.Reason != "" {
 			w.DeadLetters[string(e.Reason)]++
 			continue
@@ -99,7 +104,7 @@ func (s *session) tellWritten(r read, step window.Step) {
 		if !e.Info.KnownType {
 			w.Unknown++
 		}
-		if r.head {
+		if head {
 			if s.watching && ev.Placed() { // else it waited for us
 				w.Delays = append(w.Delays, now.Sub(ev.EffectiveAt.Time()))
 			}
@@ -120,7 +125,7 @@ func (s *session) tellWritten(r read, step window.Step) {
 		s.telemetry.Written(s.Name, *w)
 	}
 	level := slog.LevelDebug // history tells of its progress elsewhere
-	if r.head {
+	if head {
 		level = slog.LevelInfo
 	}
 	s.log.Log(context.Background(), level, "committed", "events", len(step.Write), "newest", newest.String())

@@ -8,6 +8,7 @@ import (
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
 
@@ -219,6 +220,11 @@ func (f *fetch) take(ctx context.Context, page openai.Page) error {
 	if err != nil {
 		return err
 	}
+	if f.part.Events == nil && !page.Last {
+		// More will come, about a window of it: a slice that grows leaves twice its size behind.
+		f.part.Events = make([]auditlog.Event, 0, windowEvents*5/4)
+		f.part.encoded = make([]target.Encoded, 0, windowEvents*5/4)
+	}
 	f.part.Events = append(f.part.Events, events...)
 	for _, e := range encoded {
 		// They are parts of the event's text, and would keep all of it.
@@ -235,7 +241,7 @@ func (f *fetch) take(ctx context.Context, page openai.Page) error {
 
 // give hands a part over to be committed, and begins the next one.
 func (f *fetch) give(ctx context.Context, partial bool) error {
-	f.part.Partial, f.part.began = partial, f.began
+	f.part.Partial, f.part.began, f.part.bytes = partial, f.began, f.bytes
 	select {
 	case f.slot.parts <- f.part:
 	case <-ctx.Done():

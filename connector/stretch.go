@@ -26,7 +26,11 @@ const (
 	// again. Where the API takes long, some wait for the oldest, which had one page
 	// more than they, and none of its requests must go unasked for that.
 	aheadWindows = 3
-	slowPage     = 75 * time.Millisecond // from here on the API takes long
+	// groupBytes is from how many bytes of records on no further window goes into a
+	// transaction. Windows that wait in order go together: each transaction costs a
+	// marker for every consumer and some requests, and the next one waits for it.
+	groupBytes = 4 << 20
+	slowPage   = 75 * time.Millisecond // from here on the API takes long
 )
 
 // weigh says for how many events those of a window count. Large ones, or events with
@@ -183,30 +187,61 @@ func (r *reader) ended(res fetched) error {
 	return nil
 }
 
-// write commits a part of the window that comes next. ok is false when that had
-// its last part.
+// write commits the part of the window that comes next, together with the parts that
+// wait behind it in order, as many as one transaction should hold. ok is false when the
+// window had its last part.
+//
+// A crash in it means the same as in a transaction of one window: all of it is written,
+// or nothing, and the cursor in it says which windows are.
 func (r *reader) write(ctx context.Context, part read, ok bool) error {
-	w := r.slots[0].window
-	if !ok {
-		r.next = w.To + 1
-		r.slots = r.slots[1:]
-		r.waiting-- // below zero for a moment if its end is told after its last part
+	var group []read
+	var until auditlog.Second
+	events := 0
+	for bytes := 0; ; {
+		w := r.slots[0].window
+		if ok {
+			group = append(group, r.proved(w, part))
+			bytes, events, until = bytes+part.bytes, events+len(part.Events), w.To
+		} else {
+			r.next = w.To + 1
+			r.slots = r.slots[1:]
+			r.waiting-- // below zero for a moment if its end is told after its last part
+		}
+		if bytes >= groupBytes {
+			break
+		}
+		waits := false
+		select {
+		case part, ok = <-r.head():
+			waits = true
+		default:
+		}
+		if !waits {
+			break
+		}
+	}
+	if len(group) == 0 {
 		return nil
 	}
+	discarded, err := r.commit(ctx, group...)
+	if discarded {
+		return errReplan
+	}
+	if err == nil {
+		r.progress.written(r.session, events, until)
+	}
+	return err
+}
+
+// proved returns the part with what it proves.
+func (r *reader) proved(w window.Window, part read) read {
 	// With the part and not with the end of its fetch, which may be told later:
 	// what the stretch proves must not be later than any of its walks.
 	r.began = min(r.began, part.began)
 	if !part.Partial {
 		part.Effect = r.effect(w)
 	}
-	discarded, err := r.commit(ctx, part)
-	if discarded {
-		return errReplan
-	}
-	if err == nil {
-		r.progress.written(r.session, len(part.Events), w.To)
-	}
-	return err
+	return part
 }
 
 // effect is what a window proves.
