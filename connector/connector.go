@@ -29,6 +29,7 @@ type Connector struct {
 	metrics   *kafka.Metrics
 	claims    claims
 	tenants   window.Tenants
+	turns     turns
 }
 
 // claims says which organization of the API is read under which name, so that two

@@ -35,6 +35,7 @@ type organization struct {
 	keep      func(key string) bool // which keys of the offsets topic are ours
 	claims    *claims               // shared by all of the process
 	tenants   *window.Tenants       // likewise
+	turns     *turns                // likewise
 	tenantOf  string                // the other organization that lists the same tenant events; owned by pollHead
 	requests  atomic.Int64          // sent to the API
 	failed    error                 // how the session before this one ended; owned by run
@@ -62,6 +63,7 @@ func (c *Connector) organization(org Organization) (*organization, error) {
 		keep:         keepKeys(org.Name, log),
 		claims:       &c.claims,
 		tenants:      &c.tenants,
+		turns:        &c.turns,
 		limiter: openai.NewLimiter(openai.LimiterConfig{
 			Concurrency:       c.cfg.APIConcurrency,
 			RequestsPerMinute: c.cfg.APIRequestsPerMinute,

@@ -102,7 +102,7 @@ func (s *session) readPast(ctx context.Context, work past, find func() (stretch,
 	for {
 		pause := lookEvery
 		if st, ok := find(); ok {
-			err := s.readStretch(ctx, st)
+			err := s.readInTurn(ctx, st)
 			switch {
 			case ctx.Err() != nil:
 				return ctx.Err()

@@ -47,7 +47,8 @@ type stretch struct {
 	// finished returns what a whole stretch proves that began at a server time;
 	// nil for history, whose windows each prove their own.
 	finished func(began auditlog.Second) window.Effect
-	written  func() // called when all of it is committed; nil: nobody waits for that
+	written  func()      // called when all of it is committed; nil: nobody waits for that
+	enough   func() bool // says that no more of it is to be begun now; nil: all is
 	progress *progress
 }
 
@@ -82,7 +83,11 @@ func (s *session) readStretch(ctx context.Context, st stretch) error {
 	r := &reader{session: s, stretch: st, plan: window.NewPlan(st.from, st.to, windowEvents),
 		next: st.from, began: auditlog.MaxSecond, results: make(chan fetched)}
 	for !r.done() {
-		for r.room() {
+		enough := st.enough != nil && st.enough()
+		if enough && (len(r.slots) == 0 || r.slots[0].window.From > r.next) {
+			return nil // the rest is for another turn; what is read behind a gap is read again
+		}
+		for !enough && r.room() {
 			w, ok := r.plan.Next()
 			if !ok {
 				break
@@ -149,7 +154,7 @@ func (r *reader) room() bool {
 		return false
 	}
 	if r.bytes > 0 {
-		most = min(most, max(2, aheadBytes/r.bytes))
+		most = min(most, max(2, r.turns.share(aheadBytes)/r.bytes))
 	}
 	return len(r.slots) < most
 }

@@ -1,8 +1,9 @@
 package main
 
 import (
-	"math"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
@@ -13,10 +14,12 @@ import (
 // grows to twice of what lives before anything is collected, and half of a small
 // container is waste. It is a wish, not a bound: nothing fails above it.
 const (
-	memoryBase = 46 << 20 // reading history in windows
-	memoryCopy = 24 << 20 // more for each copy of the events that is written
-	memoryID   = 128      // for each remembered id, twice what it takes
-	memoryStep = 8 << 20  // a smaller change is not passed on
+	memoryBase         = 46 << 20 // reading history in windows
+	memoryCopy         = 24 << 20 // more for each copy of the events that is written
+	memoryReader       = 8 << 20  // more for each other organization that reads history at once
+	memoryOrganization = 1 << 20  // more for each other organization
+	memoryID           = 128      // for each remembered id, twice what it takes
+	memoryStep         = 8 << 20  // a smaller change is not passed on
 )
 
 // memoryKeeper is a telemetry that moves the collector's limit with the number of
@@ -30,13 +33,15 @@ type memoryKeeper struct {
 	told int64
 }
 
-// keepMemory sets the limit, unless GOMEMLIMIT did.
-func keepMemory(tel *telemetry.Telemetry, k connector.Kafka) connector.Telemetry {
-	if debug.SetMemoryLimit(-1) != math.MaxInt64 {
+// keepMemory sets the limit, unless GOMEMLIMIT in the environment did: "off", too.
+func keepMemory(tel *telemetry.Telemetry, cfg connector.Config, environ []string) connector.Telemetry {
+	if slices.ContainsFunc(environ, func(v string) bool { return strings.HasPrefix(v, "GOMEMLIMIT=") && v != "GOMEMLIMIT=" }) {
 		return tel
 	}
-	m := &memoryKeeper{Telemetry: tel, base: memoryBase, seen: map[string]int{}}
-	for _, topic := range k.CopyTopics() {
+	others := len(cfg.Organizations) - 1
+	m := &memoryKeeper{Telemetry: tel, seen: map[string]int{}}
+	m.base = memoryBase + int64(others)*memoryOrganization + int64(min(others, connector.HistoryAtOnce-1))*memoryReader
+	for _, topic := range cfg.Kafka.CopyTopics() {
 		if *topic != "" {
 			m.base += memoryCopy
 		}

@@ -61,7 +61,7 @@ crash with 2.`,
 				out, showProgress, endProgress = line, line.show, line.end
 			}
 			log := telemetry.NewLogger(settings.Log.Level, settings.Log.Format, out, isTerminal(a.stderr))
-			err = serve(cmd.Context(), settings, log, showProgress)
+			err = serve(cmd.Context(), settings, log, a.environ, showProgress)
 			endProgress()
 			if err != nil {
 				log.Error("stopped", "error", err, "exit_code", a.exitCode(err))
@@ -74,7 +74,7 @@ crash with 2.`,
 }
 
 // serve runs the connector, and the status page beside it.
-func serve(ctx context.Context, settings *config.Settings, log *slog.Logger, showProgress func(string, connector.Progress)) error {
+func serve(ctx context.Context, settings *config.Settings, log *slog.Logger, environ []string, showProgress func(string, connector.Progress)) error {
 	build := thisBuild()
 	cfg := settings.Connector
 	tel := telemetry.New(telemetry.Config{
@@ -82,7 +82,7 @@ func serve(ctx context.Context, settings *config.Settings, log *slog.Logger, sho
 		Organizations: names(cfg.Organizations), DeadLetterReasons: reasons(),
 		PollInterval: cfg.PollInterval, RequestsPerMinute: cfg.APIRequestsPerMinute, ShowEvents: settings.HTTP.ShowEvents, OnProgress: showProgress,
 	})
-	cfg.Logger, cfg.Telemetry, cfg.Registerer = log, keepMemory(tel, cfg.Kafka), tel.Registerer()
+	cfg.Logger, cfg.Telemetry, cfg.Registerer = log, keepMemory(tel, cfg, environ), tel.Registerer()
 	for _, warning := range settings.Warnings {
 		log.Warn("settings", "warning", warning)
 	}

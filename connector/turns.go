@@ -1,0 +1,114 @@
+package connector
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+)
+
+const (
+	// HistoryAtOnce is how many organizations of a process read history at the same time.
+	// Each holds windows in memory, and a few keep all cores busy.
+	HistoryAtOnce = 4
+	// turnTime is how long a turn lasts while others wait. It is long enough to read
+	// several windows, so that what is read ahead at its end costs little.
+	turnTime = 10 * time.Second
+)
+
+// turns let a few organizations read history at once, and the one whose history is
+// oldest next. The limit on the heap is for the process: with a hundred at once each
+// would find it full, and the garbage collector would do nothing else.
+type turns struct {
+	mu      sync.Mutex // guards what follows; held for no I/O
+	reading int
+	waiting []*waiter // in the order of their coming
+}
+
+// waiter is who waits for a turn.
+type waiter struct {
+	oldest auditlog.Second
+	turn   chan struct{} // closed when it has one
+}
+
+// take waits for a turn of one whose history begins at a second. The error is that of
+// ctx. The turn must be given back.
+func (t *turns) take(ctx context.Context, oldest auditlog.Second) error {
+	t.mu.Lock()
+	if t.reading < HistoryAtOnce {
+		t.reading++
+		t.mu.Unlock()
+		return nil
+	}
+	w := &waiter{oldest: oldest, turn: make(chan struct{})}
+	t.waiting = append(t.waiting, w)
+	t.mu.Unlock()
+	select {
+	case <-w.turn:
+		return nil
+	case <-ctx.Done():
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if at := slices.Index(t.waiting, w); at >= 0 {
+		t.waiting = slices.Delete(t.waiting, at, at+1)
+		return ctx.Err()
+	}
+	t.next() // it had a turn at the same moment, which is for somebody else now
+	return ctx.Err()
+}
+
+// give gives a turn back.
+func (t *turns) give() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.next()
+}
+
+// next passes a turn on to the one that waits for the oldest history. The caller holds
+// mu.
+func (t *turns) next() {
+	if len(t.waiting) == 0 {
+		t.reading--
+		return
+	}
+	at := 0
+	for i, w := range t.waiting {
+		if w.oldest < t.waiting[at].oldest {
+			at = i
+		}
+	}
+	close(t.waiting[at].turn)
+	t.waiting = slices.Delete(t.waiting, at, at+1)
+}
+
+// wanted reports whether somebody waits for a turn.
+func (t *turns) wanted() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.waiting) > 0
+}
+
+// share is the part that one of those who read has of what all may hold.
+func (t *turns) share(all int) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return all / max(1, t.reading)
+}
+
+// readInTurn reads a stretch: history when it is our turn, and what is new or late at
+// once. A turn ends early where others wait; what is read by then is committed.
+func (s *session) readInTurn(ctx context.Context, st stretch) error {
+	if st.segment == nil {
+		return s.readStretch(ctx, st)
+	}
+	if err := s.turns.take(ctx, st.from); err != nil {
+		return err
+	}
+	defer s.turns.give()
+	began := s.now()
+	st.enough = func() bool { return s.now().Sub(began) > turnTime && s.turns.wanted() }
+	return s.readStretch(ctx, st)
+}

@@ -1,0 +1,56 @@
+package connector
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+)
+
+// As many read at once as may, and of those that wait the one with the oldest history
+// goes next. One that does not wait any more takes no turn along.
+func TestTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var all turns
+		for range HistoryAtOnce {
+			if err := all.take(t.Context(), 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		had := make(chan auditlog.Second, 4)
+		wait := func(ctx context.Context, oldest auditlog.Second) {
+			go func() {
+				if all.take(ctx, oldest) == nil {
+					had <- oldest
+				}
+			}()
+			synctest.Wait()
+		}
+		wait(t.Context(), 30)
+		wait(t.Context(), 10)
+		gone, leave := context.WithCancel(t.Context())
+		wait(gone, 5)
+		wait(t.Context(), 20)
+		leave()
+		synctest.Wait()
+		if len(had) > 0 {
+			t.Fatalf("%d had a turn where all were taken", len(had))
+		}
+		for _, want := range []auditlog.Second{10, 20, 30} {
+			all.give()
+			if got := <-had; got != want {
+				t.Errorf("the history of %d was next, want %d", got, want)
+			}
+		}
+		if all.wanted() {
+			t.Error("somebody waits, and nobody is there")
+		}
+		for range HistoryAtOnce {
+			all.give()
+		}
+		if got := all.share(12); all.reading != 0 || got != 12 {
+			t.Errorf("%d read in the end, and one that comes has %d of 12", all.reading, got)
+		}
+	})
+}
