@@ -157,6 +157,9 @@ func (v *validator) sasl(k Kafka) {
 	v.secret("Kafka.SASL.Token", s.Token)
 	v.tokenURL(s.OAuth)
 	v.aws(s.AWS)
+	if k := s.Kerberos.Service; k != "" && !serviceSyntax.MatchString(k) { // for any mechanism: what is no name may be a secret
+		v.fault("Kafka.SASL.Kerberos.Service", "not the name of a service", "write what the brokers' principals begin with, up to the slash, like kafka")
+	}
 	need := func(field string, given bool) {
 		if !given {
 			v.fault(field, "not set", s.Mechanism+" needs it")
@@ -226,8 +229,9 @@ func (v *validator) kerberos(s SASL) {
 }
 
 var (
-	roleSyntax   = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[^\s]+$`)
-	regionSyntax = regexp.MustCompile(`^[a-z0-9-]+$`)
+	roleSyntax    = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[^\s]+$`)
+	serviceSyntax = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+	regionSyntax  = regexp.MustCompile(`^[a-z0-9-]+$`)
 )
 
 func (v *validator) aws(a AWS) {

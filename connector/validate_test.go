@@ -130,6 +130,7 @@ func TestValidate(t *testing.T) {
 		"a keytab that is none": {"Kafka.SASL.Kerberos.KeytabFile", func(c *config) {
 			c.Kafka.SASL = connector.SASL{Mechanism: "GSSAPI", Username: "hunter2", Kerberos: connector.Kerberos{KeytabFile: junk}}
 		}},
+		"no service":          {"Kafka.SASL.Kerberos.Service", func(c *config) { c.Kafka.SASL.Kerberos.Service = "hunter2@A" }},
 		"a keytab of nothing": {"Kafka.SASL.Mechanism", func(c *config) { c.Kafka.SASL.Kerberos.KeytabFile = "/hunter2" }},
 		"no AWS secret": {"Kafka.SASL.AWS.SecretAccessKey", func(c *config) {
 			c.Kafka.SASL = connector.SASL{Mechanism: "AWS_MSK_IAM", AWS: connector.AWS{AccessKeyID: connector.SecretValue("i")}}

@@ -17,7 +17,7 @@ func TestTheTableHasWhatIsRead(t *testing.T) {
 	}
 	read = append(read, single.name, single.key, single.baseURL, single.backfill, single.tenantEvents,
 		"KAFKA_TLS_CA_FILE", "KAFKA_TLS_CERT_FILE", "KAFKA_TLS_KEY_FILE", "SCHEMA_REGISTRY_TLS_CA_FILE",
-		"KAFKA_SASL_OAUTH_ASSERTION_FILE")
+		"KAFKA_SASL_OAUTH_ASSERTION_FILE", "KAFKA_SASL_KERBEROS_KEYTAB_FILE", "KAFKA_SASL_KERBEROS_CONFIG_FILE")
 	for _, s := range table {
 		if s.Secret {
 			read = append(read, s.Name) // by name, in security.go
