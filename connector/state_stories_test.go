@@ -666,6 +666,14 @@ func TestRetentionEatsBackfillOnlyWhereHistoryIsLeft(t *testing.T) {
 		default:
 		}
 		w.must(i.stop())
+		// More than the topic keeps is refused, with the setting that asked for it.
+		w.cfg.Organizations[0].BackfillSetting = "ORGANIZATIONS_1_BACKFILL_START_TIME"
+		w.backfill(time.Now().Add(-20 * 24 * time.Hour))
+		i = w.start()
+		<-i.done
+		if !errors.Is(i.err, connector.ErrRefused) || !strings.Contains(i.err.Error(), "ask for less with ORGANIZATIONS_1_BACKFILL_START_TIME") {
+			t.Errorf("it ended with %v", i.err)
+		}
 	})
 }
 

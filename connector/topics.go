@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -24,19 +25,19 @@ func (s *session) checkHistoryFits(known auditlog.Second) error {
 	if from >= known || s.cfg.Kafka.Timestamp != TimestampEvent {
 		return nil
 	}
-	age := s.now().Sub(from.Time())
+	age, setting := s.now().Sub(from.Time()), cmp.Or(s.BackfillSetting, "BACKFILL_START_TIME")
 	for _, role := range target.Roles() {
 		topic := s.topics[role]
 		if !target.HoldsEvents(role) || !topic.Known || topic.TimestampType == "LogAppendTime" {
 			continue
 		}
 		if topic.RetentionMs >= 0 && age.Milliseconds() > topic.RetentionMs {
-			return refuse("raise the topic's retention.ms (or set it to -1), set KAFKA_TIMESTAMP=ingest, or ask for less with BACKFILL_START_TIME",
+			return refuse("raise the topic's retention.ms (or set it to -1), set KAFKA_TIMESTAMP=ingest, or ask for less with "+setting,
 				"topic %s keeps records for %v and would delete history from %v within minutes, since KAFKA_TIMESTAMP=event",
 				topic.Name, time.Duration(topic.RetentionMs)*time.Millisecond, from)
 		}
 		if topic.TimestampBeforeMaxMs > 0 && age.Milliseconds() > topic.TimestampBeforeMaxMs {
-			return refuse("raise the topic's message.timestamp.before.max.ms, set KAFKA_TIMESTAMP=ingest, or ask for less with BACKFILL_START_TIME",
+			return refuse("raise the topic's message.timestamp.before.max.ms, set KAFKA_TIMESTAMP=ingest, or ask for less with "+setting,
 				"topic %s refuses records older than %v, and history from %v is wanted, since KAFKA_TIMESTAMP=event",
 				topic.Name, time.Duration(topic.TimestampBeforeMaxMs)*time.Millisecond, from)
 		}
