@@ -204,7 +204,7 @@ func metricsExist(t *testing.T, where, expr string) {
 			t.Errorf("%s uses %s, which does not exist", where, metric)
 		}
 	}
-	labels := []string{"alertname", "severity", "organization", "scope", "code", "result", "reason", "le", "job", "instance"}
+	labels := []string{"alertname", "severity", "organization", "scope", "state", "code", "result", "reason", "le", "job", "instance"}
 	for _, list := range regexp.MustCompile(`(?:by|on) \(([^)]*)\)`).FindAllStringSubmatch(expr, -1) {
 		for label := range strings.SplitSeq(list[1], ",") {
 			if !slices.Contains(labels, strings.TrimSpace(label)) {
