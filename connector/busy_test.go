@@ -16,15 +16,19 @@ var busyMinutes = flag.Int("busy.minutes", 6, "how long the organization of Test
 // lookbacks ask for. It prints what the walks cost; -busy.minutes=60 is the whole of it.
 func TestHundredEventsASecond(t *testing.T) {
 	const rate, every = 100, 5 * time.Second
+	busy := time.Duration(*busyMinutes) * time.Minute
+	if testing.Short() {
+		busy /= 2
+	}
 	inBubble(t, simulator.Config{Latency: 100 * time.Millisecond}, func(t *testing.T, w *world) {
 		w.since = auditlog.SecondOf(time.Now())
 		w.cfg.DeepLookback = 15 * time.Minute
-		w.cfg.Lookback = min(w.cfg.Lookback, time.Duration(*busyMinutes)*time.Minute/3)
+		w.cfg.Lookback = min(w.cfg.Lookback, busy/3)
 		i := w.start()
 		i.awaitReady()
 		began, before := time.Now(), w.api.Requests().Total
 		most := 0
-		for time.Since(began) < time.Duration(*busyMinutes)*time.Minute {
+		for time.Since(began) < busy {
 			time.Sleep(every)
 			w.api.Step(rate*int(every/time.Second), 0, 0)
 			most = max(most, i.remembered())
