@@ -109,8 +109,8 @@ func (s *session) confirmAlone(ctx context.Context, apiName string) error {
 	return fmt.Errorf("%s is being opened under the name %s at this moment", apiName, name)
 }
 
-// withdraw makes a first run that has written no event undone. What was to start
-// anew still is.
+// withdraw undoes a first run that has written no event. A cursor that says "start anew"
+// says so again.
 func (s *session) withdraw(ctx context.Context) error {
 	undone := txlog.Change{Key: auditlog.CursorKey(s.Name)}
 	if s.known != nil {

@@ -83,7 +83,7 @@ func newConnector(cfg Config) (*Connector, error) {
 // Run keeps the topics equal to the audit logs until ctx ends; then it finishes
 // or abandons the open transaction, within eight seconds, and returns nil.
 //
-// Failures that time or another hand can mend are logged and tried again. An
+// Failures that may pass, or that somebody can fix while it runs, are logged and tried again. An
 // organization that needs a decision stops alone, and Run returns an error that
 // wraps ErrRefused when none is left. If another instance takes over one of
 // them, all stop, and the error wraps ErrFenced: this process was started by
@@ -134,14 +134,14 @@ type team struct {
 }
 
 // began takes back that an organization ended: with a consumer group it may come
-// back to this instance, and what it was refused for may be mended by then.
+// back to this instance, and the reason why it was refused may be gone by then.
 func (t *team) began(name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.ends, name)
 }
 
-// ended takes down how an organization ended; nil if it was told to.
+// ended notes how an organization ended; nil if it was stopped.
 func (t *team) ended(name string, err error) {
 	if err == nil {
 		return

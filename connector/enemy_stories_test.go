@@ -163,7 +163,7 @@ func (e enemy) meet(t *testing.T, w *world, fault simulator.Fault) {
 	}
 	const lasts = 5 * time.Minute
 	w.cfg.PollInterval = 30 * time.Second
-	w.cfg.DeepLookback = 0 // no deep walk mends what the head has lost
+	w.cfg.DeepLookback = 0 // no deep walk finds what the head has lost
 	began := time.Now()
 	w.backfill(began.Add(-3 * 24 * time.Hour))
 	w.api.Generate(300, w.since, auditlog.SecondOf(began))
@@ -216,7 +216,7 @@ func (e enemy) meet(t *testing.T, w *world, fault simulator.Fault) {
 }
 
 // beyondLookback makes the lookback shorter than what goes wrong, and leaves no deep
-// walk to mend it: what lies before a position that moved without being read is lost.
+// walk to find it: what lies before a position that moved without being read is lost.
 func (w *world) beyondLookback() { w.cfg.Lookback, w.cfg.DeepLookback = time.Minute, 0 }
 
 // readiness is as /readyz tells it: by what failed, and by how long ago the head

@@ -88,7 +88,7 @@ func (w *world) hang() {
 	})
 }
 
-// describe lets brokers say of a partition's producers what fill makes of no producer.
+// describe lets brokers answer about a partition's producers with what fill puts in.
 func (w *world) describe(fill func(p *kmsg.DescribeProducersResponseTopicPartition, topic string)) {
 	fake := w.cluster.Fake()
 	fake.ControlKey(kmsg.DescribeProducers.Int16(), func(request kmsg.Request) (kmsg.Response, error, bool) {

@@ -33,8 +33,8 @@ func (s *session) scopeDue(scope auditlog.Scope) bool {
 	return !s.now().Before(s.health[scope].notBefore)
 }
 
-// noteScope takes down how the scope answered, and changes its state in the cursor
-// where that is another now. Its own error is one of the commit.
+// noteScope notes how the scope answered, and changes its state in the cursor if that is
+// another one now. An error is one of the commit.
 func (s *session) noteScope(ctx context.Context, scope auditlog.Scope, err error) error {
 	s.mu.Lock()
 	h := s.health[scope]

@@ -18,45 +18,45 @@ func TestKeyAtRunTime(t *testing.T) {
 	for name, tt := range map[string]struct {
 		tenant  connector.TenantEvents
 		spoil   func(w *world, file string)
-		mend    func(w *world, file string)
+		restore func(w *world, file string)
 		goesOn  bool   // it stays ready
 		because string // or why it waits
 	}{
 		"its file is removed": {
 			spoil:   func(w *world, file string) { w.must(os.Remove(file)) },
-			mend:    writeKey(simulator.Key),
+			restore: writeKey(simulator.Key),
 			because: "no such file",
 		},
 		"its file is emptied": {
 			spoil:   writeKey("\n"),
-			mend:    writeKey(simulator.Key),
+			restore: writeKey(simulator.Key),
 			because: "the file is empty",
 		},
 		"its file holds something else": {
 			spoil:   writeKey("# the key\n" + simulator.Key),
-			mend:    writeKey(simulator.Key),
+			restore: writeKey(simulator.Key),
 			because: "a space, a line break",
 		},
 		"it is revoked": {
 			spoil:   func(w *world, _ string) { w.api.SetKeys("sk-admin-new") },
-			mend:    writeKey("sk-admin-new"),
+			restore: writeKey("sk-admin-new"),
 			because: "the key is wrong, revoked or no admin key",
 		},
 		"its scope is taken away": {
 			spoil:   func(w *world, _ string) { w.api.SetFaults(map[simulator.Fault]float64{simulator.MissingScope403: 1}) },
-			mend:    func(w *world, _ string) { w.api.SetFaults(nil) },
+			restore: func(w *world, _ string) { w.api.SetFaults(nil) },
 			because: "api.audit_logs.read",
 		},
 		"the right to tenant events is taken away": {
-			tenant: connector.TenantAuto,
-			spoil:  func(w *world, _ string) { w.api.AllowTenant(false) },
-			mend:   func(w *world, _ string) { w.api.AllowTenant(true) },
-			goesOn: true,
+			tenant:  connector.TenantAuto,
+			spoil:   func(w *world, _ string) { w.api.AllowTenant(false) },
+			restore: func(w *world, _ string) { w.api.AllowTenant(true) },
+			goesOn:  true,
 		},
 		"the right to tenant events that are wanted is taken away": {
 			tenant:  connector.TenantOn,
 			spoil:   func(w *world, _ string) { w.api.AllowTenant(false) },
-			mend:    func(w *world, _ string) { w.api.AllowTenant(true) },
+			restore: func(w *world, _ string) { w.api.AllowTenant(true) },
 			because: "reading tenant events",
 		},
 		"it is replaced before the old one is revoked": {
@@ -66,8 +66,8 @@ func TestKeyAtRunTime(t *testing.T) {
 				time.Sleep(time.Minute)
 				w.api.SetKeys("sk-admin-new")
 			},
-			mend:   func(*world, string) {},
-			goesOn: true,
+			restore: func(*world, string) {},
+			goesOn:  true,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -92,7 +92,7 @@ func TestKeyAtRunTime(t *testing.T) {
 				if ready != tt.goesOn || !strings.Contains(reason, tt.because) || strings.Contains(reason, simulator.Key) {
 					t.Errorf("meanwhile: ready %v, because: %s", ready, reason)
 				}
-				tt.mend(w, file)
+				tt.restore(w, file)
 				time.Sleep(10 * time.Minute)
 				if r := w.report(); !r.OK() || r.API != 330 {
 					t.Errorf("afterwards: %v", r)

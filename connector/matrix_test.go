@@ -74,7 +74,7 @@ var steps = []step{
 }
 
 // TestEveryStepFailsBothWays lets each step of the whole connector fail, not applied
-// and applied: once, after which it has to mend itself, and always until it is
+// and applied: once, after which it has to recover by itself, and always until it is
 // stopped and started again. The oracle is asked after each.
 func TestEveryStepFailsBothWays(t *testing.T) {
 	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {

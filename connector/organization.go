@@ -42,8 +42,8 @@ type organization struct {
 	openings  []auditlog.Opener     // of this process: the last in the topic, and one tried since; owned by run
 	opened    bool                  // one of this process is known to be in the topic; owned by run
 	backfill  *progress             // of history; owned by readHistory
-	hanging   int                   // how many transactions were last told to hang; owned by whoever runs the session
-	hidden    []kafka.Partition     // in which one may hang, as last told; likewise
+	hanging   int                   // how many transactions were last reported to hang; owned by the session
+	hidden    []kafka.Partition     // in which one may hang, as last reported; likewise
 	walksTold bool                  // that the walks for late events need much; owned by pollHead
 	// shared says that a consumer group decides who works for the organization.
 	shared bool

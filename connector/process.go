@@ -51,7 +51,7 @@ func thisProcess() auditlog.Process {
 	if err != nil {
 		return auditlog.Process{}
 	}
-	// Process ids count in their namespace, which a container gets anew at each start.
+	// Process ids count in their namespace, and a container gets a new one at each start.
 	namespace, _ := os.Readlink("/proc/self/ns/pid")
 	machine, _ := os.ReadFile("/etc/machine-id")
 	_, started, ok := look(os.Getpid())

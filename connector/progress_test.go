@@ -60,8 +60,8 @@ func (r *recorder) read(kind connector.ReadKind) (all []told) {
 
 // Decades without an event, and then a log that takes minutes at the rate that is
 // allowed: a minute after the first event the guess of what is left is right, the end
-// is told once, and the log has a line for the begin and one for the end. What the
-// deep walks read is told apart.
+// is reported once, and the log has a line for the begin and one for the end. What the
+// deep walks read is reported apart.
 func TestProgressOfHistory(t *testing.T) {
 	const events = 36_000
 	inBubble(t, simulator.Config{Latency: 150 * time.Millisecond}, func(t *testing.T, w *world) {
@@ -95,7 +95,7 @@ func TestProgressOfHistory(t *testing.T) {
 	})
 }
 
-// checkGuesses holds what was told of history against how it went.
+// checkGuesses compares what was reported of history with how it went.
 func checkGuesses(t *testing.T, all []told) {
 	t.Helper()
 	first := 0

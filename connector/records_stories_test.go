@@ -183,7 +183,7 @@ func (o odd) bytes(at time.Time) []byte {
 	return []byte(strings.ReplaceAll(o.raw, "AT", strconv.FormatInt(at.Unix(), 10)))
 }
 
-// checkRecord holds key and headers against contract §5. The copy in JSON has the
+// checkRecord compares key and headers with contract §5. The copy in JSON has the
 // same, but for what speaks of Avro.
 func (o odd) checkRecord(t *testing.T, name string, r *kgo.Record, at time.Time, avro bool) {
 	t.Helper()
@@ -216,7 +216,7 @@ func (o odd) checkRecord(t *testing.T, name string, r *kgo.Record, at time.Time,
 	}
 }
 
-// checkLetter holds a dead letter against contract §7.
+// checkLetter compares a dead letter with contract §7.
 func (o odd) checkLetter(t *testing.T, name string, r *kgo.Record, w *world, at time.Time) {
 	t.Helper()
 	if r == nil {

@@ -16,18 +16,18 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
 
-// stopGrace is how long the open transaction may take once we are told to stop, and
+// stopGrace is how long the open transaction may take once we have to stop, and
 // then the last cursor, beyond its own second. A consumer group takes a second to
 // leave, so it is seven of the eight seconds promised.
 const stopGrace = 2500 * time.Millisecond
 
 // resume is how every session begins, the first one and the one after a crash
-// alike. When it returns, nobody else can write for the organization, and the
+// alike. When it returns, no other instance can write for the organization, and the
 // state is what the topic says.
 func (o *organization) resume(ctx context.Context) (*session, error) {
 	starting := "starting: reading the state"
 	if o.failed != nil {
-		// A start may wait for as long as the brokers are away: the cause stays told.
+		// A start may wait for as long as the brokers are away: the cause stays in the reason.
 		starting = "starting again after: " + o.failed.Error()
 	}
 	o.telemetry.Ready(o.Name, starting)
@@ -213,7 +213,7 @@ func (s *session) firstState(ctx context.Context, now auditlog.Second, reset *wi
 	return state, nil
 }
 
-// reconcile holds a cursor against the settings, which may have changed.
+// reconcile adapts a cursor to the settings, which may have changed.
 func (s *session) reconcile(state *window.State, now auditlog.Second) {
 	state.Cursor = window.MoveStart(s.backfillStart())(state.Cursor)
 	if s.TenantEvents == TenantOff {

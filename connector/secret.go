@@ -10,7 +10,7 @@ import (
 )
 
 // Secret is a value that no output shows, given as it is or as the path of a
-// file, which is read anew at every Read so that it can be replaced while the
+// file, which is read again at every Read so that it can be replaced while the
 // process runs. The zero value is no secret at all.
 type Secret struct {
 	value string

@@ -116,7 +116,7 @@ func (b *standby) all() map[*organization]bool {
 	return maps.Clone(b.waiting)
 }
 
-// tell takes down whether this instance is a member of the group.
+// tell notes whether this instance is a member of the group.
 func (b *standby) tell(reason error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

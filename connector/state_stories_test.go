@@ -27,7 +27,7 @@ import (
 )
 
 // The stories of a state that is damaged, lost, or another one's: a start refuses
-// it with the remedy, writes nothing, and never begins anew in silence.
+// it with the remedy, writes nothing, and never starts anew in silence.
 
 // refusals are all the states of contract §6 that need a decision. Each is made
 // of a world in which the connector ran and was stopped, or of a fresh one.
@@ -120,20 +120,20 @@ var refusals = map[string]struct {
 		},
 		remedy: []string{"compact alone", "kafka-configs.sh"},
 	},
-	"an events topic that was made anew": {
+	"an events topic that was made again": {
 		make:   func(w *world) { w.remake(w.cfg.Kafka.Topic, 1) },
 		remedy: []string{"the events topic is another", "`cursor set --accept-topics`", "`verify --repair`"},
 	},
-	"a dead letters' topic that was made anew": {
+	"a dead letters' topic that was made again": {
 		make:   func(w *world) { w.remake(w.cfg.Kafka.DLQTopic, 1) },
 		remedy: []string{"the dlq topic is another", "`cursor set --accept-topics`"},
 	},
-	"a JSON topic that was made anew": {
+	"a JSON topic that was made again": {
 		before: func(w *world) { w.cfg.Kafka.JSONTopic = w.cfg.Kafka.Topic + ".json" },
 		make:   func(w *world) { w.remake(w.cfg.Kafka.JSONTopic, 1) },
 		remedy: []string{"the json topic is another", "`cursor set --accept-topics`"},
 	},
-	"an offsets topic that was made anew": {
+	"an offsets topic that was made again": {
 		make:   func(w *world) { w.remake(w.cfg.Kafka.OffsetsTopic, 16) },
 		remedy: []string{"there is no cursor", "new events topic", "`cursor reset`"},
 	},
@@ -329,7 +329,7 @@ func TestTornState(t *testing.T) {
 	}
 }
 
-// A lost state is not mended by a second start, nor by the settings of a first one.
+// A lost state does not come back by a second start, nor by the settings of a first one.
 func TestUnreadableIsNotMissing(t *testing.T) {
 	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
 		w := newQuickWorld(t, c, simulator.Config{})
@@ -736,7 +736,7 @@ func (w *world) awaitMarkers() {
 	w.cluster.AwaitMarkers(w.t, w.cfg.Kafka.Topic, w.cfg.Kafka.DLQTopic, w.cfg.Kafka.OffsetsTopic)
 }
 
-// remake deletes the topic and makes it anew, empty.
+// remake deletes the topic and makes it again, empty.
 func (w *world) remake(topic string, partitions int32) {
 	w.t.Helper()
 	admin := w.cluster.Admin()

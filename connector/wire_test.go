@@ -58,7 +58,7 @@ func newStorm(seed uint64, old bool) storm {
 	case kafkatest.AnyKey:
 		s.oneIn = pick(rng, 8, 20, 40, 80)
 	case kmsg.InitProducerID.Int16(), kmsg.FindCoordinator.Int16():
-		// A start sends a few, and nobody else does: more often, and in more starts.
+		// Only a start sends these, and only a few: more often, and in more starts.
 		s.oneIn, s.restarts = pick(rng, 1, 2), 2
 	default:
 		s.oneIn, s.restarts = pick(rng, 1, 2, 3, 5), max(s.restarts, 1)
@@ -216,7 +216,7 @@ func (w *world) settled(i *instance, within time.Duration) (kafkatest.Report, *i
 
 // mayBeFenced takes how a connector ended when a request of one before it may still
 // have been on its way: the fence of a start that was given up reaches the broker
-// later, and is then one for whoever came after.
+// later, and then fences the start that came after.
 func (w *world) mayBeFenced(err error) {
 	w.t.Helper()
 	if errors.Is(err, connector.ErrFenced) {

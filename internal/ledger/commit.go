@@ -141,8 +141,8 @@ func (l *Ledger) due(batches []Batch) bool {
 	return false
 }
 
-// endsHistory reports whether the step reads the last of the history. Whoever looks
-// at the cursor waits for that, and it comes once.
+// endsHistory reports whether the step reads the last of the history. People who look at
+// the cursor wait for that, and it comes once.
 func (l *Ledger) endsHistory(step window.Step) bool {
 	return window.HasHistory(l.Cursor()) && !window.HasHistory(step.Cursor)
 }

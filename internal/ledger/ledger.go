@@ -30,11 +30,11 @@ type Log interface {
 // Ledger is the committed state of an organization. It is safe for concurrent use.
 type Ledger struct {
 	organization string
-	log          Log // owned by whoever holds writing
+	log          Log // owned by the goroutine that holds writing
 	now          func() time.Time
 	commits      atomic.Int64
 	writing      chan struct{} // has one while somebody commits, from staging to advancing
-	committed    time.Time     // when the last transaction was; owned by whoever holds writing
+	committed    time.Time     // when the last transaction was; owned by the goroutine that holds writing
 
 	mu    sync.Mutex    // guards what follows; held for no I/O
 	state *window.State // changed only by who holds writing as well

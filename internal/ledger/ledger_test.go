@@ -162,7 +162,7 @@ func TestQuietLedgerWritesSeldom(t *testing.T) {
 		{time.Second, read(10, 20), 1},
 		{9*time.Minute + 59*time.Second, walked, 0},
 		{time.Second, walked, 1},
-		{time.Second, read(20, 1000), 1}, // the last of it, and whoever looks waits for that
+		{time.Second, read(20, 1000), 1}, // the last of it, for which people wait
 	} {
 		if got := quiet(step.after, step.do); got != step.want {
 			t.Errorf("step %d: %d transactions, want %d", i, got, step.want)

@@ -60,18 +60,18 @@ func (v *verification) findElsewhere(ctx context.Context) error {
 }
 
 // reader says which part of the connector, or a repair, will write an absent event.
-func (v *verification) reader(a *absent) window.Reader {
+func (v *verification) reader(a *absent) window.Responsible {
 	if v.state == nil || v.state.Memory.Has(a.id) {
 		// There is no state to ask, or the connector wrote the event and it is gone since:
 		// the connector leaves it out as long as it remembers it, and never reads it after.
-		return window.ReaderPast
+		return window.LeftToRepair
 	}
-	reader := window.ReaderLater
+	reader := window.LeftToConnector
 	if a.is(absentOurs) {
-		reader = window.ReaderOf(v.state.Cursor, auditlog.ScopeOrganization, a.at)
+		reader = window.ResponsibleFor(v.state.Cursor, auditlog.ScopeOrganization, a.at)
 	}
-	if a.is(absentTenant) && reader == window.ReaderLater {
-		reader = window.ReaderOf(v.state.Cursor, auditlog.ScopeTenant, a.at)
+	if a.is(absentTenant) && reader == window.LeftToConnector {
+		reader = window.ResponsibleFor(v.state.Cursor, auditlog.ScopeTenant, a.at)
 	}
 	return reader
 }

@@ -5,5 +5,5 @@
 //
 // None of it disturbs a running connector, except an Edit, which fences it and
 // says so. A repair has a transactional id of its own, and writes only where the
-// connector never will: see window.ReaderOf.
+// connector never will: see window.ResponsibleFor.
 package ops

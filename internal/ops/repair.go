@@ -170,7 +170,7 @@ func together(missing []*absent, near time.Duration) int {
 // mayWrite reports whether the topic has the event at no time, and only a repair will
 // write it.
 func (r *repair) mayWrite(a *absent) bool {
-	return !a.is(absentTaken|absentElsewhere) && r.reader(a) == window.ReaderPast && !r.expired(a)
+	return !a.is(absentTaken|absentElsewhere) && r.reader(a) == window.LeftToRepair && !r.expired(a)
 }
 
 // window takes what is missing in it.

@@ -74,9 +74,9 @@ func (v *verification) report(ctx context.Context) (*Report, error) {
 		case a.is(absentRepaired):
 		case a.is(absentElsewhere):
 			r.Different = append(r.Different, v.names.text(a.name))
-		case reader == window.ReaderNone:
+		case reader == window.NotCovered:
 			r.NotCovered = append(r.NotCovered, v.names.text(a.name))
-		case reader == window.ReaderLater:
+		case reader == window.LeftToConnector:
 			*later = append(*later, v.names.text(a.name))
 		case v.expired(a):
 			r.Expired = append(r.Expired, v.names.text(a.name))

@@ -65,7 +65,7 @@ func TestVerifyTellsWhatIsUnreadable(t *testing.T) {
 		{Key: []byte("late-20"), Value: []byte("no framing"), Headers: of.Headers},
 		{Key: []byte("late-21"), Value: newer}, // a copy that lost its headers
 		{Key: []byte("other"), Value: []byte("x"), Headers: []kgo.RecordHeader{{Key: "ce_source", Value: []byte("/openai/organizations/other")}}},
-		{Value: []byte("by nobody")},
+		{Value: []byte("not ours")},
 		{Key: []byte("late-23"), Value: bytes.Replace(of.Value, []byte("default"), []byte("another"), 1), Headers: of.Headers},
 	}
 	for _, r := range junk {

@@ -50,12 +50,12 @@ type Verdict struct {
 	Findings []Finding
 	// Began is where the seal began.
 	Began Began
-	// Proven is the number of the first leaf that was held against checkpoints, and
+	// Proven is the number of the first leaf that was compared with checkpoints, and
 	// Size of the first that was not.
 	Proven, Size uint64
 	// Expired is how many of the first leaves retention may have deleted.
 	Expired uint64
-	// Newest is the statement of the most leaves that the records were held against;
+	// Newest is the statement of the most leaves that the records were compared with;
 	// nil: there is none.
 	Newest *Statement
 }

@@ -99,7 +99,7 @@ func largest(topic kafka.Topic) int {
 type Encoded struct {
 	Records []kafka.Message
 	// Info is what is worth knowing of the event. Its Actor and IP are parts of
-	// the event's page: whoever holds them holds all of it.
+	// the event's page: to keep one of them keeps all of it in memory.
 	Info   codec.Info
 	Reason codec.Reason // why it is a dead letter; empty if it is none
 	Bytes  int          // of the records, about

@@ -140,7 +140,7 @@ func Allowed(s auditlog.Scope, now auditlog.Second, p Policy) Effect {
 }
 
 // thaw gives a frozen scope what it missed, up to where the head will go on. The
-// floor went on without it, so what it still had to read is cut there anew.
+// floor went on without it, so what it still had to read is cut again at the floor.
 func thaw(c auditlog.Cursor, pos auditlog.Position, now auditlog.Second, p Policy) auditlog.Position {
 	end := max(now.Add(-p.Lookback), c.Floor)
 	missed := auditlog.Range{From: c.Start, To: end}
@@ -179,7 +179,7 @@ func CatchUp(s auditlog.Scope, now auditlog.Second, p Policy) Effect {
 			pos.Deep = now
 		}
 		pos.History = addRange(pos.History, auditlog.Range{From: from, To: end}, c.Floor)
-		pos.Live = max(pos.Live, end) // and not now: up to there the head vouches for nothing
+		pos.Live = max(pos.Live, end) // and not now: the head has not read the rest to its end
 		return pos
 	})
 }

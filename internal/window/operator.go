@@ -54,41 +54,41 @@ func Reset(organization string, openers []auditlog.Opener, now auditlog.Second) 
 	}
 }
 
-// Reader says who is to write an event that is missing in the topic.
-type Reader string
+// Responsible says who will write an event that is missing in the topic.
+type Responsible string
 
-// The readers of an event's time.
+// Who may be responsible for an event's time.
 const (
-	ReaderNone  Reader = "not_covered"       // nobody: it lies before the start
-	ReaderLater Reader = "left_to_connector" // the connector, now or later
-	ReaderPast  Reader = "repair"            // the connector was to, and will not come back
+	NotCovered      Responsible = "not_covered"       // it lies before the start, so it is not written
+	LeftToConnector Responsible = "left_to_connector" // the connector, now or later
+	LeftToRepair    Responsible = "repair"            // a repair: the connector has read that time and will not come back
 )
 
-// ReaderOf says who is to write an event of a time that the scope lists. Between
+// ResponsibleFor says who will write an event of a time that the scope lists. Between
 // start and floor, outside of history still to be read, the connector never reads
-// again, so that somebody else may write there without any word between them.
+// again, so a repair may write there without asking it.
 //
-// A scope that is not read now will get its time back as history when it is. What
-// the other scope lists as well is left out of that, so where both list an event
+// A scope that is not read now will get its time back as history when it is. That
+// history leaves out what the other scope lists as well, so where both list an event
 // the one that is read decides.
-func ReaderOf(c auditlog.Cursor, scope auditlog.Scope, at auditlog.Second) Reader {
+func ResponsibleFor(c auditlog.Cursor, scope auditlog.Scope, at auditlog.Second) Responsible {
 	switch {
 	case c.StartAnew:
-		return ReaderLater
+		return LeftToConnector
 	case at < c.Start:
-		return ReaderNone
+		return NotCovered
 	case at >= c.Floor:
-		return ReaderLater
+		return LeftToConnector
 	}
 	for _, pos := range c.Scopes {
 		for _, r := range pos.History {
 			if r.From <= at && at < r.To {
-				return ReaderLater
+				return LeftToConnector
 			}
 		}
 	}
 	if pos := c.Scopes[scope]; pos.State != auditlog.StateOn && at >= pos.Live {
-		return ReaderLater // also where it was never read: then Live is zero
+		return LeftToConnector // also where it was never read: then Live is zero
 	}
-	return ReaderPast
+	return LeftToRepair
 }

@@ -113,11 +113,11 @@ func TestSkipToRefuses(t *testing.T) {
 	if step, err := lost.SkipTo(111*day+60*60, 112*day); err != nil || step.Cursor.SeenRecords != lost.Memory.Records()-len(step.Forget) {
 		t.Errorf("an hour later: %d records of %d, %v", step.Cursor.SeenRecords, lost.Memory.Records(), err)
 	}
-	anew := &window.State{Cursor: window.Reset("acme", nil, 112*day), Memory: window.NewMemory()}
-	if err := anew.Cursor.Validate(); err != nil {
+	again := &window.State{Cursor: window.Reset("acme", nil, 112*day), Memory: window.NewMemory()}
+	if err := again.Cursor.Validate(); err != nil {
 		t.Error(err)
 	}
-	if _, err := anew.SkipTo(111*day, 112*day); err == nil {
+	if _, err := again.SkipTo(111*day, 112*day); err == nil {
 		t.Error("a cursor that was reset: not refused")
 	}
 }
@@ -171,7 +171,7 @@ func TestSkipToFromAnyCursor(t *testing.T) {
 	})
 }
 
-func TestReaderOf(t *testing.T) {
+func TestResponsibleFor(t *testing.T) {
 	reading := readUpTo(t, 104*day).Cursor // history from day 104 to the floor at day 110
 	never := window.FirstRun("acme", 100*day, 110*day, map[auditlog.Scope]bool{auditlog.ScopeOrganization: true}, operatorPolicy)
 	never = window.HistoryRead([]auditlog.Scope{auditlog.ScopeOrganization}, 109*day, operatorPolicy)(never)
@@ -183,21 +183,21 @@ func TestReaderOf(t *testing.T) {
 		c     auditlog.Cursor
 		scope auditlog.Scope
 		at    auditlog.Second
-		want  window.Reader
+		want  window.Responsible
 	}{
-		{"before the start", reading, org, 100*day - 1, window.ReaderNone},
-		{"at the start", reading, org, 100 * day, window.ReaderPast},
-		{"the last second read", reading, org, 104*day - 1, window.ReaderPast},
-		{"history still to be read", reading, tenant, 104 * day, window.ReaderLater},
-		{"the floor", reading, org, reading.Floor, window.ReaderLater},
-		{"a scope never allowed", never, tenant, 102 * day, window.ReaderLater},
-		{"beside a scope never allowed", never, org, 102 * day, window.ReaderPast},
-		{"switched off, read before", off, tenant, 105 * day, window.ReaderPast},
-		{"switched off, not read since", off, tenant, 112 * day, window.ReaderLater},
-		{"beside one switched off", off, org, 112 * day, window.ReaderPast},
-		{"a cursor that was reset", window.Reset("acme", nil, 1), org, 105 * day, window.ReaderLater},
+		{"before the start", reading, org, 100*day - 1, window.NotCovered},
+		{"at the start", reading, org, 100 * day, window.LeftToRepair},
+		{"the last second read", reading, org, 104*day - 1, window.LeftToRepair},
+		{"history still to be read", reading, tenant, 104 * day, window.LeftToConnector},
+		{"the floor", reading, org, reading.Floor, window.LeftToConnector},
+		{"a scope never allowed", never, tenant, 102 * day, window.LeftToConnector},
+		{"beside a scope never allowed", never, org, 102 * day, window.LeftToRepair},
+		{"switched off, read before", off, tenant, 105 * day, window.LeftToRepair},
+		{"switched off, not read since", off, tenant, 112 * day, window.LeftToConnector},
+		{"beside one switched off", off, org, 112 * day, window.LeftToRepair},
+		{"a cursor that was reset", window.Reset("acme", nil, 1), org, 105 * day, window.LeftToConnector},
 	} {
-		if got := window.ReaderOf(tt.c, tt.scope, tt.at); got != tt.want {
+		if got := window.ResponsibleFor(tt.c, tt.scope, tt.at); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
 		}
 	}

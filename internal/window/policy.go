@@ -35,8 +35,8 @@ func WalkRequests(eventsPerSecond float64, p Policy) float64 {
 }
 
 // DeepDue reports whether the deep past of the scope should be walked at now. It
-// waits for history that holds the floor: a walk beside it would have to leave
-// that time out, and could then not vouch for what showed up late in it.
+// waits for history that holds the floor: a walk beside it would have to leave that
+// time out, and would then prove nothing about events that showed up late in it.
 func DeepDue(c auditlog.Cursor, s auditlog.Scope, now auditlog.Second, p Policy) bool {
 	return DeepReady(c, s, p) && DeepWait(c, s, now) == 0
 }

@@ -67,9 +67,9 @@ func NextHistory(c auditlog.Cursor) (g Segment, ok bool) {
 }
 
 // beside completes a stretch below the floor that one scope reads alone: what the
-// other one wrote there is remembered by nobody, so its list is read beside. While
+// other scope wrote there is not remembered any more, so its list is read too. While
 // that list cannot be read, the stretch waits: without it, an event of both lists
-// would be written again. Where the other has not read yet it wrote nothing.
+// would be written again. Where the other scope has not read yet, it wrote nothing.
 func beside(c auditlog.Cursor, g Segment) (Segment, bool) {
 	other := g.Scopes[0].Other()
 	pos := c.Scopes[other]

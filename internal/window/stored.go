@@ -6,7 +6,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 )
 
-// StateError is a stored state that nobody may go on from without a decision.
+// StateError is a stored state that needs a decision before anything goes on from it.
 type StateError struct {
 	Err    error
 	Remedy string
@@ -25,7 +25,7 @@ const remedyForState = "if a newer version wrote it, run that one; if somebody e
 
 // DecodeState takes the records of the offsets topic apart; nil without a cursor,
 // which is a first run. What it cannot read, and what is not whole, is a
-// *StateError: what is unreadable is not missing, and to begin anew, or without some
+// *StateError: what is unreadable is not missing. To begin without it, or without some
 // of the ids, would double events.
 func DecodeState(organization string, records map[string][]byte) (*State, error) {
 	state, err := DecodeIncomplete(organization, records)
