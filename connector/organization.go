@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -149,27 +148,4 @@ func serverNow(now time.Time, skew time.Duration) auditlog.Second {
 // laterNow is now by the later of the two clocks.
 func laterNow(now time.Time, skew time.Duration) auditlog.Second {
 	return auditlog.SecondOf(now.Add(max(0, skew)))
-}
-
-// backoff returns how long to wait before the given attempt, from one: doubling
-// from a second to the most, with full jitter above half of it, so that instances
-// do not fall into step.
-func backoff(attempt int, most time.Duration) time.Duration {
-	pause := most
-	if attempt < 16 {
-		pause = min(most, time.Second<<(attempt-1))
-	}
-	return pause/2 + rand.N(pause/2)
-}
-
-// wait returns nil after d, or the context's error as soon as it ends.
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

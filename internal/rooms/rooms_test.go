@@ -39,7 +39,7 @@ var rooms = []room{
 	}},
 	{"connector", []string{
 		"internal/auditlog", "internal/codec", "internal/files", "internal/kafka", "internal/ledger", "internal/membership",
-		"internal/openai", "internal/target", "internal/txlog", "internal/window", "schemas",
+		"internal/openai", "internal/pause", "internal/target", "internal/txlog", "internal/window", "schemas",
 	}},
 	// These two alone look up: one fills connector.Config, the other is what the
 	// connector reports to.
