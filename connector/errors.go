@@ -2,7 +2,8 @@ package connector
 
 import (
 	"errors"
-	"fmt"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/remedy"
 )
 
 // The errors with which Run can end, for errors.Is.
@@ -15,14 +16,11 @@ var (
 
 // refuse returns an error that ends an organization: what is the matter, and what
 // a person can do about it.
-func refuse(remedy, format string, args ...any) error {
-	return &refusal{what: fmt.Errorf(format, args...), remedy: remedy}
+func refuse(do, format string, args ...any) error {
+	return &refusal{remedy.New(do, format, args...)}
 }
 
-type refusal struct {
-	what   error
-	remedy string
-}
+type refusal struct{ why *remedy.Error }
 
-func (r *refusal) Error() string   { return r.what.Error() + ": " + r.remedy }
-func (r *refusal) Unwrap() []error { return []error{ErrRefused, r.what} }
+func (r *refusal) Error() string   { return r.why.Error() }
+func (r *refusal) Unwrap() []error { return []error{ErrRefused, r.why} }

@@ -35,13 +35,13 @@ func decodeState(organization string, records map[string][]byte) (*window.State,
 	return state, refused(err)
 }
 
-// refused makes a refusal of a state, or of topics, from which nobody may go on.
+// refused makes a refusal of a state, or of topics, that need a decision first.
 func refused(err error) error {
 	if e, ok := errors.AsType[*window.StateError](err); ok {
-		return &refusal{what: e.Err, remedy: e.Remedy}
+		return &refusal{e.Why}
 	}
 	if e, ok := errors.AsType[*target.Refusal](err); ok {
-		return &refusal{what: e.Why.Cause, remedy: e.Why.Do}
+		return &refusal{e.Why}
 	}
 	return err
 }

@@ -125,7 +125,7 @@ func (k *checker) firstRun(ctx context.Context) Finding {
 // unusableState is a state that a start would refuse.
 func unusableState(err error) Finding {
 	if e, ok := errors.AsType[*window.StateError](err); ok {
-		return failed(e.Remedy, "%v", e.Err)
+		return failed(e.Why.Do, "%v", e.Why.Cause)
 	}
 	return failed("look at it with `cursor show`", "%v", err)
 }

@@ -24,7 +24,7 @@ type Opening struct {
 	StopGrace   time.Duration
 }
 
-// Open opens the organization's log for writing, as txlog.Open does: it fences whoever
+// Open opens the organization's log for writing, as txlog.Open does: it fences the instance that
 // writes under that id.
 func (t Target) Open(ctx context.Context, o Opening) (*txlog.Log, map[string][]byte, error) {
 	if o.Keep == nil {

@@ -23,7 +23,7 @@ func (t Target) Spec(role string) kafka.TopicSpec {
 }
 
 // Prepare makes the topics that are missing, if that is allowed, and checks those
-// that are there. A *Refusal says what only a person can mend.
+// that are there. A *Refusal says what a person has to decide.
 func (t Target) Prepare(ctx context.Context) (Found, error) {
 	client, err := t.Connection.Client(ctx)
 	if err != nil {
@@ -50,7 +50,7 @@ func (t Target) Prepare(ctx context.Context) (Found, error) {
 	return t.Topics.Found(topics), nil
 }
 
-// topicError tells what needs a decision from what can mend itself.
+// topicError makes a refusal of what needs a decision; the rest may pass by itself.
 func topicError(err error) error {
 	_, missing := errors.AsType[*kafka.MissingTopicsError](err)
 	_, setting := errors.AsType[*kafka.SettingError](err)

@@ -1,24 +1,20 @@
 package window
 
 import (
-	"fmt"
-
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/remedy"
 )
 
 // StateError is a stored state that needs a decision before anything goes on from it.
-type StateError struct {
-	Err    error
-	Remedy string
-}
+type StateError struct{ Why *remedy.Error }
 
-func (e *StateError) Error() string { return e.Err.Error() + ": " + e.Remedy }
+func (e *StateError) Error() string { return e.Why.Error() }
 
-// Unwrap returns what is wrong.
-func (e *StateError) Unwrap() error { return e.Err }
+// Unwrap returns the error with its remedy.
+func (e *StateError) Unwrap() error { return e.Why }
 
-func unusable(remedy, format string, args ...any) error {
-	return &StateError{Err: fmt.Errorf(format, args...), Remedy: remedy}
+func unusable(do, format string, args ...any) error {
+	return &StateError{remedy.New(do, format, args...)}
 }
 
 const remedyForState = "if a newer version wrote it, run that one; if somebody else did, `cursor reset` starts anew and emits again"
