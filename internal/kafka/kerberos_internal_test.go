@@ -60,7 +60,7 @@ func (w *kerberosWorld) works(when string) {
 	}
 }
 
-// Each way in which a KDC refuses, or does not answer, has its remedy, and what is mended
+// Each way in which a KDC refuses, or does not answer, has its remedy, and what is fixed
 // counts for the next sign-in. The real broker's part is in TestKerberos.
 func TestKerberosRefusals(t *testing.T) {
 	w := newKerberosWorld(t)
