@@ -86,7 +86,7 @@ func (a *app) rootCommand() *cobra.Command {
 	// Arguments and flags are checked before this is called.
 	root.PersistentPreRun = func(*cobra.Command, []string) { a.started = true }
 	root.AddCommand(a.runCommand(), a.configCommand(), a.healthCommand(), a.schemaCommand(), a.versionCommand(),
-		a.tailCommand(), a.cursorCommand(), a.verifyCommand(), a.checkCommand(), a.transactionsCommand())
+		a.tailCommand(), a.cursorCommand(), a.verifyCommand(), a.checkCommand(), a.transactionsCommand(), a.sealCommand())
 	a.complete(root)
 	return root
 }

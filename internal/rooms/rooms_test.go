@@ -46,7 +46,8 @@ var rooms = []room{
 	{"internal/config", []string{"connector", "internal/codec", "internal/files", "internal/kafka"}},
 	{"internal/telemetry", []string{"connector"}},
 	{"cmd/openai-audit-kafka", []string{
-		"connector", "internal/auditlog", "internal/codec", "internal/config", "internal/ops", "internal/telemetry", "schemas",
+		"connector", "internal/auditlog", "internal/codec", "internal/config", "internal/ops", "internal/seal", "internal/telemetry",
+		"schemas",
 	}},
 	// For tests and the demo.
 	{"internal/simulator", []string{"internal/auditlog"}},

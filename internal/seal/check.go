@@ -318,13 +318,13 @@ func (c *Check) whole(from, to uint64) bool {
 // somebody may have put a copy before the one that was sealed.
 func (c *Check) swapped(tree *Tree, s Statement) bool {
 	leaves := c.from(tree.Size())[:s.Size-tree.Size()]
-	swap := func() (any bool) {
+	swap := func() (some bool) {
 		for i, l := range leaves {
 			if copies := c.copies[l.number]; len(copies) > 0 {
-				leaves[i], copies[len(copies)-1], any = copies[len(copies)-1], l, true
+				leaves[i], copies[len(copies)-1], some = copies[len(copies)-1], l, true
 			}
 		}
-		return any
+		return some
 	}
 	if !swap() {
 		return false
@@ -354,4 +354,30 @@ func (c *Check) changed(tree *Tree, s Statement) {
 		}
 		c.verdict.add(Finding{Kind: Changed, First: at.from, Last: at.to - 1, From: &first.place, To: &last.place, Cause: cause})
 	}
+}
+
+// Prove returns the proof of a leaf for the newest statement that has a note, once there
+// is a verdict. The bytes of the leaf are the caller's to add.
+func (c *Check) Prove(number uint64) (Proof, error) {
+	i := len(c.statements) - 1
+	for i >= 0 && (c.statements[i].Note == nil || c.statements[i].Size <= number) {
+		i--
+	}
+	if i < 0 {
+		return Proof{}, fmt.Errorf("record %d is in no checkpoint yet: there is one a minute while records are written", number)
+	}
+	s := c.statements[i]
+	_, base := c.begin(c.verdict.Expired)
+	if base == nil || base.Size() > number || !c.whole(base.Size(), s.Size) {
+		return Proof{}, fmt.Errorf("record %d cannot be proven: records between the oldest checkpoint that is left and %v are gone", number, s)
+	}
+	prover, err := NewProver(number, s.Size, base)
+	if err != nil {
+		return Proof{}, err
+	}
+	for _, l := range c.from(base.Size())[:s.Size-base.Size()] {
+		prover.Append(l.hash)
+	}
+	hashes, err := prover.Hashes()
+	return Proof{Index: number, Hashes: hashes, Checkpoint: s.Note}, err
 }

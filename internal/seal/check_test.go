@@ -321,3 +321,39 @@ func TestAnyChangeIsFound(t *testing.T) {
 		}
 	})
 }
+
+// Each record of a checked topic is proven in its newest checkpoint, also from the
+// oldest that retention has left.
+func TestCheckProves(t *testing.T) {
+	topic := sealed(25)
+	for i, s := range topic.statements {
+		topic.statements[i].Note = must(seal.Signer{}.Sign(s.Text()))
+	}
+	check := seal.NewCheck(topic.statements, false)
+	for role, starts := range topic.starts {
+		for partition := range starts {
+			check.Partition(role, int32(partition), 1000) // as if the beginnings were gone
+		}
+	}
+	for n, r := range topic.records[:25] {
+		if n >= 5 {
+			check.Add(r.place, r.number, true, new(seal.Hasher).Hash(r.leaf))
+		}
+	}
+	if v := check.Verdict(seal.Retention{Any: true}, 25); !v.OK() || v.Proven != 10 {
+		t.Fatalf("%v, proven from %d", v.Findings, v.Proven)
+	}
+	for n := range uint64(26) {
+		proof, err := check.Prove(n)
+		if provable := n >= 10 && n < 25; (err == nil) != provable {
+			t.Errorf("record %d: %v", n, err)
+		}
+		if err != nil {
+			continue
+		}
+		proof.Leaf = topic.records[n].leaf
+		if c, _, err := proof.Check(seal.Verifier{}); err != nil || c.Size != 25 {
+			t.Errorf("the proof of record %d: %v", n, err)
+		}
+	}
+}

@@ -14,6 +14,8 @@ type Statement struct {
 	Checkpoint
 	// Where is where it was found, for messages: a key of the offsets topic, a file.
 	Where string
+	// Note is the statement as it was found; nil: it is none.
+	Note []byte
 	// Signature is what is known of who wrote it.
 	Signature Signature
 	// Kept says that the auditor kept it, out of reach of those who can write to Kafka.

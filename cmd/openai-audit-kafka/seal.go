@@ -1,0 +1,120 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/seal"
+)
+
+func (a *app) sealCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "seal",
+		Short: "Make a key for checkpoints, and check a proof",
+		Long: `In a sealed topic the records are the leaves of a Merkle tree, and checkpoints say
+what the tree was. What is here needs neither Kafka nor the API.
+
+This release makes keys and checks proofs. It does not seal what it writes yet.`,
+		Args: onlyCommands,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(a.sealKeygenCommand(), a.sealCheckProofCommand())
+	return cmd
+}
+
+func (a *app) sealKeygenCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "keygen",
+		Short: "Make a key that signs checkpoints",
+		Long: `Prints a new Ed25519 key in note form: the private one in the first line, and the
+public one in the second, for those who check. Keep the private one where only its
+writer reads it, and give the public one away by a path on which nobody who can write
+to Kafka can replace it.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage.`,
+		Example: `  openai-audit-kafka seal keygen --name acme-2026 > key
+  head -n 1 key > seal.key; tail -n 1 key > seal.pub`,
+		Args: cobra.NoArgs,
+	}
+	name := cmd.Flags().String("name", "openai-audit-kafka", "what the key is called in signatures; no space, no plus sign")
+	cmd.RunE = func(*cobra.Command, []string) error {
+		private, public, err := seal.Keygen(*name)
+		if err != nil {
+			return a.usage("%w", err)
+		}
+		_, err = fmt.Fprintf(a.stdout, "%s\n%s\n", private, public)
+		return err
+	}
+	return cmd
+}
+
+func (a *app) sealCheckProofCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check-proof FILE",
+		Short: "Check a proof of one event, offline",
+		Long: `Checks a proof in the form of C2SP tlog-proof, from the file alone: that the record in it is
+one of those that its checkpoint was made of. With --public-key also that the
+checkpoint was signed with that key; without, anybody may have made it.
+
+Exit codes: 0 it is proven, 1 the file cannot be read, 2 wrong usage, 4 it proves
+nothing: it does not fit, or, with --public-key, no key signed it.`,
+		Example: `  openai-audit-kafka seal check-proof audit_log-123.tlog-proof --public-key seal.pub`,
+		Args:    cobra.ExactArgs(1),
+	}
+	keys := publicKeyFlag(cmd)
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		verifier, err := verifierOf(*keys)
+		if err != nil {
+			return err
+		}
+		text, err := os.ReadFile(args[0])
+		if err != nil {
+			return err
+		}
+		proof, err := seal.ParseProof(text)
+		if err != nil {
+			return fmt.Errorf("%s: %w", args[0], err)
+		}
+		checkpoint, signature, err := proof.Check(verifier)
+		switch {
+		case err != nil:
+			fmt.Fprintf(a.stdout, "not proven: %v\n", err)
+			return reportedError{errFound}
+		case verifier.Verifies() && signature != seal.WellSigned:
+			fmt.Fprintln(a.stdout, "not proven: the checkpoint is not signed with the key that was given")
+			return reportedError{errFound}
+		}
+		fmt.Fprintf(a.stdout, "proven: record %d of %s, id %q, topic role %s, %d bytes, in the checkpoint of %s with %d records\n",
+			proof.Index, checkpoint.Origin, proof.Leaf.Key, proof.Leaf.Role, len(proof.Leaf.Value), checkpoint.Time.Format(time.RFC3339), checkpoint.Size)
+		if !verifier.Verifies() {
+			fmt.Fprintln(a.stdout, "The signature was not checked, so anybody may have made the checkpoint: give the key with --public-key.")
+		}
+		return nil
+	}
+	return cmd
+}
+
+func publicKeyFlag(cmd *cobra.Command) *string {
+	return cmd.Flags().String("public-key", "", "file with the public key that signs checkpoints; several, one a line")
+}
+
+func verifierOf(file string) (seal.Verifier, error) {
+	if file == "" {
+		return seal.Verifier{}, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return seal.Verifier{}, err
+	}
+	v, err := seal.ParseVerifier(string(text))
+	if err == nil && !v.Verifies() {
+		err = fmt.Errorf("the file is empty")
+	}
+	if err != nil {
+		return v, fmt.Errorf("--public-key %s: %w", file, err)
+	}
+	return v, nil
+}
