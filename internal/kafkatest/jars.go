@@ -2,12 +2,15 @@ package kafkatest
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
+	"testing"
 	"text/template"
 )
 
@@ -31,9 +34,9 @@ var pom = template.Must(template.New("pom.xml").Parse(`<project xmlns="http://ma
   <modelVersion>4.0.0</modelVersion>
   <groupId>openai-audit-kafka</groupId><artifactId>kafkatest</artifactId><version>1</version>
   <dependencies>
-    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{{.}}</version></dependency>
-    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>{{.}}</version></dependency>
-    <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
+{{- range .}}
+    <dependency><groupId>{{index . 0}}</groupId><artifactId>{{index . 1}}</artifactId><version>{{index . 2}}</version></dependency>
+{{- end}}
   </dependencies>
 </project>
 `))
@@ -47,53 +50,89 @@ func Jars(ctx context.Context, version string) (string, error) {
 	if _, err := exec.LookPath("java"); err != nil {
 		return "", fmt.Errorf("%w: no java: %w", ErrUnavailable, err)
 	}
+	return cached("kafka-"+version, func(into string) error { return fetchJars(ctx, "Kafka "+version, kafkaJars(version), into) })
+}
+
+func kafkaJars(version string) []string {
+	return []string{
+		"org.apache.kafka:kafka_2.13:" + version, "org.apache.kafka:kafka-tools:" + version, "org.slf4j:slf4j-simple:1.7.36",
+	}
+}
+
+// Java returns the class path with the jars, each group:artifact:version, and all that
+// they need. The name is that of the folder where they are kept.
+func Java(t testing.TB, name string, jars ...string) string {
+	t.Helper()
+	if _, err := exec.LookPath("javac"); err != nil {
+		Missing(t, "a Java compiler: install the package default-jdk-headless")
+	}
+	sum := sha256.Sum256([]byte(strings.Join(jars, "\n")))
+	dir, err := cached(fmt.Sprintf("%s-%x", name, sum[:4]), func(into string) error { return fetchJars(t.Context(), name, jars, into) })
+	if errors.Is(err, ErrUnavailable) {
+		Missing(t, err.Error())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, "*")
+}
+
+// cached returns the folder of the name in the user's cache, and has it made where it
+// is not there.
+func cached(name string, fill func(into string) error) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	jars := filepath.Join(cache, "openai-audit-kafka", "kafka-"+version)
-	if exists(jars) {
-		return jars, nil
+	dir := filepath.Join(cache, "openai-audit-kafka", name)
+	if exists(dir) {
+		return dir, nil
 	}
-	if err := os.MkdirAll(filepath.Dir(jars), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return "", err
 	}
 	// Test processes run side by side, and one fetch is enough. The rename below
 	// is what makes the folder whole or absent; the lock only saves work.
-	unlock, err := lock(jars + ".lock")
+	unlock, err := lock(dir + ".lock")
 	if err != nil {
 		return "", err
 	}
 	defer unlock()
-	if exists(jars) {
-		return jars, nil
+	if exists(dir) {
+		return dir, nil
 	}
-	return jars, fetchJars(ctx, version, jars)
+	into, err := os.MkdirTemp(filepath.Dir(dir), "fetching-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(into)
+	if err := fill(filepath.Join(into, "it")); err != nil {
+		return "", err
+	}
+	return dir, os.Rename(filepath.Join(into, "it"), dir)
 }
 
-func fetchJars(ctx context.Context, version, jars string) error {
+func fetchJars(ctx context.Context, what string, jars []string, into string) error {
 	if _, err := exec.LookPath("mvn"); err != nil {
 		return fmt.Errorf("%w: no Maven: %w", ErrUnavailable, err)
 	}
-	dir, err := os.MkdirTemp(filepath.Dir(jars), "fetching-")
+	var wanted [][]string
+	for _, jar := range jars {
+		wanted = append(wanted, strings.Split(jar, ":"))
+	}
+	file, err := os.Create(into + ".xml")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	file, err := os.Create(filepath.Join(dir, "pom.xml"))
-	if err != nil {
+	if err := errors.Join(pom.Execute(file, wanted), file.Close()); err != nil {
 		return err
 	}
-	if err := errors.Join(pom.Execute(file, version), file.Close()); err != nil {
-		return err
-	}
-	lib := filepath.Join(dir, "lib")
 	mvn := exec.CommandContext(ctx, "mvn", "--batch-mode", "--quiet", "--file", file.Name(),
-		"dependency:copy-dependencies", "-DoutputDirectory="+lib)
+		"dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+into)
 	if out, err := mvn.CombinedOutput(); err != nil {
-		return fmt.Errorf("%w: fetching Kafka %s: %w\n%s", ErrUnavailable, version, err, out)
+		return fmt.Errorf("%w: fetching %s: %w\n%s", ErrUnavailable, what, err, out)
 	}
-	return os.Rename(lib, jars)
+	return nil
 }
 
 func exists(path string) bool {
