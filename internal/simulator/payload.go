@@ -63,11 +63,15 @@ func (f *field) appendOne(b []byte, r *rand.Rand) []byte {
 	if len(f.kids) == 0 && f.kind != "" {
 		return append(b, f.leaf(r)...)
 	}
+	if f.name == "provider" {
+		f = f.provider(r)
+	}
 	b = append(b, '{')
 	n := 0
 	for _, k := range f.kids {
-		// All fields are optional in the specification; the id is there.
-		if k.name != "id" && r.IntN(8) == 0 {
+		// All fields are optional in the specification, but for a provider's; the id is
+		// there.
+		if k.name != "id" && f.name != "provider" && r.IntN(8) == 0 {
 			continue
 		}
 		if n++; n > 1 {
@@ -77,6 +81,29 @@ func (f *field) appendOne(b []byte, r *rand.Rand) []byte {
 		b = k.appendTo(b, r)
 	}
 	return append(b, '}')
+}
+
+// providers are the forms of data.provider in external_storage.registered, a oneOf in
+// the specification: each has these fields, and no others.
+var providers = []string{
+	"type{aws},account_id,bucket,external_id,region,role_arn",
+	"type{azure},account_name,container,region,resource_group,subscription_id,tenant_id",
+	"type{gcp},audience,bucket,region,workload_identity_pool_id,workload_identity_project_number,workload_identity_provider_id",
+	"type{oci},bucket,region,tenancy_ocid",
+}
+
+// provider returns the shape of one of the providers.
+func (f *field) provider(r *rand.Rand) *field {
+	one := &field{name: f.name}
+	for _, spec := range strings.Split(providers[r.IntN(len(providers))], ",") {
+		name, value, _ := strings.Cut(spec, "{")
+		kind := "string"
+		if value != "" {
+			kind += "{" + value
+		}
+		one.kids = append(one.kids, &field{name: name, kind: kind})
+	}
+	return one
 }
 
 func (f *field) leaf(r *rand.Rand) string {

@@ -2,6 +2,7 @@ package simulator_test
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -263,6 +264,44 @@ func TestExampleOfEveryType(t *testing.T) {
 		if _, ok := v[kind.Name]; ok != (kind.Payload && kind.Fields != "") {
 			t.Errorf("%s: payload %v", kind.Name, ok)
 		}
+	}
+}
+
+// The four forms of a provider are a oneOf in the specification, with all fields
+// required: what OpenAI's own SDK, when strict, refuses anything else for.
+func TestOneProvider(t *testing.T) {
+	want := map[string][]string{
+		"aws":   {"account_id", "bucket", "external_id", "region", "role_arn", "type"},
+		"azure": {"account_name", "container", "region", "resource_group", "subscription_id", "tenant_id", "type"},
+		"gcp": {
+			"audience", "bucket", "region", "type", "workload_identity_pool_id", "workload_identity_project_number",
+			"workload_identity_provider_id",
+		},
+		"oci": {"bucket", "region", "tenancy_ocid", "type"},
+	}
+	seen := map[string]bool{}
+	for seed := range uint64(50) {
+		var event struct {
+			Registered struct {
+				Data struct{ Provider map[string]string }
+			} `json:"external_storage.registered"`
+		}
+		if err := json.Unmarshal(simulator.Example("external_storage.registered", "audit_log-x", epoch, seed), &event); err != nil {
+			t.Fatal(err)
+		}
+		provider := event.Registered.Data.Provider
+		if provider == nil {
+			continue // it is optional
+		}
+		fields := slices.Sorted(maps.Keys(provider))
+		if kind := provider["type"]; !slices.Equal(fields, want[kind]) {
+			t.Errorf("a provider of the type %q has %v", kind, fields)
+		} else {
+			seen[kind] = true
+		}
+	}
+	if len(seen) != len(want) {
+		t.Errorf("of the four providers only %v came", seen)
 	}
 }
 
