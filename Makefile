@@ -122,6 +122,10 @@ bench-micro: ## benchmarks of single functions
 verify-million: ## verify and --repair on a million events and real Kafka: time and memory (Java, Maven)
 	REQUIRE_KAFKA=1 go test -timeout 30m -run '^$$' -bench '^BenchmarkVerify$$' -benchtime 1x ./cmd/openai-audit-kafka $(ARGS)
 
+.PHONY: consumers
+consumers: ## read the topic with more consumers than CI does: sarama, KafkaJS, aiokafka and others (Java, Maven, Python, Node)
+	CONSUMERS=full REQUIRE_KAFKA=1 CGO_ENABLED=0 go test -count=1 -timeout 30m -v $(TESTFLAGS) -run '^TestMoreConsumers$$' ./internal/consumers
+
 # CHROMIUM names the browser. SHOTS is a folder for screenshots of every state; those
 # in docs/images are from there.
 .PHONY: page-check
@@ -169,7 +173,7 @@ check-race: check-race-connector check-race-rest
 
 # The tests of ./connector take longer than all others, and one core. With --jobs=2
 # these two run beside each other: what the first runs, the second skips by the same
-# pattern.
+# pattern. ./internal/consumers runs programs that -race does not see into.
 RACE := REQUIRE_KAFKA= KAFKA_TEST_BROKERS=off CGO_ENABLED=1 go test -race -short -timeout 60m
 RACE_FIRST := ^Test[A-K]
 
@@ -179,7 +183,7 @@ check-race-connector:
 
 check-race-rest:
 	status=0; all=$$(go list $(PKG)) || exit 1; \
-	others=$$(echo "$$all" | grep -v '/connector$$'); connector=$$(echo "$$all" | grep '/connector$$'); \
+	others=$$(echo "$$all" | grep -v -e '/connector$$' -e '/internal/consumers$$'); connector=$$(echo "$$all" | grep '/connector$$'); \
 	if [ -n "$$others" ]; then $(RACE) $(TESTFLAGS) $$others || status=1; fi; \
 	if [ -n "$$connector" ]; then $(RACE) -skip '$(RACE_FIRST)' $(TESTFLAGS) $$connector || status=1; fi; \
 	$(if $(filter ./...,$(PKG)),(cd internal/bench && $(RACE) $(TESTFLAGS) ./...) || status=1;) \

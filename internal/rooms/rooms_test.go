@@ -20,6 +20,8 @@ var rooms = []room{
 	{"internal/auditlog", nil},
 	{"schemas", nil},
 	{"internal/rooms", nil},
+	{"docs", []string{"schemas"}},
+	{"internal/consumers", nil},
 	{"internal/files", nil},
 	{"internal/seal", nil},
 	{"internal/pause", nil},
@@ -88,7 +90,7 @@ var guests = []struct {
 }
 
 var kafkaRooms = []string{
-	"internal/kafka", "internal/txlog", "internal/membership", "internal/kafkatest", "internal/bench", "cmd/demo",
+	"internal/kafka", "internal/txlog", "internal/membership", "internal/kafkatest", "internal/bench", "cmd/demo", "docs",
 }
 
 // product is what is shipped, and notShipped what it must not link, however far
