@@ -145,6 +145,12 @@ type Kafka struct {
 	// OCSFTopic gets each event as OCSF JSON too. If empty, nothing does.
 	OCSFTopic string
 
+	// ECSTopic gets each event as Elastic Common Schema JSON too. If empty, nothing does.
+	ECSTopic string
+
+	// JSONForm is how events are written to the JSONTopic. Empty is refused.
+	JSONForm JSONForm
+
 	// CreateTopics makes topics that are missing. If false, a missing one is refused with
 	// the command that makes it.
 	CreateTopics bool
@@ -183,11 +189,20 @@ type Kafka struct {
 // CopyTopics returns the fields that name the topics of copies of the events, by what
 // the copy is called: json for JSONTopic.
 func (k *Kafka) CopyTopics() map[string]*string {
-	return map[string]*string{"json": &k.JSONTopic, "ocsf": &k.OCSFTopic}
+	return map[string]*string{"json": &k.JSONTopic, "ocsf": &k.OCSFTopic, "ecs": &k.ECSTopic}
 }
 
 // Header is a static header of records. A Name is needed; an empty Value is one.
 type Header struct{ Name, Value string }
+
+// JSONForm is a form of the events of the JSONTopic.
+type JSONForm string
+
+// The values of JSONForm.
+const (
+	JSONRaw  JSONForm = "raw"  // the bytes as received
+	JSONSafe JSONForm = "safe" // the same event as JSON that strict readers take
+)
 
 // Timestamp says which time a record carries.
 type Timestamp string
@@ -324,6 +339,7 @@ func DefaultConfig() Config {
 			ReplicationFactor: -1,
 			Compression:       "zstd",
 			Timestamp:         TimestampIngest,
+			JSONForm:          JSONRaw,
 		},
 		Registry: Registry{AutoRegister: true},
 	}

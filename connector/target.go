@@ -35,6 +35,7 @@ func (c Config) Target(organization string, log *slog.Logger) target.Target {
 		},
 		Headers:     headers,
 		EventTime:   k.Timestamp == TimestampEvent,
+		SafeJSON:    k.JSONForm == JSONSafe,
 		Compression: k.Compression,
 		Logger:      log,
 	}

@@ -61,6 +61,7 @@ func (v *validator) writing(k Kafka) {
 		v.fault("Kafka.Retention", "below 1ms", "give at least 1ms, or 0 for unlimited")
 	}
 	v.oneOf("Kafka.Compression", k.Compression, "none", "gzip", "snappy", "lz4", "zstd")
+	v.oneOf("Kafka.JSONForm", string(k.JSONForm), string(JSONRaw), string(JSONSafe))
 	v.oneOf("Kafka.Timestamp", string(k.Timestamp), string(TimestampIngest), string(TimestampEvent))
 	v.headers(k.Headers)
 }

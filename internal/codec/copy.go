@@ -5,9 +5,11 @@ import (
 	"strings"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec/ecs"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec/flat"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec/ocsf"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/rawjson"
 )
 
 // Copy is a form in which events are written beside Avro: to a topic of its own, in
@@ -23,13 +25,16 @@ type Copy struct {
 	// brief is value without what can be left out, for an event that is too large for its
 	// topic otherwise; nil: nothing can be.
 	brief func(auditlog.Event, *flat.Record) ([]byte, error)
+	// safe is value as JSON that strict readers take (Config.SafeJSON); nil: value is.
+	safe func(auditlog.Event, *flat.Record) ([]byte, error)
 }
 
 // copies are all of them. A row here is all that the rest of the program needs to
 // know of a copy: topics, settings and commands are made from it.
 var copies = []Copy{
-	{Name: "json", Form: "as received", value: received},
+	{Name: "json", Form: "as received", value: received, safe: safe},
 	{Name: "ocsf", Form: "as OCSF " + ocsf.Version + " JSON", value: columns(ocsf.Encode), brief: columns(ocsf.EncodeBrief)},
+	{Name: "ecs", Form: "as Elastic Common Schema " + ecs.Version + " JSON", value: columns(ecs.Encode), brief: columns(ecs.EncodeBrief)},
 }
 
 // Copies lists every copy, in the order of topics in reports.
@@ -53,6 +58,9 @@ func (c Copy) Field() string { return "Kafka." + strings.ToUpper(c.Name) + "Topi
 // received is the event as received.
 func received(ev auditlog.Event, _ *flat.Record) ([]byte, error) { return ev.Raw, nil }
 
+// safe is the event as JSON that strict readers take.
+func safe(ev auditlog.Event, _ *flat.Record) ([]byte, error) { return rawjson.Safe(string(ev.Raw)) }
+
 // columns makes the value of a copy from what is read out of the event.
 func columns(encode func(*flat.Record) ([]byte, error)) func(auditlog.Event, *flat.Record) ([]byte, error) {
 	return func(_ auditlog.Event, r *flat.Record) ([]byte, error) { return encode(r) }
@@ -63,6 +71,9 @@ func columns(encode func(*flat.Record) ([]byte, error)) func(auditlog.Event, *fl
 func (e *Encoder) copied(c Copy, ev auditlog.Event, r *flat.Record, avro kafka.Message) (kafka.Message, error) {
 	m := kafka.Message{Key: avro.Key, Headers: jsonHeaders(avro.Headers)}
 	var err error
+	if e.config.SafeJSON && c.safe != nil {
+		c.value = c.safe
+	}
 	m.Value, err = c.value(ev, r)
 	if err == nil && c.brief != nil && e.tooLarge(m.Size()) != nil {
 		m.Value, err = c.brief(ev, r)

@@ -28,6 +28,8 @@ type Config struct {
 	Headers []kafka.Header
 	// Copies are those that are written too; optional.
 	Copies []Copy
+	// SafeJSON writes the copy as received as JSON that strict readers take.
+	SafeJSON bool
 	// MaxBytes is the Size of the largest record that the events topic and those of the
 	// copies take; a larger event is undeliverable. 0: no limit.
 	MaxBytes int

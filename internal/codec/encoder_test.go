@@ -361,3 +361,23 @@ func TestNewEncoderRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestSafeJSON: what the form is, package rawjson tests; here, that the setting
+// chooses it, for the copy as received alone.
+func TestSafeJSON(t *testing.T) {
+	ev := eventOf(t, []byte(`{"id":"a", "type":"x.y","effective_at":1, "n":"\ud800"}`))
+	for _, safe := range []bool{false, true} {
+		want := map[bool]string{false: string(ev.Raw), true: `{"id":"a","type":"x.y","effective_at":1,"n":"\ufffd"}`}[safe]
+		encoder := newEncoder(t, codec.Config{Copies: copyNamed(t, "json"), SafeJSON: safe})
+		if got := aCopy(t, encoder, ev); string(got.Value) != want {
+			t.Errorf("safe %v: %s", safe, got.Value)
+		}
+		if record := decode(t, encode(t, encoder, ev).Value); record.RawEvent != string(ev.Raw) {
+			t.Errorf("safe %v: raw_event %s", safe, record.RawEvent)
+		}
+		ecs := aCopy(t, newEncoder(t, codec.Config{Copies: copyNamed(t, "ecs"), SafeJSON: safe}), ev)
+		if header(ecs, "content-type") != "application/json" || !strings.Contains(string(ecs.Value), `"@timestamp":"1970-01-01T00:00:01.000Z"`) {
+			t.Errorf("ECS: %v %s", headers(ecs), ecs.Value)
+		}
+	}
+}

@@ -33,6 +33,7 @@ var fieldVariables = map[string]string{
 	"Kafka.Headers":                  "KAFKA_HEADERS",
 	"Kafka.TransactionalID":          "KAFKA_TRANSACTIONAL_ID",
 	"Kafka.GroupID":                  "KAFKA_GROUP_ID",
+	"Kafka.JSONForm":                 "KAFKA_JSON_FORM",
 	"Kafka.Timestamp":                "KAFKA_TIMESTAMP",
 	"Kafka.TLS.Enabled":              "KAFKA_TLS",
 	"Kafka.TLS.CAFile":               "KAFKA_TLS_CA_FILE",

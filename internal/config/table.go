@@ -76,6 +76,8 @@ var before = []Setting{
 }
 
 var after = []Setting{
+	{Name: "KAFKA_JSON_FORM", Default: "raw",
+		Meaning: "Of the events in `KAFKA_JSON_TOPIC`. `raw`: the bytes as received. `safe`: the same event as JSON that strict readers take, on one line (see docs/consuming.md)."},
 	{Name: "KAFKA_CREATE_TOPICS", Default: "true",
 		Meaning: "Create missing topics with the right settings; where a policy of the cluster refuses them, with those that it takes, and a warning (see docs/brokers.md). `false`: fail with the command that creates them."},
 	{Name: "KAFKA_PARTITIONS", Default: "1",

@@ -29,6 +29,7 @@ type values struct {
 	Headers         pairs  `env:"KAFKA_HEADERS"`
 	TransactionalID string `env:"KAFKA_TRANSACTIONAL_ID"`
 	GroupID         string `env:"KAFKA_GROUP_ID"`
+	JSONForm        string `env:"KAFKA_JSON_FORM"`
 	Timestamp       string `env:"KAFKA_TIMESTAMP"`
 	TLS             flag   `env:"KAFKA_TLS"`
 	SASLMechanism   string `env:"KAFKA_SASL_MECHANISM"`
@@ -70,6 +71,7 @@ func defaultValues() values {
 		ClientID:       c.Kafka.ClientID,
 		Retention:      "unlimited",
 		Compression:    c.Kafka.Compression,
+		JSONForm:       string(c.Kafka.JSONForm),
 		Timestamp:      string(c.Kafka.Timestamp),
 		AutoRegister:   flag(c.Registry.AutoRegister),
 		HTTPAddr:       "127.0.0.1:8080",
@@ -109,6 +111,7 @@ func (e *environment) apply(v values, c *connector.Config) {
 	c.Kafka.ClientID = v.ClientID
 	c.Kafka.Compression = v.Compression
 	c.Kafka.TransactionalID, c.Kafka.GroupID = v.TransactionalID, v.GroupID
+	c.Kafka.JSONForm = connector.JSONForm(v.JSONForm)
 	c.Kafka.Timestamp = connector.Timestamp(v.Timestamp)
 	for _, h := range v.Headers {
 		c.Kafka.Headers = append(c.Kafka.Headers, connector.Header{Name: h[0], Value: h[1]})

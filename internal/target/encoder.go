@@ -24,6 +24,8 @@ type EncoderConfig struct {
 	Schema  schemas.Version
 	// Headers are added to every record.
 	Headers []kafka.Header
+	// SafeJSON writes the copy as received as JSON that strict readers take.
+	SafeJSON bool
 	// EventTime gives records the time of their event, and not of the writing.
 	EventTime bool
 	// Now is the clock.
@@ -71,6 +73,7 @@ func NewEncoder(cfg EncoderConfig) (*Encoder, error) {
 		Schema:       cfg.Schema,
 		Headers:      cfg.Headers,
 		Copies:       copies,
+		SafeJSON:     cfg.SafeJSON,
 		MaxBytes:     limit,
 		MaxDLQBytes:  largest(cfg.Topics[DLQ]),
 		SourceTopic:  cfg.Topics[Events].Name,

@@ -27,6 +27,8 @@ type Target struct {
 	Headers []kafka.Header
 	// EventTime gives records the time of their event, and not of the writing.
 	EventTime bool
+	// SafeJSON writes the copy as received as JSON that strict readers take.
+	SafeJSON bool
 	// Compression is none, gzip, snappy, lz4 or zstd.
 	Compression string
 	Logger      *slog.Logger

@@ -101,6 +101,7 @@ func (t Target) Encoder(found Found, v Values) (*Encoder, error) {
 		Schema:       v.Schema,
 		Headers:      t.Headers,
 		EventTime:    t.EventTime,
+		SafeJSON:     t.SafeJSON,
 		Now:          t.Clock,
 	})
 }

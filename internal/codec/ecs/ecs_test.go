@@ -29,7 +29,7 @@ var actors = []string{
 
 var payloads = []string{
 	`{"id":"t-1","name":"N","email":"e@example.com","role":"owner","data":{"email":"bob@example.com","scopes":["all"]},"changes_requested":{"role":"r","n":9007199254740993},"principal_id":"p-1","principal_type":"user","resource_id":"r-1","resource_type":"t","error_code":"c","error_message":"m","allowed_ips":["0.0.0.0/0","198.51.100.7"],"certificate":"PEM"}`,
-	`{"id":"role_assignment_r__t__x_y","principal_id":"g-1","principal_type":"group","resource_id":"r-1"}`, `{"email":"e@example.com"}`,
+	`{"id":"role_assignment_r__t__x_y","principal_id":"g-1","principal_type":"group","resource_id":"r-1"}`, `{"email":"e@example.com"}`, `{"id":"t-1","name":"N"}`,
 	`{"id":"t-1","metadata":{"":1,"a..b":2,".":{"x":1e400,"y":99999999999999999999,"z":[[{"k":null}]]}}}`, `{}`, `null`,
 }
 

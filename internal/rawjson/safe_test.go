@@ -1,4 +1,4 @@
-package flat_test
+package rawjson_test
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec/flat"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/rawjson"
 )
 
 // TestSafe is written by hand.
@@ -34,12 +34,12 @@ func TestSafe(t *testing.T) {
 		deep(66):                         strings.Repeat("[", 64) + `"[[]]"` + strings.Repeat("]", 64),
 		strings.Repeat("[", 64) + "{\"a\\n\":\n\t1}" + strings.Repeat("]", 64): strings.Repeat("[", 64) + `"{\"a\\n\":\n\t1}"` + strings.Repeat("]", 64),
 	} {
-		got, err := flat.Safe(raw)
+		got, err := rawjson.Safe(raw)
 		if err != nil || string(got) != want {
 			t.Errorf("%.80s\n got %.200s, %v\nwant %.200s", raw, got, err, want)
 		}
 	}
-	if _, err := flat.Safe(`{"a":`); err == nil {
+	if _, err := rawjson.Safe(`{"a":`); err == nil {
 		t.Error("what is no JSON is no error")
 	}
 }
@@ -69,7 +69,7 @@ func holdSafe(t interface {
 	Fatalf(string, ...any)
 }, raw string) {
 	t.Helper()
-	safe, err := flat.Safe(raw)
+	safe, err := rawjson.Safe(raw)
 	if err != nil {
 		if json.Valid([]byte(raw)) {
 			t.Fatalf("%q: %v", raw, err)
@@ -80,7 +80,7 @@ func holdSafe(t interface {
 	if err != nil {
 		t.Fatalf("%q\nsafe: %q: %v", raw, safe, err)
 	}
-	if again, err := flat.Safe(string(safe)); err != nil || !bytes.Equal(again, safe) {
+	if again, err := rawjson.Safe(string(safe)); err != nil || !bytes.Equal(again, safe) {
 		t.Fatalf("%q\nsafe: %q\nagain: %q, %v", raw, safe, again, err)
 	}
 	var want any

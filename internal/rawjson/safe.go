@@ -1,8 +1,9 @@
-package flat
+package rawjson
 
 import (
 	"strconv"
 	"strings"
+	"unicode/utf16"
 )
 
 // maxSafeDepth is how deep objects and lists may lie inside each other for the
@@ -19,50 +20,51 @@ const maxSafeDepth = 64
 //
 // All else is written as it was sent, numbers digit for digit.
 func Safe(raw string) ([]byte, error) {
-	t := borrowTape()
-	defer t.giveBack()
-	if err := t.parse(raw); err != nil {
+	t := Borrow()
+	defer t.GiveBack()
+	root, err := t.Parse(raw)
+	if err != nil {
 		return nil, err
 	}
-	return appendSafe(make([]byte, 0, len(raw)), t.root(), maxSafeDepth), nil
+	return appendSafe(make([]byte, 0, len(raw)), root, maxSafeDepth), nil
 }
 
 // appendSafe appends v, in which depth levels may follow; the bound of the depth is
 // one of the stack, too.
-func appendSafe(dst []byte, v value, depth int) []byte {
+func appendSafe(dst []byte, v Value, depth int) []byte {
 	n := &v.tape.nodes[v.at]
 	switch n.kind {
-	case kindString:
-		return appendSafeString(dst, v.raw(), n.escaped)
-	case kindNumber:
-		if isBeyondDouble(v.raw()) {
-			return appendQuoted(dst, v.raw())
+	case String:
+		return appendSafeString(dst, v.Raw(), n.escaped)
+	case Number:
+		if isBeyondDouble(v.Raw()) {
+			return appendQuoted(dst, v.Raw())
 		}
-	case kindObject, kindArray:
+	case Object, Array:
 		if depth == 0 {
-			return appendQuoted(dst, v.raw())
+			return appendQuoted(dst, v.Raw())
 		}
 		return appendContainer(dst, v, depth)
 	}
-	return append(dst, v.raw()...)
+	return append(dst, v.Raw()...)
 }
 
-func appendContainer(dst []byte, v value, depth int) []byte {
+func appendContainer(dst []byte, v Value, depth int) []byte {
 	opening, closing := byte('['), byte(']')
 	last := map[string]int32{} // where each name is for the last time
-	if v.is(kindObject) {
+	if v.Is(Object) {
 		opening, closing = '{', '}'
-		for name, member := range v.members {
-			last[name.string()] = member.at
+		for name, member := range v.Members {
+			last[name] = member.at
 		}
 	}
 	dst = append(dst, opening)
 	for name, member := range v.children {
-		if v.is(kindObject) {
-			if last[name.string()] != member.at {
+		if v.Is(Object) {
+			if last[name.lenient()] != member.at {
 				continue
 			}
-			dst = append(appendSafeString(dst, name.text, name.escaped), ':')
+			dst = append(appendSafeString(dst, name.raw, name.escaped), ':')
 		}
 		dst = append(appendSafe(dst, member, depth-1), ',')
 	}
@@ -81,25 +83,15 @@ func appendSafeString(dst []byte, text string, escaped bool) []byte {
 			break
 		}
 		dst, text = append(dst, text[:at]...), text[at:]
-		size := escapeSize(text)
-		if text[1] == 'u' {
-			if isLone(text) {
-				dst, text = append(dst, `\ufffd`...), text[size:]
-				continue
-			}
-			_, size = decodeUnicode(text)
+		r, size := unescape(text[1:])
+		if size++; utf16.IsSurrogate(r) {
+			dst = append(dst, `\ufffd`...)
+		} else {
+			dst = append(dst, text[:size]...)
 		}
-		dst, text = append(dst, text[:size]...), text[size:]
+		text = text[size:]
 	}
 	return append(append(dst, text...), '"')
-}
-
-// isLone reports whether the text begins with half of a surrogate pair, without the
-// other one.
-func isLone(text string) bool {
-	first := hex4(text[2:])
-	_, size := decodeUnicode(text)
-	return 0xd800 <= first && first <= 0xdfff && size == 6
 }
 
 // isBeyondDouble reports whether readers would make an infinity of the number. The
