@@ -230,7 +230,7 @@ func (c *Check) retained(retention Retention) uint64 {
 	return bound
 }
 
-// begin returns the tree from which on records can be held against statements, and the
+// begin returns the tree from which on records can be compared with statements, and the
 // first of those; nil: there is none.
 func (c *Check) begin(proven uint64) (int, *Tree) {
 	if len(c.statements) == 0 {

@@ -179,7 +179,7 @@ func TestAttacks(t *testing.T) {
 			})
 		}, []string{"forked 0-0"}},
 		"a checkpoint that says fewer, later": {func(t *topic) { t.say(15, 100*time.Hour) }, []string{"forked 0-0"}},
-		"a seal that was begun anew, and one was kept": {func(t *topic) {
+		"a seal that was begun again, and one was kept": {func(t *topic) {
 			old := kept(t.statements[0])
 			old.Began.Time = old.Began.Time.Add(-time.Hour)
 			t.statements = append(t.statements, old)

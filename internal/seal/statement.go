@@ -26,8 +26,8 @@ func (s Statement) String() string {
 	return fmt.Sprintf("%s (%d records, %s)", s.Where, s.Size, stamp(s.Time))
 }
 
-// usable returns the statements that may be held against records, by size, and tells of
-// the others. Where there are keys, what they did not sign says nothing.
+// usable returns the statements to compare records with, by size, and reports the
+// others. Where there are keys, what they did not sign says nothing.
 func (v *Verdict) usable(all []Statement, verifies bool) []Statement {
 	var out []Statement
 	for _, s := range all {
@@ -49,7 +49,7 @@ func (v *Verdict) usable(all []Statement, verifies bool) []Statement {
 }
 
 // ofOneSeal returns the statements of the seal that is under way. A seal that was begun
-// anew, since it had been off, says nothing of the one before; to an auditor who kept
+// again, since it had been off, says nothing of the one before; to an auditor who kept
 // a checkpoint of that one it is a contradiction.
 func (v *Verdict) ofOneSeal(sorted []Statement) []Statement {
 	var newest *Statement
@@ -65,7 +65,7 @@ func (v *Verdict) ofOneSeal(sorted []Statement) []Statement {
 	return slices.DeleteFunc(sorted, func(s Statement) bool {
 		another := !s.Began.Time.Equal(v.Began.Time)
 		if another && s.Kept {
-			v.forked(s, *newest, fmt.Sprintf("the seal was begun anew at %s, and what it held before is not sealed any more", stamp(v.Began.Time)))
+			v.forked(s, *newest, fmt.Sprintf("the seal was begun again at %s, and what it held before is not sealed any more", stamp(v.Began.Time)))
 		}
 		return another
 	})
