@@ -15,6 +15,14 @@
 //   - the deep past of each scope, from the floor, once in fifty minutes;
 //   - history, in windows of whole seconds that a Plan cuts to size.
 //
+// Where a late event is dealt with: one that shows up up to LOOKBACK late is found by the
+// full walk of the head (HeadFrom, FullWalkEvery), one up to DEEP_LOOKBACK late by the
+// walk of the deep past (DeepFrom, DeepDue), for which the floor waits (raiseFloor). One
+// that shows up while the process is down is found in what CatchUp makes history, or in
+// what Allowed gives to a scope that comes back. Memory.Sift and State.Stage keep each
+// from being written twice, also where the API moves it to a later time. What comes later
+// still is for `verify --repair`.
+//
 // The randomized model in model_test.go runs these functions, the very ones that
 // run in production, through crashes, unknown outcomes, late events and weeks of
 // downtime, and counts what is lost or doubled.
