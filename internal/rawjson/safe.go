@@ -54,14 +54,15 @@ func appendContainer(dst []byte, v Value, depth int) []byte {
 	last := map[string]int32{} // where each name is for the last time
 	if v.Is(Object) {
 		opening, closing = '{', '}'
-		for name, member := range v.Members {
-			last[name] = member.at
+		for name, member := range v.children {
+			text, _ := decode(name) // a NUL stays one here, and makes another name
+			last[text] = member.at
 		}
 	}
 	dst = append(dst, opening)
 	for name, member := range v.children {
 		if v.Is(Object) {
-			if last[name.lenient()] != member.at {
+			if text, _ := decode(name); last[text] != member.at {
 				continue
 			}
 			dst = append(appendSafeString(dst, name.raw, name.escaped), ':')
