@@ -136,16 +136,10 @@ func readPythonClient(name string) func(*testing.T, *world, string) []row {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Chdir(t.TempDir()) // one of them keeps its state where it runs
-		return w.rows(t, kafkatest.PythonWith(t, packages), here("testdata/clients.py"), name, here(recipes+"/python/read.py"),
-			w.c.Brokers()[0], w.plain, w.c.Name("group"), here(schema), isolation)
+		return w.rows(t, kafkatest.PythonWith(t, packages), filepath.Join("testdata", "clients.py"), name, recipe(t, "python/read.py"),
+			w.c.Brokers()[0], w.plain, w.c.Name("group"), schema, isolation, t.TempDir())
 	}
 }
-
-// folder is that of the package, which a test may leave.
-var folder, _ = os.Getwd()
-
-func here(path string) string { return filepath.Join(folder, path) }
 
 // readNode runs the recipe for Node where npm has installed what it needs.
 func readNode(t *testing.T, w *world, isolation string) []row {

@@ -117,11 +117,7 @@ func encoder(t *testing.T, framing codec.Framing) *codec.Encoder {
 }
 
 func record(topic string, m kafka.Message) *kgo.Record {
-	r := &kgo.Record{Topic: topic, Key: m.Key, Value: m.Value}
-	for _, h := range m.Headers {
-		r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
-	}
-	return r
+	return &kgo.Record{Topic: topic, Key: m.Key, Value: m.Value, Headers: m.Headers}
 }
 
 // last is the id of the event behind which there is nothing.

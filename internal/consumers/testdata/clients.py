@@ -1,6 +1,6 @@
 """Prints the events of a topic as JSON lines, read by one of several clients and decoded by the recipe for Python.
 
-clients.py CLIENT RECIPE BROKERS TOPIC GROUP SCHEMA ISOLATION
+clients.py CLIENT RECIPE BROKERS TOPIC GROUP SCHEMA ISOLATION STATE
 """
 
 import asyncio
@@ -8,7 +8,7 @@ import importlib.util
 import json
 import sys
 
-client, recipe, brokers, topic, group, schema, isolation = sys.argv[1:]
+client, recipe, brokers, topic, group, schema, isolation, state = sys.argv[1:]
 spec = importlib.util.spec_from_file_location("recipe", recipe)
 read = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(read)
@@ -44,7 +44,7 @@ def quixstreams():
     from quixstreams import Application
 
     settings = {"consumer_extra_config": {"isolation.level": isolation}} if isolation else {}
-    app = Application(broker_address=brokers, consumer_group=group, auto_offset_reset="earliest", loglevel="ERROR", **settings)
+    app = Application(broker_address=brokers, consumer_group=group, auto_offset_reset="earliest", loglevel="ERROR", state_dir=state, **settings)
     stream = app.dataframe(app.topic(topic, value_deserializer="bytes"))
     stream.update(show)
     app.run()
