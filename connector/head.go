@@ -125,7 +125,7 @@ func (s *session) walkHead(ctx context.Context, scope auditlog.Scope) (headWalk,
 		}
 		bytes += page.Bytes
 		known := s.ledger.KnowsPage(scope, page.Events) // before what is known is left out
-		fresh, later := s.sift(page)
+		fresh, later := s.sift(page.Events, page.Began)
 		w.events, w.later = append(w.events, fresh...), append(w.later, later...)
 		switch {
 		case page.Last:
@@ -187,7 +187,7 @@ func (s *session) merge(walks []headWalk) (read, error) {
 		}
 		return c
 	}
-	events, repeats := window.Merge(listed, nil)
+	events, repeats := window.Merge(listed)
 	if repeats > 0 {
 		s.telemetry.Skipped(s.Name, repeats)
 	}

@@ -21,7 +21,7 @@ const (
 )
 
 // progress tells how far a long read of the past is. There is one for each kind of
-// read. That of history outlives its stretches and sessions: it ends when no history
+// read. That of history outlives its sweeps and sessions: it ends when no history
 // is left.
 type progress struct {
 	read        ReadKind
@@ -42,6 +42,12 @@ type progress struct {
 // and what is left is told by what is fetched.
 type pages struct {
 	seconds, events atomic.Int64 // of the log
+}
+
+// count counts what was fetched, or takes it back.
+func (p *progress) count(seconds int64, events int) {
+	p.fetched.seconds.Add(seconds)
+	p.fetched.events.Add(int64(events))
 }
 
 // mark is what was fetched at a time. They are of the time over which the rate is

@@ -9,7 +9,6 @@ import (
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ledger"
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
@@ -39,15 +38,15 @@ type session struct {
 	skew         time.Duration   // the API's clock less ours
 	newest       auditlog.Second // effective_at of the newest event written
 	health       map[auditlog.Scope]*scopeHealth
-	wakes        []chan struct{} // of the readers of the past
+	wakes        []chan struct{} // of the sweepers
 }
 
 // work reads and writes until ctx ends or something fails whose outcome only the
 // topic knows.
 func (s *session) work(ctx context.Context) error {
 	polled := make(chan struct{})
-	history := past{polled: polled, wake: make(chan struct{}, 1)}
-	walks := past{polled: polled, wake: make(chan struct{}, 1)}
+	history := &sweeper{session: s, find: s.findHistory, polled: polled, wake: make(chan struct{}, 1)}
+	walks := &sweeper{session: s, find: s.findWalk, polled: polled, wake: make(chan struct{}, 1)}
 	s.wakes = []chan struct{}{history.wake, walks.wake}
 	s.health = map[auditlog.Scope]*scopeHealth{}
 	for _, scope := range auditlog.Scopes() {
@@ -58,14 +57,14 @@ func (s *session) work(ctx context.Context) error {
 	// All end with ctx or the first error; waited for by Wait.
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.pollHead(ctx, polled) })
-	group.Go(func() error { return s.readHistory(ctx, history) })
-	group.Go(func() error { return s.walkFully(ctx, walks) })
+	group.Go(func() error { return history.run(ctx) })
+	group.Go(func() error { return walks.run(ctx) })
 	group.Go(func() error { return s.watchSleep(ctx) })
 	group.Go(func() error { return s.watchHanging(ctx) })
 	return group.Wait()
 }
 
-// nudge tells the readers of the past that there may be work.
+// nudge tells the sweepers that there may be work.
 func (s *session) nudge() {
 	for _, wake := range s.wakes {
 		select {
@@ -95,12 +94,38 @@ func (s *session) cursor() auditlog.Cursor { return s.ledger.Cursor() }
 
 // sift returns the events of a page that are not written, and those that are, and
 // must be remembered for longer. Both are looked at again inside the commit.
-func (s *session) sift(page openai.Page) (fresh, later []auditlog.Event) {
-	fresh, later = s.ledger.Sift(page.Events, page.Began)
+func (s *session) sift(page []auditlog.Event, began auditlog.Second) (fresh, later []auditlog.Event) {
+	fresh, later = s.ledger.Sift(page, began)
 	for i, ev := range later {
 		if ev.ID != "" {
 			later[i].Raw = nil // without an id, the bytes are the identity
 		}
 	}
 	return fresh, later
+}
+
+// caughtUp notes that a sweep that began at a time reached the end of the list.
+func (s *session) caughtUp(scope auditlog.Scope, deep bool, began time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.health[scope]
+	h.behind, h.fullWalk = false, s.now()
+	if deep {
+		h.nextDeep = began.Add(window.DeepWalkEvery)
+	}
+}
+
+// deepDue reports whether the deep past of the scope is to be walked now. That goes by
+// our own clock: a walk whose server's clock is behind moves no position, and must not
+// be walked again at once for that, without end.
+func (s *session) deepDue(c auditlog.Cursor, scope auditlog.Scope) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return window.DeepReady(c, scope, s.policy) && !s.now().Before(s.health[scope].nextDeep)
+}
+
+func (s *session) behind(scope auditlog.Scope) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.health[scope].behind
 }

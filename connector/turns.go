@@ -98,17 +98,17 @@ func (t *turns) share(all int) int {
 	return all / max(1, t.reading)
 }
 
-// readInTurn reads a stretch: history when it is our turn, and what is new or late at
+// inTurn does a sweep: of history when it is our turn, and of what is new or late at
 // once. A turn ends early where others wait; what is read by then is committed.
-func (s *session) readInTurn(ctx context.Context, st stretch) error {
-	if st.segment == nil {
-		return s.readStretch(ctx, st)
+func (s *session) inTurn(ctx context.Context, sweep *sweepRun) error {
+	if sweep.Segment == nil {
+		return sweep.run(ctx)
 	}
-	if err := s.turns.take(ctx, st.from); err != nil {
+	if err := s.turns.take(ctx, sweep.From); err != nil {
 		return err
 	}
 	defer s.turns.give()
 	began := s.now()
-	st.enough = func() bool { return s.now().Sub(began) > turnTime && s.turns.wanted() }
-	return s.readStretch(ctx, st)
+	sweep.enough = func() bool { return s.now().Sub(began) > turnTime && s.turns.wanted() }
+	return sweep.run(ctx)
 }

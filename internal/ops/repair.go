@@ -133,7 +133,7 @@ func (r *repair) run(ctx context.Context) error {
 	near := r.pageTime()
 	for rest := missing; len(rest) > 0; {
 		n := together(rest, near)
-		if err := r.window(ctx, window.Window{From: rest[0].at, To: rest[n-1].at}); err != nil {
+		if err := r.window(ctx, window.Window{From: rest[0].at, To: rest[n-1].at + 1}); err != nil {
 			return err
 		}
 		rest = rest[n:]
@@ -177,7 +177,7 @@ func (r *repair) mayWrite(a *absent) bool {
 func (r *repair) window(ctx context.Context, w window.Window) error {
 	var failed error
 	fetched := r.cfg.Clock()
-	_, err := r.readWindow(ctx, w, func(ev auditlog.Event) {
+	err := r.listAgain(ctx, w, func(ev auditlog.Event) {
 		if failed == nil {
 			failed = r.take(ctx, ev, fetched)
 		}

@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/pause"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/sweep"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
 
@@ -19,68 +17,78 @@ const (
 	// windowEvents is what a window of the API should hold. Windows are read in
 	// parallel, and nothing of them is kept but what is missing.
 	windowEvents = 1000
-	// walkTries is how often a walk is tried that fails on its way.
-	walkTries = 4
+	// windowTries is how often a window is read that fails on its way.
+	windowTries = 4
 )
 
 // readAPI passes every event that the API lists for the time, of all scopes that
 // it lets us list.
 func (v *verification) readAPI(ctx context.Context) error {
-	var (
-		mu   sync.Mutex // guards plan and done
-		plan = window.NewPlan(v.from, v.to, windowEvents)
-		done int64
-	)
-	// All end with the plan or the first error; waited for by Wait.
-	group, ctx := errgroup.WithContext(ctx)
-	for range max(1, v.cfg.API.Concurrency) {
-		group.Go(func() error {
-			for {
-				mu.Lock()
-				w, ok := plan.Next()
-				mu.Unlock()
-				if !ok {
-					return nil
-				}
-				events, err := v.readWindow(ctx, w, v.see)
-				if err != nil {
-					return err
-				}
-				mu.Lock()
-				plan.Read(w, events)
-				done += w.Seconds()
-				v.cfg.progress("reading the API", done, int64(v.to-v.from))
-				mu.Unlock()
-			}
-		})
-	}
-	return group.Wait()
+	parallel := max(1, v.cfg.API.Concurrency)
+	r := apiReader{v}
+	return sweep.Run(ctx, sweep.Config{
+		From: v.from, To: v.to, Events: windowEvents, Parallel: parallel,
+		Waiting: 4 * parallel, // they hold nothing
+		Retry:   r.retry,
+	}, r, r)
 }
 
-// readWindow passes the events of a window, the organization's first. An event may
-// be passed more than once: a walk that fails on its way begins again.
-func (v *verification) readWindow(ctx context.Context, w window.Window, see func(auditlog.Event)) (events int, err error) {
-	for _, scope := range v.scopes {
-		for try := 1; ; try++ {
-			n, err := v.walk(ctx, scope, w, see)
-			if err == nil {
-				events += n
-				break
-			}
-			if e, ok := errors.AsType[*openai.Error](err); !ok || e.Denied() || try == walkTries {
-				return events, fmt.Errorf("reading %s events from %v to %v: %w", scope, w.From, w.To, err)
-			}
-			v.cfg.Logger.Warn("reading a window failed; it is read again from its start", "error", err)
-			if err := pause.For(ctx, pause.Backoff(try, 2*time.Second, time.Minute)); err != nil {
-				return events, err
-			}
+// apiReader reads the windows of a verification.
+type apiReader struct{ v *verification }
+
+// retry waits, where the same window may be read later.
+func (r apiReader) retry(ctx context.Context, w window.Window, try int, err error) error {
+	if e, ok := errors.AsType[*openai.Error](err); !ok || e.Denied() || try == windowTries {
+		return fmt.Errorf("reading events from %v to before %v: %w", w.From, w.To, err)
+	}
+	r.v.cfg.Logger.Warn("reading a window failed; it is read again from its start", "error", err)
+	return pause.For(ctx, pause.Backoff(try, 2*time.Second, time.Minute))
+}
+
+// ReadWindow passes the events of a window. One may be passed more than once: a window
+// that fails on its way is read again.
+func (r apiReader) ReadWindow(ctx context.Context, w window.Window, give func(part struct{}, bytes int) error) (sweep.Size, error) {
+	events, err := r.v.list(ctx, w, r.v.see)
+	if err != nil {
+		return sweep.Size{}, err
+	}
+	return sweep.Size{Events: events}, give(struct{}{}, 0)
+}
+
+// listAgain is list for one window alone, with the tries of a sweep.
+func (v *verification) listAgain(ctx context.Context, w window.Window, see func(auditlog.Event)) error {
+	for try := 1; ; try++ {
+		_, err := v.list(ctx, w, see)
+		if err == nil {
+			return nil
 		}
+		if err = (apiReader{v}).retry(ctx, w, try, err); err != nil {
+			return err
+		}
+	}
+}
+
+// Take tells how far it is.
+func (r apiReader) Take(_ context.Context, parts []sweep.Part[struct{}]) error {
+	to := parts[len(parts)-1].Window.To
+	r.v.cfg.progress("reading the API", int64(to-r.v.from), int64(r.v.to-r.v.from))
+	return nil
+}
+
+// list passes the events of a window, the organization's first.
+func (v *verification) list(ctx context.Context, w window.Window, see func(auditlog.Event)) (events int, err error) {
+	for _, scope := range v.scopes {
+		n, err := v.walk(ctx, scope, w, see)
+		if err != nil {
+			return events, err
+		}
+		events += n
 	}
 	return events, nil
 }
 
 func (v *verification) walk(ctx context.Context, scope auditlog.Scope, w window.Window, see func(auditlog.Event)) (events int, err error) {
-	query := openai.Query{Scope: scope, From: w.From, To: w.To, Bounded: true, ToEnd: true, Class: openai.History}
+	query := openai.Query{Scope: scope, From: w.From, To: w.To - 1, Bounded: true, ToEnd: true, Class: openai.History}
 	if len(v.scopes) > 1 {
 		query.AlsoRead = scope.Other() // as the connector reads
 	}

@@ -47,7 +47,7 @@ func TestModel(t *testing.T) {
 		"redated events": total.redated, "events without a time": total.untimed, "longer memories": total.longer,
 		"caught up": total.caughtUp, "discarded": total.discarded, "thaws": total.thaws,
 		"moved starts": total.movedStarts, "dense seconds": total.dense, "repeats": total.known,
-		"grouped windows": total.grouped,
+		"grouped windows": total.grouped, "windows cut": total.cut, "tenant's lists read alone": total.tenantAlone,
 	} {
 		if n == 0 {
 			t.Errorf("no seed had any %s", name)
@@ -57,7 +57,7 @@ func TestModel(t *testing.T) {
 
 type modelStats struct {
 	events, commits, crashes, unknown, late, caughtUp, discarded, thaws, movedStarts, dense, known int
-	redated, untimed, longer, grouped                                                              int
+	redated, untimed, longer, grouped, cut, tenantAlone                                            int
 }
 
 func (s *modelStats) add(o modelStats) {
@@ -76,6 +76,8 @@ func (s *modelStats) add(o modelStats) {
 	s.untimed += o.untimed
 	s.longer += o.longer
 	s.grouped += o.grouped
+	s.cut += o.cut
+	s.tenantAlone += o.tenantAlone
 }
 
 // happening is one event of the world, the truth.
@@ -103,6 +105,7 @@ type model struct {
 	// promised is how late an event may show up and still be found.
 	promised time.Duration
 	quiet    bool // the tenant's scope is not switched off
+	settling bool // nothing new happens
 	restless bool // the lookbacks change from start to start
 
 	// The world.
@@ -135,11 +138,22 @@ type model struct {
 }
 
 type modelSweep struct {
-	scope   auditlog.Scope
-	from    auditlog.Second // of the whole sweep
-	next    auditlog.Second // of the next window
-	began   auditlog.Second
-	batches []window.Batch
+	window.Sweep
+	next  auditlog.Second // of the next window
+	width auditlog.Second // of the next window, at most
+	began auditlog.Second // the earliest beginning of what was committed
+	parts []modelPart     // read, and not committed
+}
+
+// modelPart is a batch with its window.
+type modelPart struct {
+	window.Batch
+	window window.Window
+	began  auditlog.Second
+}
+
+func newModelSweep(s window.Sweep) *modelSweep {
+	return &modelSweep{Sweep: s, next: s.From, began: auditlog.MaxSecond}
 }
 
 func runModel(t *testing.T, seed uint64) modelStats {
@@ -510,8 +524,8 @@ func (m *model) poll(s auditlog.Scope) {
 		if window.Behind(c, s, began, m.policy) {
 			b.Effect = window.CatchUp(s, began, m.policy)
 			m.stats.caughtUp++
-		} else if m.sweeps[s] == nil {
-			m.sweeps[s] = &modelSweep{scope: s, from: from, next: from, began: began}
+		} else if m.sweeps[s] == nil && !window.DeepDue(c, s, m.clock(), m.policy) { // the deep past goes first
+			m.sweeps[s] = newModelSweep(window.HeadSweep(c, s, began, m.policy))
 		}
 	}
 	m.polls = append(m.polls, b)
@@ -527,121 +541,118 @@ func (m *model) sweepStep(s auditlog.Scope) {
 	sw := m.sweeps[s]
 	if sw == nil {
 		if window.DeepDue(m.state.Cursor, s, m.clock(), m.policy) {
-			from := window.DeepFrom(m.state.Cursor, s)
-			m.sweeps[s] = &modelSweep{scope: s, from: from, next: from, began: m.clock()}
+			m.sweeps[s] = newModelSweep(window.DeepSweep(m.state.Cursor, s, m.clock()))
 		}
 		return
 	}
-	if len(sw.batches) > 0 && m.rng.IntN(2) == 0 {
-		b := sw.batches[0]
-		sw.batches = sw.batches[1:]
-		last := b.Effect != nil
-		discarded := m.commit(b)
-		if last || discarded {
+	if len(sw.parts) > 0 && m.rng.IntN(2) == 0 {
+		part := sw.parts[0]
+		sw.parts = sw.parts[1:]
+		sw.began = min(sw.began, part.began)
+		if !part.Partial {
+			part.Effect = sw.Effect(part.window, sw.began, m.policy)
+		}
+		discarded := m.commit(part.Batch)
+		if discarded || !part.Partial && part.window.To == sw.To {
 			delete(m.sweeps, s)
 		}
 		return
 	}
-	if sw.next == auditlog.MaxSecond {
+	if sw.next == sw.To {
 		return
 	}
-	began := m.clock()
-	sw.began = min(sw.began, began)
-	from, to := sw.next, sw.next+auditlog.Second(50+m.rng.IntN(900))
-	if to >= m.clock() || m.rng.IntN(5) == 0 {
-		to = auditlog.MaxSecond
+	to := min(sw.To, sw.next+sw.width+auditlog.Second(50+m.rng.IntN(900)))
+	if m.rng.IntN(5) == 0 {
+		to = sw.To
 	}
-	b := m.batch(m.list(s, from, to), from, began)
-	sw.next = to + 1
-	if to == auditlog.MaxSecond {
-		sw.next = to
-		b.Effect = window.Walked(s, sw.from, sw.began, m.policy)
+	parts, ok := m.readWindow(sw.Sweep, window.Window{From: sw.next, To: to})
+	if !ok {
+		delete(m.sweeps, s)
+		return
 	}
-	sw.batches = append(sw.batches, b)
+	sw.width = 4 * (parts[0].window.To - sw.next) // wider where little happens
+	sw.next = parts[0].window.To
+	sw.parts = append(sw.parts, parts...)
 }
 
-// readAhead fetches the next window of history; several may wait for their
-// commit.
+// readAhead reads the next window of history; several may wait for their commit.
 func (m *model) readAhead() {
-	g, ok := window.NextHistory(m.state.Cursor)
-	if !ok || len(m.ahead) > 3 {
+	s, ok := window.HistorySweep(m.state.Cursor)
+	from := max(s.From, m.aheadFrom)
+	if !ok || len(m.ahead) > 3 || from >= s.To {
 		return
 	}
-	from := max(g.From, m.aheadFrom)
-	if from >= g.To {
+	parts, ok := m.readWindow(s, window.Window{From: from, To: min(s.To, from+1+auditlog.Second(m.rng.IntN(2_000)))})
+	if !ok {
 		return
 	}
-	w := window.Window{From: from, To: min(g.To-1, from+auditlog.Second(m.rng.IntN(2_000)))}
-	listed := map[auditlog.Scope][]auditlog.Event{}
-	for _, s := range g.Scopes {
-		if m.isRefused(s) {
-			return
+	m.aheadFrom = parts[0].window.To
+	for _, part := range parts {
+		if !part.Partial {
+			part.Effect = s.Effect(part.window, part.began, m.policy)
 		}
-		listed[s] = m.list(s, w.From, w.To)
+		m.ahead = append(m.ahead, part.Batch)
 	}
-	var beside []auditlog.Event
-	if g.Beside != "" {
-		if m.isRefused(g.Beside) {
-			return
+}
+
+// modelLimits are those of windows, for transactions of a few events.
+var modelLimits = window.Limits{Events: modelTxn, Most: 2 * modelTxn, Bytes: 100 * modelTxn, EventBytes: 50}
+
+// readWindow reads a window by the rules of production, or, where it is too dense, a
+// part of it. ok is false when one of its lists is refused.
+func (m *model) readWindow(s window.Sweep, w window.Window) (parts []modelPart, ok bool) {
+	for {
+		parts, dense, ok := m.tryWindow(s, w)
+		if !dense {
+			return parts, ok
 		}
-		beside = m.list(g.Beside, w.From, w.To)
+		m.stats.cut++
+		w.To = w.From + max(1, (w.To-w.From)/2)
 	}
-	events, _ := window.Merge(listed, beside)
-	seg := g
-	seg.From, seg.To = w.From, w.To+1
-	if w.Seconds() == 1 && len(events) > modelTxn {
-		m.stats.dense++
-		auditlog.SortEvents(events)
-		for part := range slices.Chunk(events[:len(events)-1], modelTxn) {
-			b := m.batch(part, w.From, m.clock())
-			b.History, b.Partial = &seg, true
-			m.ahead = append(m.ahead, b)
+}
+
+func (m *model) tryWindow(s window.Sweep, w window.Window) (parts []modelPart, dense, ok bool) {
+	r := window.NewRead(s, w, m.state.Cursor, modelLimits, func(page []auditlog.Event, began auditlog.Second) (fresh, later []auditlog.Event) {
+		fresh, later = m.state.Memory.Sift(page, began, m.policy)
+		m.stats.longer += len(later)
+		return fresh, later
+	})
+	part := func(b window.Batch) { parts = append(parts, modelPart{Batch: b, window: w, began: r.Began()}) }
+	walks := 0
+	for walk, more := r.Next(); more; walk, more = r.Next() {
+		if m.isRefused(walk.Scope) {
+			return nil, false, false
 		}
-		events = events[len(events)-1:]
-	} else if len(events) > 4*modelTxn && w.Seconds() > 1 {
-		// Too dense: take the first second alone, so that parts are met often.
-		m.aheadFrom = from
-		one := auditlog.Second(0)
-		for _, ev := range events {
-			if one == 0 || ev.EffectiveAt < one {
-				one = ev.EffectiveAt
+		if walks++; walks == 3 {
+			m.stats.tenantAlone++
+		}
+		to := w.To - 1
+		if !s.Bounded(w) {
+			to = auditlog.MaxSecond
+			if !m.settling && m.rng.IntN(8) == 0 {
+				m.happen(m.now, 0) // between two walks
 			}
 		}
-		if one == w.From {
-			m.readSecond(g, one)
-			return
+		began, list := m.clock(), m.list(walk.Scope, w.From, to)
+		for {
+			page := list[:min(len(list), modelPage)]
+			list = list[len(page):]
+			fresh, _ := r.Page(page, began, len(list) == 0)
+			r.Encoded(50 * len(fresh))
+			if b, full := r.Part(); full {
+				m.stats.dense++
+				part(b)
+			}
+			if _, dense := r.TooDense(); dense {
+				return nil, true, true
+			}
+			if len(list) == 0 {
+				break
+			}
 		}
-		events = nil
-		w.To = one - 1
-		seg.To = one
 	}
-	m.aheadFrom = w.To + 1
-	b := m.batch(events, w.From, m.clock())
-	b.History, b.Effect = &seg, window.HistoryRead(g.Scopes, w.To+1, m.policy)
-	m.ahead = append(m.ahead, b)
-}
-
-func (m *model) readSecond(g window.Segment, at auditlog.Second) {
-	listed := map[auditlog.Scope][]auditlog.Event{}
-	for _, s := range g.Scopes {
-		listed[s] = m.list(s, at, at)
-	}
-	var beside []auditlog.Event
-	if g.Beside != "" {
-		beside = m.list(g.Beside, at, at)
-	}
-	events, _ := window.Merge(listed, beside)
-	auditlog.SortEvents(events)
-	seg := g
-	seg.From, seg.To = at, at+1
-	for part := range slices.Chunk(events, modelTxn) {
-		m.stats.dense++
-		b := m.batch(part, at, m.clock())
-		b.History, b.Partial = &seg, true
-		m.ahead = append(m.ahead, b)
-	}
-	m.aheadFrom = at + 1
-	m.ahead = append(m.ahead, window.Batch{From: at, History: &seg, Effect: window.HistoryRead(g.Scopes, at+1, m.policy)})
+	part(r.Last())
+	return parts, false, true
 }
 
 // commitAhead commits what was read ahead, several windows in one transaction now and
@@ -688,7 +699,11 @@ func (m *model) commit(batches ...window.Batch) (discarded bool) {
 		m.state.Advance(step)
 		return step.Discard
 	}
-	switch m.rng.IntN(20) {
+	often := 20
+	if m.settling {
+		often = 1000 // a sweep of many windows must come to its end
+	}
+	switch m.rng.IntN(often) {
 	case 0: // failed and not applied
 		m.stats.unknown++
 		m.kill()
@@ -752,6 +767,8 @@ func (m *model) apply(step window.Step) {
 func (m *model) settle() {
 	m.refused, m.tenantOff, m.restless = false, false, false
 	m.refusedOrg, m.refusals = false, false
+	m.settling = true
+	defer func() { m.settling = false }()
 	for range 20_000 {
 		if m.state == nil {
 			m.open()

@@ -7,14 +7,14 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 )
 
-// Plan cuts a stretch of time into windows that each hold about as many events as
+// Plan cuts a long time into windows that each hold about as many events as
 // one transaction should. It learns the density as windows are read: empty years
 // take a handful of windows, a busy hour many, and one second is never cut.
 //
 // Windows come oldest first, may be read in parallel, and are to be committed in
 // the order of their time. One that turns out too dense is given back, and comes
 // again in smaller ones. The windows given out and not given back always cover
-// the stretch up to where the plan stands, without gap or overlap.
+// the time up to where the plan stands, without gap or overlap.
 type Plan struct {
 	todo   []Window // not given out, oldest first, disjoint
 	width  int64    // seconds of the next window
@@ -26,7 +26,7 @@ type Plan struct {
 const (
 	// A window after an empty one is this much wider, and no window grows faster.
 	growth = 8
-	// The first guess. A stretch of a year with nothing known about it begins
+	// The first guess. A year with nothing known about it begins
 	// with days: too wide costs a page, too narrow a request.
 	firstWidth = 24 * 60 * 60
 )
@@ -35,8 +35,8 @@ const (
 func NewPlan(from, to auditlog.Second, target int) *Plan {
 	p := &Plan{width: firstWidth, target: target, learned: from}
 	if from < to {
-		p.todo = []Window{{From: from, To: to - 1}}
-		// Eight can be read at once: a stretch of an hour must not be one window.
+		p.todo = []Window{{From: from, To: to}}
+		// Eight can be read at once: an hour must not be one window.
 		p.width = max(1, min(firstWidth, p.todo[0].Seconds()/growth))
 	}
 	return p
@@ -53,8 +53,8 @@ func (p *Plan) Next() (w Window, ok bool) {
 		p.todo = p.todo[1:]
 		return w, true
 	}
-	w.To = w.From + auditlog.Second(width) - 1
-	p.todo[0].From = w.To + 1
+	w.To = w.From + auditlog.Second(width)
+	p.todo[0].From = w.To
 	return w, true
 }
 

@@ -6,16 +6,16 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 )
 
-// Window is a closed time of whole seconds, read by walks of its own with both
-// ends fixed, so that it is complete in whatever order the API lists it.
+// Window is a time of whole seconds, read by walks of its own with both ends fixed,
+// so that it is complete in whatever order the API lists it.
 type Window struct {
-	From, To auditlog.Second // both inside
+	From, To auditlog.Second // [From, To)
 }
 
 // Seconds returns the width of the window.
-func (w Window) Seconds() int64 { return int64(w.To-w.From) + 1 }
+func (w Window) Seconds() int64 { return int64(w.To - w.From) }
 
-// Segment is a stretch of history, [From, To), that the same scopes lack.
+// Segment is a piece of history, [From, To), that the same scopes lack.
 type Segment struct {
 	From, To auditlog.Second
 	// Scopes are read and merged: an event that both list is written once.
@@ -29,7 +29,7 @@ func (g Segment) sameReaders(o Segment) bool {
 	return slices.Equal(g.Scopes, o.Scopes) && g.Beside == o.Beside
 }
 
-// NextHistory returns the oldest stretch of history that can be read now. ok is
+// NextHistory returns the oldest piece of history that can be read now. ok is
 // false if there is none.
 func NextHistory(c auditlog.Cursor) (g Segment, ok bool) {
 	first, found := map[auditlog.Scope]auditlog.Range{}, false
@@ -66,9 +66,9 @@ func NextHistory(c auditlog.Cursor) (g Segment, ok bool) {
 	return g, true
 }
 
-// beside completes a stretch below the floor that one scope reads alone: what the
+// beside completes a segment below the floor that one scope reads alone: what the
 // other scope wrote there is not remembered any more, so its list is read too. While
-// that list cannot be read, the stretch waits: without it, an event of both lists
+// that list cannot be read, the segment waits: without it, an event of both lists
 // would be written again. Where the other scope has not read yet, it wrote nothing.
 func beside(c auditlog.Cursor, g Segment) (Segment, bool) {
 	other := g.Scopes[0].Other()
@@ -121,13 +121,10 @@ func HistoryLeft(c auditlog.Cursor) (from, to auditlog.Second) {
 	return from, to
 }
 
-// Merge makes one list of what the scopes of a read list. An event that both
-// list is the organization's. What is in beside is left out, and so counted.
-func Merge(listed map[auditlog.Scope][]auditlog.Event, beside []auditlog.Event) (events []auditlog.Event, repeats int) {
-	known := make(map[auditlog.Identity]struct{}, len(beside))
-	for _, ev := range beside {
-		known[ev.Identity()] = struct{}{}
-	}
+// Merge makes one list of what the scopes of a poll list. An event that both list is
+// the organization's; repeats is how many were left out for that.
+func Merge(listed map[auditlog.Scope][]auditlog.Event) (events []auditlog.Event, repeats int) {
+	known := map[auditlog.Identity]struct{}{}
 	for _, s := range auditlog.Scopes() {
 		for _, ev := range listed[s] {
 			id := ev.Identity()

@@ -1,0 +1,117 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
+)
+
+// lookEvery is how often the sweepers look for work that nobody told them of.
+const lookEvery = 5 * time.Second
+
+// sweeper does one kind of sweeps, one after the other.
+type sweeper struct {
+	*session
+	// find returns the sweep that is to be done now; nil if there is none.
+	find   func() *sweepRun
+	polled <-chan struct{} // closed after the first polls, which go first
+	wake   chan struct{}   // has one when there may be work
+}
+
+// findHistory returns the sweep of the oldest history that there is.
+func (s *session) findHistory() *sweepRun {
+	c := s.cursor()
+	sweep, ok := window.HistorySweep(c)
+	switch from, until := window.HistoryLeft(c); {
+	case ok:
+		s.backfill.begin(s, from, until)
+	case until == 0:
+		s.backfill.end(s)
+	}
+	if !ok {
+		return nil
+	}
+	return newSweepRun(s, sweep, s.backfill)
+}
+
+// findWalk returns the sweep of a scope's deep past, when that is due, or of its whole
+// lookback where the polls did not reach its end.
+func (s *session) findWalk() *sweepRun {
+	c, now, began := s.cursor(), s.serverNow(), s.now()
+	for _, scope := range auditlog.Scopes() {
+		if c.Scopes[scope].State != auditlog.StateOn {
+			continue
+		}
+		var run *sweepRun
+		deep := s.deepDue(c, scope)
+		switch {
+		case deep:
+			run = newSweepRun(s, window.DeepSweep(c, scope, now), &progress{read: ReadDeep})
+		case s.behind(scope):
+			run = newSweepRun(s, window.HeadSweep(c, scope, now, s.policy), &progress{read: ReadHead})
+		default:
+			continue
+		}
+		run.progress.begin(s, run.From, run.To)
+		run.done = func() { run.progress.end(s); s.caughtUp(scope, deep, began) }
+		return run
+	}
+	return nil
+}
+
+// run does one sweep after the other, for as long as there are any, and waits for more.
+func (w *sweeper) run(ctx context.Context) error {
+	select {
+	case <-w.polled:
+	case <-ctx.Done():
+		return nil
+	}
+	failures, replans := 0, 0 // in a row
+	for {
+		pause := lookEvery
+		if sweep := w.find(); sweep != nil {
+			err := w.inTurn(ctx, sweep)
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case errors.Is(err, txlog.ErrFenced), errors.Is(err, txlog.ErrUnconfirmed), errors.Is(err, ErrRefused):
+				return err
+			case err == nil:
+				failures, replans = 0, 0
+				continue
+			case errors.Is(err, errReplan):
+				// Planned again at once. But what moves the state under it, the history of
+				// the other scope for one, may do so again and again, and then each try
+				// would ask the API for nothing.
+				failures = 0
+				if replans++; replans == 1 {
+					continue
+				}
+			default:
+				failures++
+				pause = backoff(failures, time.Minute)
+				w.log.Warn("reading the past failed", "error", err, "from", sweep.From.String(), "to", sweep.To.String(),
+					"backoff", pause.Round(time.Millisecond))
+			}
+		}
+		w.rest(ctx, pause)
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+// rest waits, until there may be work at the latest.
+func (w *sweeper) rest(ctx context.Context, pause time.Duration) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-w.wake:
+	case <-ctx.Done():
+	}
+}

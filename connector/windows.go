@@ -1,0 +1,206 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/sweep"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
+)
+
+// limits are the sizes of windows.
+var limits = window.Limits{Events: 1000, Most: 2400, Bytes: 4 << 20, EventBytes: 2 << 10}
+
+const (
+	// aheadBytes is how many bytes of records are read ahead, all windows together.
+	aheadBytes = 16 << 20
+	// aheadWindows is how many windows that are read may wait for their commit.
+	aheadWindows = 3
+	// groupBytes is from how many bytes of records on no further window goes into a
+	// transaction. Windows that wait in order go together: each transaction costs a
+	// marker for every consumer and some requests, and the next one waits for it.
+	groupBytes = 4 << 20
+	// windowTries is how often a window is read from its start before the sweep is
+	// planned again: what keeps failing may be the list of a scope that is left out by
+	// then.
+	windowTries = 5
+)
+
+// errReplan says that what was planned is not what comes next any more.
+var errReplan = errors.New("planned in another state")
+
+// sweepRun reads the windows of a sweep, and writes them in the order of time.
+type sweepRun struct {
+	window.Sweep
+	session  *session
+	progress *progress
+	enough   func() bool     // says that no more of it is to be begun now; nil: all is
+	done     func()          // called when all of it is committed; nil: nobody waits for that
+	began    auditlog.Second // the earliest beginning of a walk that was committed
+}
+
+func newSweepRun(s *session, sw window.Sweep, p *progress) *sweepRun {
+	return &sweepRun{Sweep: sw, session: s, progress: p, began: auditlog.MaxSecond}
+}
+
+// run reads all of it. How many requests are in flight is the limiter's business.
+func (r *sweepRun) run(ctx context.Context) error {
+	err := sweep.Run(ctx, sweep.Config{
+		From: r.From, To: r.To, Events: limits.Events,
+		Parallel: r.session.cfg.APIConcurrency, Waiting: aheadWindows, Together: groupBytes,
+		Bytes: func() int { return r.session.turns.share(aheadBytes) }, Retry: r.retry, Enough: r.enough,
+	}, r, r)
+	if err == nil && r.done != nil {
+		r.done()
+	}
+	return err
+}
+
+// retry waits, where the same window may be read later. A scope that is refused is a
+// change of plan, which is for the head's polls to find.
+func (r *sweepRun) retry(ctx context.Context, w window.Window, try int, err error) error {
+	e, ok := errors.AsType[*openai.Error](err)
+	passes := ok && !e.Denied() && e.Kind != openai.KindRejected
+	if ctx.Err() != nil || !passes || try == windowTries {
+		return err
+	}
+	pause := backoff(try, time.Minute)
+	r.session.log.Warn("reading a window failed; it is read again from its start", "error", err,
+		"from", w.From.String(), "to", w.To.String(), "backoff", pause.Round(time.Millisecond))
+	return wait(ctx, pause)
+}
+
+// ReadWindow reads a window to its end, and encodes what is new in it.
+func (r *sweepRun) ReadWindow(ctx context.Context, w window.Window, give func(read, int) error) (size sweep.Size, err error) {
+	s := r.session
+	t := &windowTry{run: r, window: w, give: give, read: window.NewRead(r.Sweep, w, s.cursor(), limits, s.sift)}
+	began := s.now()
+	defer func() {
+		if err != nil {
+			r.progress.count(-t.seconds, -t.read.Events) // it comes again
+		}
+		size.Page = s.now().Sub(began) / time.Duration(max(1, t.pages))
+	}()
+	for walk, ok := t.read.Next(); ok; walk, ok = t.read.Next() {
+		if err := t.walk(ctx, walk.Scope); err != nil {
+			return size, err
+		}
+	}
+	if err := t.giveAway(t.read.Last()); err != nil {
+		return size, err
+	}
+	return sweep.Size{Events: limits.Weigh(t.read.Events, t.bytes), Bytes: t.bytes}, nil
+}
+
+// Take commits the parts whose turn it is, in one transaction.
+//
+// A crash in it means the same as in a transaction of one window: all of it is written,
+// or nothing, and the cursor in it says which windows are.
+func (r *sweepRun) Take(ctx context.Context, parts []sweep.Part[read]) error {
+	group := make([]read, len(parts))
+	var until auditlog.Second
+	events := 0
+	for i, p := range parts {
+		// With the part and not with the end of its window, which may be told later: what
+		// the sweep proves must not be later than any of its walks.
+		r.began = min(r.began, p.Of.began)
+		if group[i] = p.Of; !p.Of.Partial {
+			group[i].Effect = r.Effect(p.Window, r.began, r.session.policy)
+		}
+		until, events = p.Window.To, events+len(p.Of.Events)
+	}
+	discarded, err := r.session.commit(ctx, group...)
+	if discarded {
+		return errReplan
+	}
+	if err == nil {
+		r.progress.written(r.session, events, until)
+	}
+	return err
+}
+
+// windowTry is one try at a window.
+type windowTry struct {
+	run     *sweepRun
+	window  window.Window
+	read    *window.Read
+	give    func(read, int) error
+	encoded []target.Encoded // of the part
+	bytes   int              // of records
+	given   int              // of them, in parts that were given away
+	pages   int
+	seconds int64 // of the window, in its progress
+}
+
+// walk walks one list of the window to its end.
+func (t *windowTry) walk(ctx context.Context, scope auditlog.Scope) error {
+	s, w := t.run.session, t.window
+	query := openai.Query{
+		Scope: scope, AlsoRead: s.alsoRead(scope), From: w.From, To: w.To - 1, Bounded: t.run.Bounded(w),
+		ToEnd: true, Class: openai.History,
+	}
+	for page, err := range s.history.Pages(ctx, query) {
+		if err == nil {
+			err = s.checkPage(page)
+		}
+		if err != nil {
+			return err
+		}
+		s.notePage(page)
+		if err := t.take(page); err != nil {
+			return err
+		}
+		if scope == t.run.Scopes[0] {
+			t.count(int64(w.To-t.read.ReadFrom())-t.seconds, 0)
+		}
+		if about, dense := t.read.TooDense(); dense {
+			return &sweep.Dense{Events: about}
+		}
+	}
+	return nil
+}
+
+// take encodes what is new in a page, and gives a part away when it is full.
+func (t *windowTry) take(page openai.Page) error {
+	s, had := t.run.session, t.read.Events
+	t.pages++
+	fresh, repeats := t.read.Page(page.Events, page.Began, page.Last)
+	if repeats > 0 {
+		s.telemetry.Skipped(s.Name, repeats)
+	}
+	t.count(0, t.read.Events-had)
+	encoded, err := s.encodeAll(fresh)
+	if err != nil {
+		return err
+	}
+	bytes := 0
+	for _, e := range encoded {
+		// They are parts of the event's text, and would keep all of it.
+		e.Info.Actor, e.Info.IP = "", ""
+		t.encoded = append(t.encoded, e)
+		bytes += e.Bytes
+	}
+	t.bytes += bytes
+	t.read.Encoded(bytes)
+	if b, full := t.read.Part(); full {
+		return t.giveAway(b)
+	}
+	return nil
+}
+
+// giveAway gives a batch away, with what its events become.
+func (t *windowTry) giveAway(b window.Batch) error {
+	p, bytes := read{Batch: b, encoded: t.encoded, began: t.read.Began()}, t.bytes-t.given
+	t.encoded, t.given = nil, t.bytes
+	return t.give(p, bytes)
+}
+
+// count tells the progress of what was read.
+func (t *windowTry) count(seconds int64, events int) {
+	t.seconds += seconds
+	t.run.progress.count(seconds, events)
+}

@@ -1,0 +1,234 @@
+package window
+
+import (
+	"slices"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+)
+
+// Limits are the sizes of windows. They bound memory: a window is held while it is read
+// and until it is committed.
+type Limits struct {
+	Events     int // what a window should hold, and so a transaction
+	Most       int // above it, a window is given back and cut
+	Bytes      int // of records, likewise
+	EventBytes int // of records, up to which an event counts as one
+}
+
+// Weigh says for how many events those of a window count. Large ones, or events with
+// copies, count for more, so that a window of them is smaller from the start, and
+// not given back when half of it is read.
+func (l Limits) Weigh(events, bytes int) int { return max(events, bytes/l.EventBytes) }
+
+// Read is one try at reading a window of a sweep: which lists to walk, and what of them
+// to take. Walk by walk, Next says which list, and Page takes its pages, newest first.
+// What comes out are batches: one for the window, or, of a single second that is too
+// dense for one transaction, several.
+type Read struct {
+	// Events is how many the window holds, of those that were taken.
+	Events int
+
+	window Window
+	sweep  Sweep
+	limits Limits
+	sift   Sift
+	walks  []Walk // left to do, the first of them under way
+	begun  bool
+
+	known map[auditlog.Identity]struct{} // listed in this window, or beside it
+	only  map[auditlog.Identity]struct{} // of the tenant's list, to take no others; nil: all
+	begin auditlog.Second                // from where on the walk under way is read
+	page  auditlog.Second                // and from where on its last page is
+	ended bool                           // the walk under way has reached the end of its list
+	began auditlog.Second                // the earliest beginning of a walk
+	batch Batch
+	bytes int // of the batch's records
+}
+
+// Sift returns the events of a page that are not written, and those that are, and must
+// be remembered for longer: that of Memory, or one that locks it.
+type Sift func(page []auditlog.Event, began auditlog.Second) (fresh, later []auditlog.Event)
+
+// Walk is a walk of one list of a window.
+type Walk struct {
+	Scope auditlog.Scope
+	does  purpose
+}
+
+// purpose is what a walk is for.
+type purpose int
+
+const (
+	take     purpose = iota // its events are written
+	leaveOut                // what it lists was written long ago
+	peek                    // what is new in it is to be found in two lists
+)
+
+// NewRead returns a read of a window of the sweep, in the state of the cursor.
+//
+// Below the floor, where nothing is remembered, what another scope wrote is known by its
+// list only: that is read first, and left out.
+//
+// Where the tenant's list is read alone, above the floor, while the organization's can
+// be read, what is new in it may be in both, and is the organization's then. So the
+// tenant's list is looked through for what is new. If there is anything, the
+// organization's is read after it and goes first; of the tenant's only what was found is
+// taken then, for what came later may be in a list that was read before. Late events are
+// few, so that mostly nothing is read twice.
+func NewRead(s Sweep, w Window, c auditlog.Cursor, l Limits, sift Sift) *Read {
+	r := &Read{
+		window: w, sweep: s, limits: l, sift: sift,
+		known: map[auditlog.Identity]struct{}{}, began: auditlog.MaxSecond,
+	}
+	switch {
+	case s.Segment != nil && s.Segment.Beside != "":
+		r.walks = append(r.walks, Walk{s.Segment.Beside, leaveOut})
+	case s.tenantAlone(c):
+		r.walks = []Walk{{auditlog.ScopeTenant, peek}}
+		r.only = map[auditlog.Identity]struct{}{}
+		r.reset()
+		return r
+	}
+	r.walks = append(r.walks, walksOf(s.Scopes)...)
+	r.reset()
+	return r
+}
+
+// tenantAlone reports whether the sweep reads the tenant's list alone, above the floor,
+// while the organization's can be read.
+func (s Sweep) tenantAlone(c auditlog.Cursor) bool {
+	return s.Segment == nil && slices.Equal(s.Scopes, []auditlog.Scope{auditlog.ScopeTenant}) &&
+		c.Scopes[auditlog.ScopeOrganization].State == auditlog.StateOn
+}
+
+func walksOf(scopes []auditlog.Scope) (out []Walk) {
+	for _, s := range scopes {
+		out = append(out, Walk{s, take})
+	}
+	return out
+}
+
+// Next returns the walk that is to be done now. ok is false when the window is read.
+func (r *Read) Next() (w Walk, ok bool) {
+	if r.begun && len(r.walks) > 0 {
+		r.walked()
+	}
+	if len(r.walks) == 0 {
+		return Walk{}, false
+	}
+	r.begun, r.ended, r.begin = true, false, r.window.To
+	return r.walks[0], true
+}
+
+// walked ends the walk under way.
+func (r *Read) walked() {
+	done := r.walks[0]
+	r.walks = r.walks[1:]
+	if done.does == peek {
+		clear(r.known)
+		if len(r.only) > 0 {
+			r.walks = walksOf(auditlog.Scopes())
+		}
+	}
+}
+
+// Page takes a page of the walk under way, which began at a server time; last says that
+// the list ends with it. It returns the events that are new, which are in the batch now,
+// and how many were left out because the window had them already.
+func (r *Read) Page(events []auditlog.Event, began auditlog.Second, last bool) (fresh []auditlog.Event, repeats int) {
+	walk := r.walks[0]
+	r.began, r.ended, r.page = min(r.began, began), last, r.window.To
+	var listed []auditlog.Event
+	for _, ev := range events {
+		id := ev.Identity()
+		_, known := r.known[id]
+		switch {
+		case walk.does != take:
+			r.known[id] = struct{}{} // for peek, to count how dense the window is, no more
+		case !r.wanted(ev, id):
+		case known:
+			repeats++
+		default:
+			r.known[id] = struct{}{}
+			listed = append(listed, ev)
+		}
+		r.page = min(r.page, ev.Second())
+	}
+	if last {
+		r.page = r.window.From
+	}
+	r.begin = min(r.begin, r.page)
+	switch walk.does {
+	case peek:
+		found, later := r.sift(events, began)
+		for _, ev := range found {
+			r.only[ev.Identity()] = struct{}{}
+		}
+		r.batch.Later = append(r.batch.Later, later...)
+	case take:
+		r.Events += len(listed)
+		var later []auditlog.Event
+		fresh, later = r.sift(listed, began)
+		r.batch.Events = append(r.batch.Events, fresh...)
+		r.batch.Later = append(r.batch.Later, later...)
+	}
+	return fresh, repeats
+}
+
+func (r *Read) wanted(ev auditlog.Event, id auditlog.Identity) bool {
+	if r.only == nil || ev.Scope != auditlog.ScopeTenant {
+		return true
+	}
+	_, found := r.only[id]
+	return found
+}
+
+// Encoded tells how many bytes the records of fresh events have.
+func (r *Read) Encoded(bytes int) { r.bytes += bytes }
+
+// ReadFrom returns from where on the window is read by the walk under way.
+func (r *Read) ReadFrom() auditlog.Second { return r.begin }
+
+// TooDense reports whether the window holds more than it should, by the part of it that
+// was read: the first page tells how many seconds its events take. about is how many it
+// may hold. A single second is never too dense.
+func (r *Read) TooDense() (about int, dense bool) {
+	if r.window.Seconds() == 1 || r.ended {
+		return 0, false
+	}
+	weight := r.limits.Weigh(len(r.known), r.bytes)
+	if len(r.known) > r.limits.Most || r.bytes > r.limits.Bytes {
+		return 2 * weight, true
+	}
+	read := max(1, int64(r.window.To-r.page))
+	about = int(min(1<<40, int64(weight)*r.window.Seconds()/read))
+	return about, about > 2*r.limits.Events
+}
+
+// Part returns the batch of a single second that is full, and begins the next one. ok is
+// false while there is room in it.
+func (r *Read) Part() (b Batch, ok bool) {
+	if r.window.Seconds() > 1 || len(r.batch.Events) < r.limits.Most && r.bytes < r.limits.Bytes {
+		return Batch{}, false
+	}
+	b = r.batch
+	b.Partial = true
+	r.reset()
+	return b, true
+}
+
+// Last returns the batch with which the window ends. What it proves is Sweep.Effect.
+func (r *Read) Last() Batch { return r.batch }
+
+// Began returns the earliest server time at which one of the walks so far began.
+func (r *Read) Began() auditlog.Second { return r.began }
+
+func (r *Read) reset() {
+	r.bytes = 0
+	r.batch = Batch{From: r.window.From}
+	if r.sweep.Segment != nil {
+		g := *r.sweep.Segment
+		g.From, g.To = r.window.From, r.window.To
+		r.batch.History = &g
+	}
+}
