@@ -19,7 +19,8 @@ import (
 // Source reads windows.
 type Source[P any] interface {
 	// ReadWindow reads a window to its end and gives its parts, in order and one at
-	// least, each with the bytes that it takes until it is written. A window that holds too much is a *Dense. It is called from several
+	// least, each with the bytes that it takes until it is written. A window that holds too
+	// much is a *Dense. It is called from several
 	// goroutines at once. What fails may be read again from its start, so that a part
 	// may come twice.
 	ReadWindow(ctx context.Context, w window.Window, give func(part P, bytes int) error) (Size, error)

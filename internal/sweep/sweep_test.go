@@ -1,0 +1,169 @@
+package sweep_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/sweep"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var errOut = errors.New("out of order")
+
+// list is a source with so many events in each second from 0, and a sink that notes
+// what it got.
+type list struct {
+	events  []int
+	most    int           // a window with more is dense
+	page    time.Duration // that a window takes
+	slow    time.Duration // that a commit takes
+	fails   atomic.Int64  // how many tries fail from now on
+	next    auditlog.Second
+	seen    int // events taken of the window at next
+	taken   int // events
+	commits int
+	largest int // bytes of a commit without its last part
+}
+
+func (l *list) ReadWindow(ctx context.Context, w window.Window, give func(part, bytes int) error) (sweep.Size, error) {
+	time.Sleep(l.page)
+	if ctx.Err() != nil {
+		return sweep.Size{}, ctx.Err()
+	}
+	sum := 0
+	for at := w.From; at < w.To; at++ {
+		sum += l.events[at]
+	}
+	if sum > l.most && w.To-w.From > 1 {
+		return sweep.Size{}, &sweep.Dense{Events: sum}
+	}
+	if l.fails.Add(-1) >= 0 {
+		return sweep.Size{}, errors.New("this try")
+	}
+	for left := sum; left > l.most; left -= l.most {
+		if err := give(l.most, l.most); err != nil {
+			return sweep.Size{}, err
+		}
+		sum -= l.most
+	}
+	return sweep.Size{Events: sum, Bytes: sum, Page: l.page}, give(sum, sum)
+}
+
+func (l *list) Take(_ context.Context, parts []sweep.Part[int]) error {
+	time.Sleep(l.slow)
+	l.commits++
+	bytes := 0
+	for i, p := range parts {
+		if i == len(parts)-1 {
+			l.largest = max(l.largest, bytes)
+		}
+		bytes += p.Of
+		if p.Window.From != l.next {
+			return errOut
+		}
+		want := 0
+		for at := p.Window.From; at < p.Window.To; at++ {
+			want += l.events[at]
+		}
+		l.seen += p.Of
+		l.taken += p.Of
+		if l.seen == want {
+			l.next, l.seen = p.Window.To, 0
+		}
+	}
+	return nil
+}
+
+func (l *list) config(parallel, together int) sweep.Config {
+	return sweep.Config{
+		To: auditlog.Second(len(l.events)), Events: 20, Parallel: parallel, Waiting: 3, Together: together,
+		Bytes: func() int { return 1000 },
+		Retry: func(ctx context.Context, _ window.Window, _ int, err error) error {
+			time.Sleep(time.Second)
+			return ctx.Err()
+		},
+	}
+}
+
+// All of the time is taken, once and in order, whatever is dense, fails or takes long,
+// and no commit goes on taking parts once it holds what one should.
+func TestRun(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		l := &list{
+			events: rapid.SliceOfN(rapid.OneOf(rapid.Just(0), rapid.IntRange(1, 120)), 1, 200).Draw(rt, "events"),
+			most:   40,
+			page:   time.Duration(rapid.IntRange(0, 300).Draw(rt, "page")) * time.Millisecond,
+			slow:   time.Duration(rapid.IntRange(0, 300).Draw(rt, "commit")) * time.Millisecond,
+		}
+		l.fails.Store(int64(rapid.IntRange(0, 5).Draw(rt, "fails")))
+		together, parallel := rapid.IntRange(0, 200).Draw(rt, "together"), rapid.IntRange(1, 8).Draw(rt, "parallel")
+		var err error
+		synctest.Test(t, func(t *testing.T) { err = sweep.Run(t.Context(), l.config(parallel, together), l, l) })
+		sum := 0
+		for _, n := range l.events {
+			sum += n
+		}
+		if err != nil || l.taken != sum || int(l.next) != len(l.events) {
+			rt.Errorf("%d of %d events, up to %d of %d: %v", l.taken, sum, l.next, len(l.events), err)
+		}
+		if l.largest > 0 && l.largest >= together {
+			rt.Errorf("a part was added to %d bytes, though %d are enough", l.largest, together)
+		}
+	})
+}
+
+// What waits in order is taken together: where commits take long, there are few.
+func TestPartsAreTakenTogether(t *testing.T) {
+	for together, want := range map[int][2]int{0: {100, 200}, 80: {20, 60}} {
+		l := &list{events: make([]int, 2000), most: 40, page: time.Millisecond, slow: time.Second}
+		for i := range l.events {
+			l.events[i] = 1
+		}
+		synctest.Test(t, func(t *testing.T) {
+			if err := sweep.Run(t.Context(), l.config(8, together), l, l); err != nil {
+				t.Error(err)
+			}
+		})
+		if l.taken != 2000 || l.commits < want[0] || l.commits > want[1] {
+			t.Errorf("together %d: %d events in %d commits", together, l.taken, l.commits)
+		}
+	}
+}
+
+// A sweep that is told that it is enough takes what it began, and ends without a gap.
+func TestEnough(t *testing.T) {
+	l := &list{events: make([]int, 2000), most: 40, page: 100 * time.Millisecond}
+	for i := range l.events {
+		l.events[i] = 1
+	}
+	synctest.Test(t, func(t *testing.T) {
+		cfg, began := l.config(4, 80), time.Now()
+		cfg.Enough = func() bool { return time.Since(began) > time.Second }
+		if err := sweep.Run(t.Context(), cfg, l, l); err != nil {
+			t.Error(err)
+		}
+		if l.next == 0 || l.next == 2000 || l.taken != int(l.next) || l.seen != 0 {
+			t.Errorf("%d events up to %d", l.taken, l.next)
+		}
+	})
+}
+
+// A sink that fails ends the sweep, and nothing of it goes on.
+func TestSinkFails(t *testing.T) {
+	l := &list{events: make([]int, 2000), most: 40, page: 100 * time.Millisecond, next: 1} // it expects another one
+	synctest.Test(t, func(t *testing.T) {
+		if err := sweep.Run(t.Context(), l.config(4, 80), l, l); !errors.Is(err, errOut) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
