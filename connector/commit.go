@@ -18,7 +18,6 @@ import (
 type read struct {
 	window.Batch
 	encoded []target.Encoded
-	bytes   int             // of its records, about
 	began   auditlog.Second // when its walks began, for a part of a long one
 	head    bool            // found at the head, so its delay says how fresh we are
 	must    bool            // write the cursor whatever there is to write
