@@ -7,6 +7,7 @@ package sweep
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -158,7 +159,7 @@ func (f *flight[P]) read(ctx context.Context, cfg Config, source Source[P]) resu
 			close(f.parts)
 			return res
 		}
-		if dense, ok := err.(*Dense); ok {
+		if dense, ok := errors.AsType[*Dense](err); ok {
 			res.dense = dense
 			return res
 		}
