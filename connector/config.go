@@ -148,6 +148,11 @@ type Kafka struct {
 	// ECSTopic gets each event as Elastic Common Schema JSON too. If empty, nothing does.
 	ECSTopic string
 
+	// SchemaVersion is the version of the schema that is written where there is no
+	// registry. If zero, the topic keeps the one that its records have, and a new topic
+	// begins with the newest. With a registry it must be zero.
+	SchemaVersion int
+
 	// JSONForm is how events are written to the JSONTopic. Empty is refused.
 	JSONForm JSONForm
 

@@ -39,10 +39,6 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, refused(err)
 	}
-	encoder, err := o.target.Encoder(topics, values)
-	if err != nil {
-		return nil, err
-	}
 	partition := o.target.Partition(topics[target.Offsets].Partitions)
 	read := 0
 	log, records, err := o.target.Open(ctx, target.Opening{
@@ -62,7 +58,7 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 	// From here on every other writer is fenced. If we crash before the first
 	// commit, nothing has changed: the next start finds the same state.
 	s := &session{
-		organization: o, kafkaLog: log, topics: topics, values: values, encoder: encoder, partition: partition,
+		organization: o, kafkaLog: log, topics: topics, values: values, partition: partition,
 		ledger: ledger.New(o.Name, log, o.now), offsetsRead: read,
 	}
 	if err := s.begin(ctx, records); err != nil {
@@ -133,6 +129,9 @@ func (s *session) begin(ctx context.Context, records map[string][]byte) error {
 	if err := s.checkHistoryFits(known); err != nil {
 		return err
 	}
+	if err := s.chooseSchema(state); err != nil {
+		return err
+	}
 	hello, err := s.hello(ctx)
 	if err != nil {
 		return err
@@ -165,6 +164,28 @@ func (s *session) begin(ctx context.Context, records map[string][]byte) error {
 	s.telemetry.Leading(s.Name, true)
 	s.log.Info("opened", "first_run", first, "start", state.Cursor.Start.String(), "floor", state.Cursor.Floor.String(),
 		"seen_ids", state.Memory.Len(), "partition", s.partition)
+	return nil
+}
+
+// chooseSchema makes the encoder, with the version of the schema that the topic has.
+func (s *session) chooseSchema(known *window.State) (err error) {
+	var was *auditlog.Cursor
+	if known != nil {
+		was = &known.Cursor
+	}
+	s.values = s.target.Written(s.values, was)
+	if s.encoder, err = s.target.Encoder(s.topics, s.values); err != nil {
+		return err
+	}
+	var w Warning
+	if newest := s.values.Waits(); newest != 0 {
+		w = Warning{
+			Text:   fmt.Sprintf("A newer version of the schema waits: version %d is written, and this release has version %d.", s.values.Schema.Number, newest),
+			Remedy: fmt.Sprintf("Set SCHEMA_VERSION=%d once every reader of the topic knows it.", newest),
+		}
+		s.log.Warn("a newer version of the schema waits", "written", s.values.Schema.Number, "newest", newest, "remedy", w.Remedy)
+	}
+	s.telemetry.Warned(s.Name, "schema version", w)
 	return nil
 }
 
@@ -233,7 +254,7 @@ func (s *session) openingCommit(ctx context.Context, apiName string) error {
 	err := s.apply(ctx, func(c auditlog.Cursor) auditlog.Cursor {
 		c = c.Clone()
 		c.Topics, c.Framing = s.topics.Refs(), s.values.Framing.Name()
-		c.SchemaIDs = s.values.SchemaIDs(c.SchemaIDs)
+		c.SchemaVersion, c.SchemaIDs = s.values.SchemaVersion(), s.values.SchemaIDs(c.SchemaIDs)
 		c.APIOrganization = cmp.Or(apiName, c.APIOrganization)
 		c.Openers = openers
 		return c

@@ -33,11 +33,13 @@ func (c Config) Target(organization string, log *slog.Logger) target.Target {
 			URL: c.Registry.URL, Username: c.Registry.Username, Password: c.Registry.Password.Read, CAFile: c.Registry.CAFile,
 			AutoRegister: c.Registry.AutoRegister, Subject: schemas.Subject(k.Topic),
 		},
-		Headers:     headers,
-		EventTime:   k.Timestamp == TimestampEvent,
-		SafeJSON:    k.JSONForm == JSONSafe,
-		Compression: k.Compression,
-		Logger:      log,
+		Headers:   headers,
+		EventTime: k.Timestamp == TimestampEvent,
+		SafeJSON:  k.JSONForm == JSONSafe,
+
+		SchemaVersion: c.Kafka.SchemaVersion,
+		Compression:   k.Compression,
+		Logger:        log,
 	}
 }
 

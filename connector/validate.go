@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/schemas"
 )
 
 // FieldError is one thing that is wrong with a Config. It holds no value of a field,
@@ -89,7 +91,7 @@ func (c Config) Validate() error {
 	v.writing(c.Kafka)
 	v.tls(c.Kafka.TLS)
 	v.sasl(c.Kafka)
-	v.registry(c.Registry)
+	v.registry(c.Registry, c.Kafka.SchemaVersion)
 	if c.Logger == nil {
 		v.fault("Logger", "not set", "give one; slog.New(slog.DiscardHandler) writes nothing")
 	}
@@ -228,14 +230,23 @@ func (v *validator) server(field, text string) *url.URL {
 	return u
 }
 
-func (v *validator) registry(r Registry) {
+// registry looks at the settings of the registry, and at the version of the schema,
+// which is one only where there is no registry.
+func (v *validator) registry(r Registry, version int) {
 	v.secret("Registry.Password", r.Password)
 	v.authorities("Registry.CAFile", r.CAFile)
 	if r.URL == "" {
 		if r.Username != "" || r.Password.IsSet() || r.CAFile != "" {
 			v.fault("Registry.URL", "not set, while other settings of the registry are", "set it, or leave those out")
 		}
+		if newest := schemas.Latest().Number; version < 0 || version > newest {
+			v.fault("Kafka.SchemaVersion", "no version of the schema that this release knows",
+				fmt.Sprintf("give one up to %d, or leave it out", newest))
+		}
 		return
+	}
+	if version != 0 {
+		v.fault("Kafka.SchemaVersion", "set, while there is a schema registry", "leave it out: the newest version is written once the registry has it")
 	}
 	for text := range strings.SplitSeq(r.URL, ",") {
 		switch u := v.server("Registry.URL", text); {

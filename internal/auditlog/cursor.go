@@ -41,6 +41,9 @@ type Cursor struct {
 	// Framing is how the values in the topic are framed: "single-object" or
 	// "confluent".
 	Framing string `json:"framing,omitempty"`
+	// SchemaVersion is the version of our schema that single objects in the topic are
+	// written with. Zero: the first one, or there is a schema registry.
+	SchemaVersion int `json:"schema_version,omitzero"`
 	// SchemaIDs are the ids of the schema registry that values in the topic carry, by
 	// the version of our schema that each stands for.
 	SchemaIDs map[int]int `json:"schema_ids,omitempty"`

@@ -58,6 +58,7 @@ var fieldVariables = map[string]string{
 	"Kafka.SASL.AWS.SessionToken":    "AWS_SESSION_TOKEN",
 	"Kafka.SASL.AWS.RoleARN":         "KAFKA_SASL_AWS_ROLE_ARN",
 	"Kafka.SASL.AWS.Region":          "AWS_REGION",
+	"Kafka.SchemaVersion":            "SCHEMA_VERSION",
 	"Registry.URL":                   "SCHEMA_REGISTRY_URL",
 	"Registry.Username":              "SCHEMA_REGISTRY_USERNAME",
 	"Registry.Password":              "SCHEMA_REGISTRY_PASSWORD",

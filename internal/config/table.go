@@ -138,6 +138,8 @@ var after = []Setting{
 	{Name: "SCHEMA_REGISTRY_TLS_CA_FILE", Absent: "the system's CAs", Meaning: "CA of the registry, PEM."},
 	{Name: "SCHEMA_REGISTRY_AUTO_REGISTER", Default: "true",
 		Meaning: "`false`: nothing is written to the registry; the schema is looked up."},
+	{Name: "SCHEMA_VERSION", Absent: "as it was",
+		Meaning: "Without a registry: the version of the schema that is written. A topic that has records keeps theirs, since readers of single objects stop at a version that they do not know; a new topic begins with the newest."},
 	{Name: "HTTP_ADDR", Default: "127.0.0.1:8080",
 		Meaning: "Status page `/`, `/metrics`, `/healthz`, `/readyz`, `/api/status`. `off`: none."},
 	{Name: "HTTP_SHOW_EVENTS", Default: "false",

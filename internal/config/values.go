@@ -46,6 +46,7 @@ type values struct {
 	RegistryURL      string `env:"SCHEMA_REGISTRY_URL"`
 	RegistryUsername string `env:"SCHEMA_REGISTRY_USERNAME"`
 	AutoRegister     flag   `env:"SCHEMA_REGISTRY_AUTO_REGISTER"`
+	SchemaVersion    number `env:"SCHEMA_VERSION"`
 
 	SecretsWait    duration `env:"SECRETS_WAIT"`
 	HTTPAddr       string   `env:"HTTP_ADDR"`
@@ -115,6 +116,9 @@ func (e *environment) apply(v values, c *connector.Config) {
 	c.Kafka.Timestamp = connector.Timestamp(v.Timestamp)
 	for _, h := range v.Headers {
 		c.Kafka.Headers = append(c.Kafka.Headers, connector.Header{Name: h[0], Value: h[1]})
+	}
+	if e.isSet("SCHEMA_VERSION") {
+		c.Kafka.SchemaVersion = fitting(v.SchemaVersion, -1)
 	}
 	c.Registry.Username = v.RegistryUsername
 	c.Registry.AutoRegister = bool(v.AutoRegister)

@@ -84,7 +84,7 @@ func repairEncoder(ctx context.Context, t target.Target, found target.Found, cur
 	if err != nil {
 		return nil, err
 	}
-	return t.Encoder(found, values)
+	return t.Encoder(found, t.Written(values, &cursor))
 }
 
 // repairError says what an error means for a repair: it can always be given again.

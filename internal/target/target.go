@@ -23,6 +23,9 @@ type Target struct {
 	IDPrefix string
 	// Registry is the schema registry; without a URL there is none.
 	Registry codec.RegistryConfig
+	// SchemaVersion is the version of our schema that single objects are written with; 0:
+	// that of the records that are there, and for a new topic the newest.
+	SchemaVersion int
 	// Headers are added to every record.
 	Headers []kafka.Header
 	// EventTime gives records the time of their event, and not of the writing.

@@ -85,4 +85,17 @@ func TestCheckSame(t *testing.T) {
 			t.Errorf("%s: %v, want %q with a remedy", name, err, test.want)
 		}
 	}
+
+	// A rollback behind an upgrade of the schema: readers may count on columns that this
+	// release does not write.
+	cursor.SchemaVersion = schemas.Latest().Number + 1
+	err := acme.CheckSame(t.Context(), cursor, same(), single)
+	if refused, is := errors.AsType[*target.Refusal](err); !is || !strings.Contains(refused.Why.Do, "SCHEMA_VERSION=1") {
+		t.Errorf("a topic with a later version of the schema: %v", err)
+	}
+	asked := acme
+	asked.SchemaVersion = 1
+	if err := asked.CheckSame(t.Context(), cursor, same(), single); err != nil {
+		t.Errorf("the operator asks for version 1: %v", err)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
@@ -38,6 +39,53 @@ func (t Target) Values(ctx context.Context) (Values, error) {
 		err = refuse("register the schema (`schema register`), give the connector a topic of its own, or remove what is under the subject", "%w", err)
 	}
 	return Values{framing, version}, err
+}
+
+// Written returns how values are written behind a cursor; nil: nothing was written yet.
+//
+// A reader of single objects stops at a version of the schema that it does not know, all
+// readers at the moment of an upgrade. So a topic keeps the version that it has, until
+// the operator says that its readers know another one.
+func (t Target) Written(v Values, was *auditlog.Cursor) Values {
+	if t.Registry.URL == "" {
+		v.Schema = chooseVersion(schemas.Versions(), t.SchemaVersion, was)
+	}
+	return v
+}
+
+// chooseVersion returns one of the versions, oldest first, and the newest where the
+// cursor speaks of one that is not among them, which CheckSame refuses.
+func chooseVersion(versions []schemas.Version, asked int, was *auditlog.Cursor) schemas.Version {
+	number := len(versions)
+	switch {
+	case asked != 0:
+		number = asked
+	case was != nil:
+		number = storedVersion(*was)
+	}
+	return versions[min(number, len(versions))-1]
+}
+
+// storedVersion is the version of the schema that a topic without a registry has.
+func storedVersion(c auditlog.Cursor) int { return max(1, c.SchemaVersion) }
+
+// SchemaVersion is what a cursor notes of the version that is written.
+func (v Values) SchemaVersion() int {
+	if _, registry := v.Framing.ID(); registry || v.Schema.Number == 1 {
+		return 0
+	}
+	return v.Schema.Number
+}
+
+// Waits returns the newest version of the schema, if that is written only once the
+// operator says so; 0: what is written is the newest.
+func (v Values) Waits() int { return waits(schemas.Latest(), v) }
+
+func waits(newest schemas.Version, v Values) int {
+	if _, registry := v.Framing.ID(); registry || v.Schema.Number == newest.Number {
+		return 0
+	}
+	return newest.Number
 }
 
 // Expected are the values that the settings ask for, as far as they can be known
@@ -81,6 +129,10 @@ func (t Target) CheckSame(ctx context.Context, c auditlog.Cursor, found Found, v
 			"the values in %s are framed as %s, and the settings ask for %s", t.Topics.Events, c.Framing, framing)
 	}
 	if t.Registry.URL == "" {
+		if was, newest := storedVersion(c), schemas.Latest().Number; t.SchemaVersion == 0 && was > newest {
+			return refuse(fmt.Sprintf("run the release that wrote them or a later one, or set SCHEMA_VERSION=%d", newest),
+				"the values in %s have version %d of the schema, and this release knows versions up to %d", t.Topics.Events, was, newest)
+		}
 		return nil
 	}
 	moved, err := codec.MovedID(ctx, t.Registry, c.SchemaIDs, v.Framing, v.Schema)
