@@ -40,7 +40,7 @@ func TestCompletion(t *testing.T) {
 		"check --output ":        "text\njson\n:4\n",
 		"verify --from ":         ":4\n", // no files
 		"run ":                   ":4\n",
-		"tail --format ":         "json\nraw\nocsf\n:4\n",
+		"tail --format ":         "json\nraw\nocsf\necs\n:4\n",
 	} {
 		code, stdout, _ := runProgram(t, two, append([]string{"__completeNoDesc"}, strings.Split(args, " ")...)...)
 		if code != exitDone || stdout != want {
