@@ -177,15 +177,15 @@ func (s *session) chooseSchema(known *window.State) (err error) {
 	if s.encoder, err = s.target.Encoder(s.topics, s.values); err != nil {
 		return err
 	}
-	var w Warning
+	// The version is chosen by settings, so a warning lasts as long as the process.
 	if newest := s.values.Waits(); newest != 0 {
-		w = Warning{
+		w := Warning{
 			Text:   fmt.Sprintf("A newer version of the schema waits: version %d is written, and this release has version %d.", s.values.Schema.Number, newest),
 			Remedy: fmt.Sprintf("Set SCHEMA_VERSION=%d once every reader of the topic knows it.", newest),
 		}
 		s.log.Warn("a newer version of the schema waits", "written", s.values.Schema.Number, "newest", newest, "remedy", w.Remedy)
+		s.telemetry.Warned(s.Name, "schema version", w)
 	}
-	s.telemetry.Warned(s.Name, "schema version", w)
 	return nil
 }
 
