@@ -10,7 +10,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
 
-// lookEvery is how often the sweepers look for work that nobody told them of.
+// lookEvery is how often the sweepers look for work without being woken.
 const lookEvery = 5 * time.Second
 
 // sweeper does one kind of sweeps, one after the other.

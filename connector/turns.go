@@ -56,7 +56,7 @@ func (t *turns) take(ctx context.Context, oldest auditlog.Second) error {
 		t.waiting = slices.Delete(t.waiting, at, at+1)
 		return ctx.Err()
 	}
-	t.next() // it had a turn at the same moment, which is for somebody else now
+	t.next() // it had a turn at the same moment, which is for another one now
 	return ctx.Err()
 }
 
@@ -84,7 +84,7 @@ func (t *turns) next() {
 	t.waiting = slices.Delete(t.waiting, at, at+1)
 }
 
-// wanted reports whether somebody waits for a turn.
+// wanted reports whether an organization waits for a turn.
 func (t *turns) wanted() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

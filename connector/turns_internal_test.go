@@ -44,7 +44,7 @@ func TestTurns(t *testing.T) {
 			}
 		}
 		if all.wanted() {
-			t.Error("somebody waits, and nobody is there")
+			t.Error("an organization waits, and none is there")
 		}
 		for range HistoryAtOnce {
 			all.give()

@@ -39,7 +39,7 @@ type sweepRun struct {
 	session  *session
 	progress *progress
 	enough   func() bool     // says that no more of it is to be begun now; nil: all is
-	done     func()          // called when all of it is committed; nil: nobody waits for that
+	done     func()          // called when all of it is committed; nil: nothing is
 	began    auditlog.Second // the earliest beginning of a walk that was committed
 }
 

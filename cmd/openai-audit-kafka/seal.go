@@ -31,8 +31,8 @@ func (a *app) sealKeygenCommand() *cobra.Command {
 		Short: "Make a key that signs checkpoints",
 		Long: `Prints a new Ed25519 key in note form: the private one in the first line, and the
 public one in the second, for those who check. Keep the private one where only its
-writer reads it, and give the public one away by a path on which nobody who can write
-to Kafka can replace it.
+writer reads it. Give the public one away by a path on which those who can write to
+Kafka cannot replace it.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.`,
 		Example: `  openai-audit-kafka seal keygen --name acme-2026 > key

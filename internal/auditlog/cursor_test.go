@@ -184,7 +184,7 @@ func FuzzDecodeCursor(f *testing.F) {
 }
 
 // A failing scope is stored as a refused one with a mark, since a release that knows no
-// such state would call the cursor unreadable, and nobody could go back to it.
+// such state would call the cursor unreadable, and a rollback to it would be refused.
 func TestFailingIsStoredForEveryRelease(t *testing.T) {
 	golden, err := os.ReadFile("testdata/cursor_v1.json")
 	if err != nil {

@@ -120,7 +120,7 @@ func (e *Encoder) record(w *workspace, ev auditlog.Event, ingestedAt time.Time) 
 	if u := e.undeliverable(ev); u != nil {
 		return nil, u
 	}
-	// Not a copy: nobody writes to Raw, and the record is gone before the event is.
+	// Not a copy: Raw never changes, and the record is gone before the event is.
 	record, err := w.flat.Flatten(ev.Type, unsafe.String(unsafe.SliceData(ev.Raw), len(ev.Raw)))
 	switch {
 	case errors.Is(err, flat.ErrNotAnObject):

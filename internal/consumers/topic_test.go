@@ -42,7 +42,7 @@ type world struct {
 	registry            string
 	events              []auditlog.Event
 	want                map[string]row // by id
-	aborted             int            // records in each topic that nobody may see
+	aborted             int            // records in each topic that no consumer may see
 }
 
 // newWorld writes the topics as the connector does: events and copies in one
@@ -170,7 +170,7 @@ func event(id, kind string, at auditlog.Second, raw []byte) auditlog.Event {
 // oddEvents are such as OpenAI could send, and a reader could stumble over.
 var oddEvents = []struct{ kind, raw string }{
 	{"", `{"id":"ID","type":"","effective_at":TIME}`},
-	{"of a type/nobody knows", `{"id":"ID","type":"of a type/nobody knows","effective_at":TIME,"details":{"id":"x","email":"eve@example.com"}}`},
+	{"of a type/not known", `{"id":"ID","type":"of a type/not known","effective_at":TIME,"details":{"id":"x","email":"eve@example.com"}}`},
 	// Half of a surrogate pair is no character. A column has U+FFFD for it.
 	{"project.created", `{"id":"ID","type":"project.created","effective_at":TIME,"project":{"id":"p","name":"half \ud800 and \udc00"},"project.created":{"id":"\ud83d"}}`},
 	{"project.created", `{"id":"ID","type":"project.created","effective_at":TIME,"project":{"id":"p","name":"a\u0000b"},"project.created":{"id":"p","x":"a\u0000b"}}`},

@@ -28,11 +28,11 @@ var privateWords = []struct {
 }
 
 // read by people: code with its comments and messages, pages, settings of the stack.
-var readByPeople = []string{".go", ".md", ".yaml"}
+var readByPeople = []string{".go", ".md", ".yaml", ".yml", ".sql", ".py", ".java", ".mjs"}
 
 func TestPlainWords(t *testing.T) {
 	// Lines of a comment are joined, since a turn may be broken between two.
-	margin := regexp.MustCompile(`\n\s*(//|#|\*)?\s*`)
+	margin := regexp.MustCompile(`\n\s*(//|#|\*|--)?\s*`)
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		name := filepath.ToSlash(path)
 		switch {

@@ -10,7 +10,7 @@ import (
 type Header = kgo.RecordHeader
 
 // Message is a record to be written: the one shape that it has from the encoder to
-// the transaction. Nobody may write to what its slices hold until it is written.
+// the transaction. What its slices hold must not change until it is written.
 type Message struct {
 	Topic     string
 	Key       []byte // nil: none

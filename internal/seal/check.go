@@ -9,7 +9,7 @@ import (
 	"strconv"
 )
 
-// Check holds the records of a sealed topic against what was said of the tree. Its
+// Check compares the records of a sealed topic with what was said of the tree. Its
 // answer depends on nothing but what it is given:
 //
 //	check := NewCheck(statements, verifier.Verifies())
@@ -255,7 +255,7 @@ func treeOf(s Statement) *Tree {
 	return tree
 }
 
-// climb holds the leaves against one statement after the other. Where one does not fit
+// climb compares the leaves with one statement after the other. Where one does not fit
 // and a later one does, it is the statement that is wrong; where none does, it is a
 // record between the last that fitted and this one.
 func (c *Check) climb(i int, tree *Tree) {

@@ -191,7 +191,7 @@ func TestAttacks(t *testing.T) {
 		"a checkpoint signed by another": {func(t *topic) {
 			t.verifies = true
 			t.forge(2, func(s *seal.Statement) { s.Signature = seal.BadlySigned })
-			t.forge(2, func(s *seal.Statement) { s.Root[0]++ }) // which nobody looks at
+			t.forge(2, func(s *seal.Statement) { s.Root[0]++ }) // which is not looked at
 		}, []string{"badly_signed 0-0"}},
 		"two attacks": {func(t *topic) { t.records[5].leaf.Value = nil; t.remove(22, 23) },
 			[]string{"changed 0-7", "missing 22-22"}},
@@ -254,7 +254,7 @@ func TestRetention(t *testing.T) {
 		"as old as it may be":         {seal.Retention{Since: began.Time.Unix() + 9*3600}, 0, 10, 5},
 		"some would still be there":   {seal.Retention{Since: began.Time.Unix() + 8*3600}, 0, 10, 5},
 		"nothing may be gone":         {seal.Retention{}, 5, 0, 0},
-		"nobody can tell by the time": {seal.Retention{Any: true}, 0, 10, 5},
+		"the time says nothing": {seal.Retention{Any: true}, 0, 10, 5},
 	} {
 		topic := sealed(25)
 		expire(topic)

@@ -140,7 +140,7 @@ func encode(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
 var ErrNoCheckpoint = errors.New("this is no checkpoint of a sealed topic")
 
 // ParseCheckpoint reads the text of a checkpoint. One has one form: what Text would
-// not write the same is refused, since nobody could say what was signed.
+// not write the same is refused, since it would not be clear what was signed.
 func ParseCheckpoint(text string) (Checkpoint, error) {
 	c, err := parseCheckpoint(text)
 	if err == nil && c.Text() != text {

@@ -9,7 +9,7 @@ import (
 	"github.com/transparency-dev/merkle/compact"
 )
 
-// Statement is what somebody says that the tree was.
+// Statement is a claim of what the tree was.
 type Statement struct {
 	Checkpoint
 	// Where is where it was found, for messages: a key of the offsets topic, a file.

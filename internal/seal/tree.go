@@ -48,7 +48,7 @@ func (t *Tree) append(leaf Hash, visit compact.VisitFn) {
 // Size returns how many leaves there are, which is the number of the next one.
 func (t *Tree) Size() uint64 { return t.edge.End() }
 
-// Edge returns the compact range. Nobody may change its hashes.
+// Edge returns the compact range. Its hashes must not be changed.
 func (t *Tree) Edge() [][]byte { return slices.Clone(t.edge.Hashes()) }
 
 // Clone returns a tree that grows by itself.

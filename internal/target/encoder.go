@@ -33,8 +33,8 @@ type EncoderConfig struct {
 }
 
 // Encoder turns the events of one organization into the records that are written of
-// it. The connector and a repair write with it, so that nobody can tell from a record
-// who wrote it. It is safe for concurrent use.
+// it. The connector and a repair write with it, so that a record does not
+// show which of them wrote it. It is safe for concurrent use.
 type Encoder struct {
 	cfg    EncoderConfig
 	codec  *codec.Encoder

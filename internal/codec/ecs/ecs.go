@@ -233,7 +233,7 @@ func audit(r *flat.Record) object {
 }
 
 // place is where the event's own object stands: under its type, as in Elastic's
-// layout. A type that nobody knows may be no name for a field.
+// layout. A type that is not known may be no name for a field.
 func place(eventType string) string {
 	if flat.KnownType(eventType) {
 		return eventType
