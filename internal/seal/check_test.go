@@ -251,10 +251,10 @@ func TestRetention(t *testing.T) {
 		proven    uint64 // from there on
 		expired   uint64
 	}{
-		"as old as it may be":         {seal.Retention{Since: began.Time.Unix() + 9*3600}, 0, 10, 5},
-		"some would still be there":   {seal.Retention{Since: began.Time.Unix() + 8*3600}, 0, 10, 5},
-		"nothing may be gone":         {seal.Retention{}, 5, 0, 0},
-		"the time says nothing": {seal.Retention{Any: true}, 0, 10, 5},
+		"as old as it may be":       {seal.Retention{Since: began.Time.Unix() + 9*3600}, 0, 10, 5},
+		"some would still be there": {seal.Retention{Since: began.Time.Unix() + 8*3600}, 0, 10, 5},
+		"nothing may be gone":       {seal.Retention{}, 5, 0, 0},
+		"the time says nothing":     {seal.Retention{Any: true}, 0, 10, 5},
 	} {
 		topic := sealed(25)
 		expire(topic)
