@@ -2,11 +2,14 @@ package connector_test
 
 import (
 	"fmt"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
 )
 
@@ -45,5 +48,42 @@ func TestHistoryInTurns(t *testing.T) {
 		if len(got) != organizations*events {
 			t.Errorf("%d events of %d", len(got), organizations*events)
 		}
+	})
+}
+
+// The APIs of more organizations than may read history at once are away for what lies in
+// the past. They do not keep the others from theirs, though their history is older.
+func TestHistoryThatFailsKeepsNoTurn(t *testing.T) {
+	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
+		w.handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			path, away := strings.CutPrefix(r.URL.Path, "/away")
+			if away && r.URL.Query().Get("effective_at[lte]") != "" {
+				http.Error(rw, "away", http.StatusServiceUnavailable)
+				return
+			}
+			r.URL.Path = path
+			w.api.ServeHTTP(rw, r)
+		})
+		const events = 500
+		now := time.Now()
+		w.backfill(now.Add(-20 * 24 * time.Hour))
+		for n := range events {
+			w.add(now.Add(-10*24*time.Hour-time.Duration(n)*time.Minute), 0)
+		}
+		for n := range connector.HistoryAtOnce + 2 {
+			away := w.cfg.Organizations[0]
+			away.Name, away.BaseURL = fmt.Sprintf("away-%d", n), "http://api.invalid/away/v1"
+			older := *away.BackfillStart
+			older.At = older.At.Add(-24 * time.Hour)
+			away.BackfillStart = &older
+			w.cfg.Organizations = append(w.cfg.Organizations, away)
+		}
+		i := w.start()
+		began := time.Now()
+		eventually(t, time.Hour, "the one that can be read is read", func() bool { return i.count() >= events })
+		if took := time.Since(began); took > time.Minute {
+			t.Errorf("its history took %v", took)
+		}
+		i.stop()
 	})
 }

@@ -61,11 +61,12 @@ func (r *sweepRun) run(ctx context.Context) error {
 }
 
 // retry waits, where the same window may be read later. A scope that is refused is a
-// change of plan, which is for the head's polls to find.
+// change of plan, which is for the head's polls to find. Nor does a window that fails
+// keep a turn that others wait for: four APIs that are away would stop the history of all.
 func (r *sweepRun) retry(ctx context.Context, w window.Window, try int, err error) error {
 	e, ok := errors.AsType[*openai.Error](err)
 	passes := ok && !e.Denied() && e.Kind != openai.KindRejected
-	if ctx.Err() != nil || !passes || try == windowTries {
+	if ctx.Err() != nil || !passes || try == windowTries || r.enough != nil && r.enough() {
 		return err
 	}
 	pause := backoff(try, time.Minute)
