@@ -1,7 +1,6 @@
 package consumers_test
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
@@ -78,56 +77,28 @@ func readGoClient(name string) func(*testing.T, *world, string) []row {
 		if out, err := build.CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
-		cmd := exec.CommandContext(patient(t), binary, name, w.c.Brokers()[0], w.plain, isolation)
-		cmd.Stderr = t.Output()
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
-		var rows []row
-		lines := bufio.NewScanner(out)
-		lines.Buffer(nil, 1<<22)
-		for lines.Scan() {
-			r := rowOf(t, lines.Text())
-			if r == nil {
-				continue
-			}
-			if rows = append(rows, r); r["id"] == w.last() {
-				return rows
-			}
-		}
-		t.Fatalf("it ended after %d rows", len(rows))
-		return nil
+		return w.rowsAs(t, parseHex, binary, name, w.c.Brokers()[0], w.plain, isolation)
 	}
 }
 
 var newest = avro.MustParse(schemas.Latest().Text)
 
-// rowOf returns the row of a value in hexadecimal. What is no event, such as a marker that
-// kafka-go takes for a record, is no row.
-func rowOf(t *testing.T, text string) row {
-	t.Helper()
-	value, err := hex.DecodeString(text)
-	if err != nil || len(value) < 10 {
-		return nil
+// parseHex reads a value in hexadecimal. What is no event, such as a marker that kafka-go
+// takes for a record, is no row.
+func parseHex(text []byte) (row, error) {
+	value := make([]byte, hex.DecodedLen(len(text)))
+	if _, err := hex.Decode(value, text); err != nil || len(value) < 10 {
+		return nil, nil
 	}
 	var event map[string]any
 	if _, err := newest.Decode(value[10:], &event); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	line, err := json.Marshal(event)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	r, err := parseRow(line)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
+	return parseRow(line)
 }
 
 func readPythonClient(name string) func(*testing.T, *world, string) []row {

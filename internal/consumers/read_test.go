@@ -72,8 +72,15 @@ func (r row) only(columns []string) row {
 	return part
 }
 
-// rows runs a consumer until it has printed the last event, or ends.
+// rows runs a consumer that prints events as JSON lines.
 func (w *world) rows(t *testing.T, name string, args ...string) []row {
+	t.Helper()
+	return w.rowsAs(t, parseRow, name, args...)
+}
+
+// rowsAs runs a consumer until it has printed the last event, or ends. A line that is no
+// event parses to nil.
+func (w *world) rowsAs(t *testing.T, parse func(line []byte) (row, error), name string, args ...string) []row {
 	t.Helper()
 	cmd := exec.CommandContext(patient(t), name, args...)
 	var stderr strings.Builder
@@ -90,9 +97,12 @@ func (w *world) rows(t *testing.T, name string, args ...string) []row {
 	lines := bufio.NewScanner(out)
 	lines.Buffer(nil, 1<<22)
 	for lines.Scan() {
-		r, err := parseRow(lines.Bytes())
+		r, err := parse(lines.Bytes())
 		if err != nil {
 			t.Fatalf("%v in %.300s", err, lines.Text())
+		}
+		if r == nil {
+			continue
 		}
 		if rows = append(rows, r); r["id"] == w.last() {
 			return rows
