@@ -14,7 +14,8 @@ import (
 
 // checkFirstRun makes sure that there is nothing to go on from. To take a lost
 // state for a first run would emit everything again, in silence.
-func (s *session) checkFirstRun(ctx context.Context) error {
+func (o *opening) checkFirstRun(ctx context.Context) error {
+	s := o.session
 	topic := s.topics[target.Events]
 	found, err := s.target.HasEvents(ctx, topic)
 	if err != nil {
@@ -46,11 +47,12 @@ func (o *organization) checkPartition(ctx context.Context, offsets kafka.Topic) 
 
 // checkOrganization refuses to mix organizations: a cursor of another one than the
 // key's, or one that is read under another name already.
-func (s *session) checkOrganization(ctx context.Context, apiName string) error {
+func (o *opening) checkOrganization(ctx context.Context, apiName string) error {
+	s := o.session
 	if apiName == "" {
 		return nil // the API does not say
 	}
-	if err := s.checkCursors(ctx, apiName); err != nil {
+	if err := o.checkCursors(ctx, apiName); err != nil {
 		return refused(err)
 	}
 	if name := s.claims.claim(apiName, s.Name); name != s.Name {
@@ -66,11 +68,12 @@ func (s *session) checkPage(page openai.Page) error {
 }
 
 // checkCursors compares the API's name with the cursors that are there.
-func (s *session) checkCursors(ctx context.Context, apiName string) error {
-	if s.known != nil && s.known.Cursor.APIOrganization != "" {
-		return window.CheckOrganization(s.Name, s.known.Cursor.APIOrganization, apiName)
+func (o *opening) checkCursors(ctx context.Context, apiName string) error {
+	s := o.session
+	if o.known != nil && o.known.Cursor.APIOrganization != "" {
+		return window.CheckOrganization(s.Name, o.known.Cursor.APIOrganization, apiName)
 	}
-	cursors, err := s.cursors(ctx)
+	cursors, err := o.cursors(ctx)
 	if err != nil {
 		return err
 	}
@@ -88,7 +91,8 @@ func (s *session) checkCursors(ctx context.Context, apiName string) error {
 // and the one that comes second is refused.
 //
 // A crash in here leaves a cursor that is not looked at again.
-func (s *session) confirmAlone(ctx context.Context, apiName string) error {
+func (o *opening) confirmAlone(ctx context.Context, apiName string) error {
+	s := o.session
 	if apiName == "" {
 		return nil // the API does not say
 	}
@@ -100,7 +104,7 @@ func (s *session) confirmAlone(ctx context.Context, apiName string) error {
 	if name == "" && unreadable == nil {
 		return nil
 	}
-	if err := s.withdraw(ctx); err != nil {
+	if err := o.withdraw(ctx); err != nil {
 		return err
 	}
 	if unreadable != nil {
@@ -111,11 +115,12 @@ func (s *session) confirmAlone(ctx context.Context, apiName string) error {
 
 // withdraw undoes a first run that has written no event. A cursor that says "start anew"
 // says so again.
-func (s *session) withdraw(ctx context.Context) error {
+func (o *opening) withdraw(ctx context.Context) error {
+	s := o.session
 	undone := txlog.Change{Key: auditlog.CursorKey(s.Name)}
-	if s.known != nil {
+	if o.known != nil {
 		var err error
-		reset := window.Reset(s.Name, s.known.Cursor.Openers, auditlog.SecondOf(s.now()))
+		reset := window.Reset(s.Name, o.known.Cursor.Openers, auditlog.SecondOf(s.now()))
 		if undone.Value, err = reset.Encode(); err != nil {
 			return err
 		}
@@ -129,13 +134,14 @@ func (s *session) withdraw(ctx context.Context) error {
 
 // cursors returns every organization's cursor, by partition. It is asked for on
 // first runs only.
-func (s *session) cursors(ctx context.Context) ([]map[string][]byte, error) {
-	if s.peeked == nil {
+func (o *opening) cursors(ctx context.Context) ([]map[string][]byte, error) {
+	s := o.session
+	if o.peeked == nil {
 		all, err := s.target.Cursors(ctx, s.topics[target.Offsets].Partitions, false)
 		if err != nil {
 			return nil, err
 		}
-		s.peeked = all
+		o.peeked = all
 	}
-	return s.peeked, nil
+	return o.peeked, nil
 }

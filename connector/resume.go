@@ -61,7 +61,7 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 		organization: o, kafkaLog: log, topics: topics, values: values, partition: partition,
 		ledger: ledger.New(o.Name, log, o.now), offsetsRead: read,
 	}
-	if err := s.begin(ctx, records); err != nil {
+	if err := (&opening{session: s}).begin(ctx, records); err != nil {
 		log.Close()
 		return nil, err
 	}
@@ -108,9 +108,18 @@ func (o *organization) beforeFence(ctx context.Context, records map[string][]byt
 	return nil
 }
 
+// opening makes a session work: with the state that was read after the fence, and the
+// settings, which may have changed.
+type opening struct {
+	session *session
+	known   *window.State       // as it was read; nil on a first run
+	peeked  []map[string][]byte // cursors by partition; first runs only
+}
+
 // begin turns what was read into a state, refuses what needs a decision, and
 // commits the first transaction.
-func (s *session) begin(ctx context.Context, records map[string][]byte) error {
+func (o *opening) begin(ctx context.Context, records map[string][]byte) error {
+	s := o.session
 	state, err := decodeState(s.Name, records)
 	if err != nil {
 		return err
@@ -119,45 +128,45 @@ func (s *session) begin(ctx context.Context, records map[string][]byte) error {
 	known := auditlog.MaxSecond
 	switch {
 	case state == nil:
-		err = s.checkFirstRun(ctx)
+		err = o.checkFirstRun(ctx)
 	case !first: // else a `cursor reset` has asked for it
 		known, err = state.Cursor.Start, refused(s.target.CheckSame(ctx, state.Cursor, s.topics, s.values))
 	}
 	if err != nil {
 		return err
 	}
-	if err := s.checkHistoryFits(known); err != nil {
+	if err := o.checkHistoryFits(known); err != nil {
 		return err
 	}
-	if err := s.chooseSchema(state); err != nil {
+	if err := o.chooseSchema(state); err != nil {
 		return err
 	}
-	hello, err := s.hello(ctx)
+	hello, err := o.hello(ctx)
 	if err != nil {
 		return err
 	}
 	s.skew = hello.Skew
 	s.warnOfClock(0, hello.Skew)
-	s.known = state
-	if err := s.checkOrganization(ctx, hello.Organization); err != nil {
+	o.known = state
+	if err := o.checkOrganization(ctx, hello.Organization); err != nil {
 		return err
 	}
 	if first {
-		state, err = s.firstState(ctx, hello.Began, state)
+		state, err = o.firstState(ctx, hello.Began, state)
 	} else {
-		s.reconcile(state, hello.Began)
+		o.reconcile(state, hello.Began)
 	}
 	if err != nil {
 		return err
 	}
 	state.Policy = s.policy
 	s.ledger.Begin(state)
-	if err := s.openingCommit(ctx, hello.Organization); err != nil {
+	if err := o.commit(ctx, hello.Organization); err != nil {
 		return err
 	}
 	s.apiName = s.cursor().APIOrganization
 	if first {
-		if err := s.confirmAlone(ctx, hello.Organization); err != nil {
+		if err := o.confirmAlone(ctx, hello.Organization); err != nil {
 			return err
 		}
 	}
@@ -168,7 +177,8 @@ func (s *session) begin(ctx context.Context, records map[string][]byte) error {
 }
 
 // chooseSchema makes the encoder, with the version of the schema that the topic has.
-func (s *session) chooseSchema(known *window.State) (err error) {
+func (o *opening) chooseSchema(known *window.State) (err error) {
+	s := o.session
 	var was *auditlog.Cursor
 	if known != nil {
 		was = &known.Cursor
@@ -192,7 +202,8 @@ func (s *session) chooseSchema(known *window.State) (err error) {
 // hello asks the API for its newest events, for the time there and the name it has
 // for the organization. It waits for as long as it takes: nothing can be done
 // without the API, and the reason is told.
-func (s *session) hello(ctx context.Context) (openai.Page, error) {
+func (o *opening) hello(ctx context.Context) (openai.Page, error) {
+	s := o.session
 	for attempt := 1; ; attempt++ {
 		late := time.AfterFunc(3*s.cfg.PollInterval, s.tellWaiting)
 		page, err := s.live.Newest(ctx, auditlog.ScopeOrganization, 1)
@@ -213,7 +224,8 @@ func (s *session) hello(ctx context.Context) (openai.Page, error) {
 }
 
 // firstState is the state of an organization that was never read, or was reset.
-func (s *session) firstState(ctx context.Context, now auditlog.Second, reset *window.State) (*window.State, error) {
+func (o *opening) firstState(ctx context.Context, now auditlog.Second, reset *window.State) (*window.State, error) {
+	s := o.session
 	on := map[auditlog.Scope]bool{auditlog.ScopeOrganization: true}
 	if s.TenantEvents != TenantOff {
 		// Known before history begins, so that both scopes are read as one. If it
@@ -235,7 +247,8 @@ func (s *session) firstState(ctx context.Context, now auditlog.Second, reset *wi
 }
 
 // reconcile adapts a cursor to the settings, which may have changed.
-func (s *session) reconcile(state *window.State, now auditlog.Second) {
+func (o *opening) reconcile(state *window.State, now auditlog.Second) {
+	s := o.session
 	state.Cursor = window.MoveStart(s.backfillStart())(state.Cursor)
 	if s.TenantEvents == TenantOff {
 		latest := window.Latest(laterNow(s.now(), s.skew), state.Memory)
@@ -243,10 +256,11 @@ func (s *session) reconcile(state *window.State, now auditlog.Second) {
 	}
 }
 
-// openingCommit writes the cursor, and nothing else, with this instance as its
+// commit writes the cursor, and nothing else, with this instance as its
 // opener. It tries the right to write before any event is read, and makes every
 // later start one that is no first run.
-func (s *session) openingCommit(ctx context.Context, apiName string) error {
+func (o *opening) commit(ctx context.Context, apiName string) error {
+	s := o.session
 	before := s.cursor().Openers
 	ours := ourLast(before, s.openings)
 	openers := opened(before, s.me, auditlog.SecondOf(s.now()))

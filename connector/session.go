@@ -24,11 +24,9 @@ type session struct {
 	values      target.Values
 	encoder     *target.Encoder
 	partition   int32
-	known       *window.State       // as it was read; nil on a first run
-	apiName     string              // of the organization, as the API has it; empty if it does not say
-	peeked      []map[string][]byte // cursors by partition; first runs only
-	offsetsRead int                 // records that the start read of the partition
-	watching    bool                // the head was read once: what shows up since is live; owned by pollHead
+	apiName     string // of the organization, as the API has it; empty if it does not say
+	offsetsRead int    // records that the start read of the partition
+	watching    bool   // the head was read once: what shows up since is live; owned by pollHead
 	// reported is why it is not ready, as those that stand by can read it; owned by
 	// hello, then by pollHead, with what follows.
 	reported     string

@@ -20,7 +20,8 @@ func (o *organization) prepareTopics(ctx context.Context) (target.Found, error) 
 // with the events' own times as record timestamps, retention counts from those.
 // known is from when on history was asked for before: that may have expired since,
 // and is not written again.
-func (s *session) checkHistoryFits(known auditlog.Second) error {
+func (o *opening) checkHistoryFits(known auditlog.Second) error {
+	s := o.session
 	from := s.backfillStart()
 	if from >= known || s.cfg.Kafka.Timestamp != TimestampEvent {
 		return nil
