@@ -20,22 +20,26 @@ const headPages = 10
 // poll is one transaction, and is held in memory.
 const headBytes = 3 << 20
 
-// pollHead reads the head of each scope, again and again. It closes polled after
-// the first round, when it is known how far behind the head is.
-func (s *session) pollHead(ctx context.Context, polled chan<- struct{}) error {
+// poller reads the head of each scope, and says how that goes.
+type poller struct{ session *session }
+
+// run reads the head of each scope, again and again. It closes polled after the first
+// round, when it is known how far behind the head is.
+func (p *poller) run(ctx context.Context, polled chan<- struct{}) error {
+	s := p.session
 	for first := true; ; first = false {
 		began := s.now()
 		// A poll may wait for long because the API said so. The reason must not wait
 		// with it.
 		late := time.AfterFunc(3*s.cfg.PollInterval, s.tellWaiting)
-		err := s.poll(ctx)
+		err := p.poll(ctx)
 		late.Stop()
 		if err != nil {
 			return err
 		}
-		reason := s.tellReady()
+		reason := p.tellReady()
 		s.tellPositions()
-		s.tellWalks()
+		p.tellWalks()
 		if err := s.report(ctx, reason); err != nil {
 			return err
 		}
@@ -54,27 +58,28 @@ func (s *session) pollHead(ctx context.Context, polled chan<- struct{}) error {
 //
 // The tenant's list is read first: what both list is in the organization's, which
 // is read after it, and is so written as the organization's.
-func (s *session) poll(ctx context.Context) error {
+func (p *poller) poll(ctx context.Context) error {
+	s := p.session
 	var walks []headWalk
 	for _, scope := range []auditlog.Scope{auditlog.ScopeTenant, auditlog.ScopeOrganization} {
 		if !s.scopeDue(scope) {
 			continue
 		}
-		walk, err := s.walkHead(ctx, scope)
+		walk, err := p.walkHead(ctx, scope)
 		if ctx.Err() != nil {
 			return nil // told to stop: what was read counts for nothing
 		}
 		if errors.Is(err, ErrRefused) {
 			return err
 		}
-		if err := s.noteScope(ctx, scope, err); err != nil {
+		if err := p.noteScope(ctx, scope, err); err != nil {
 			return err
 		}
 		if err == nil {
 			walks = append(walks, walk)
 		}
 	}
-	r, err := s.merge(walks)
+	r, err := p.merge(walks)
 	if err != nil {
 		return err
 	}
@@ -101,7 +106,8 @@ type headWalk struct {
 // walkHead walks the head of a scope from its live position less the lookback, up
 // to what comes while it walks: to the end of the list when a full walk is due,
 // and else to the first page that holds nothing new.
-func (s *session) walkHead(ctx context.Context, scope auditlog.Scope) (headWalk, error) {
+func (p *poller) walkHead(ctx context.Context, scope auditlog.Scope) (headWalk, error) {
+	s := p.session
 	w := headWalk{scope: scope, from: window.HeadFrom(s.cursor(), scope, s.policy)}
 	full := s.fullWalkDue(scope)
 	pages, bytes := 0, 0
@@ -121,7 +127,7 @@ func (s *session) walkHead(ctx context.Context, scope auditlog.Scope) (headWalk,
 		s.notePage(page)
 		w.began = page.Began
 		if pages++; pages == 1 && scope == auditlog.ScopeTenant {
-			s.noteTenant(page)
+			p.noteTenant(page)
 		}
 		bytes += page.Bytes
 		known := s.ledger.KnowsPage(scope, page.Events) // before what is known is left out
@@ -150,7 +156,8 @@ func (s *session) alsoRead(scope auditlog.Scope) auditlog.Scope {
 
 // noteTenant says once when another organization of this process lists the same tenant
 // events: they are written for both.
-func (s *session) noteTenant(page openai.Page) {
+func (p *poller) noteTenant(page openai.Page) {
+	s := p.session
 	other := s.tenants.Note(s.Name, page.Events)
 	if other == "" || other == s.tenantOf {
 		return
@@ -166,7 +173,8 @@ func (s *session) noteTenant(page openai.Page) {
 
 // merge makes one read of the walks of a poll. An event that both scopes list is
 // the organization's.
-func (s *session) merge(walks []headWalk) (read, error) {
+func (p *poller) merge(walks []headWalk) (read, error) {
+	s := p.session
 	r := read{head: true}
 	listed := map[auditlog.Scope][]auditlog.Event{}
 	var effects []window.Effect
@@ -176,7 +184,7 @@ func (s *session) merge(walks []headWalk) (read, error) {
 		if len(effects) == 0 || w.from < r.From {
 			r.From = w.from
 		}
-		effects = append(effects, s.headEffect(w))
+		effects = append(effects, p.headEffect(w))
 	}
 	if len(walks) == 0 {
 		r.From = s.cursor().Floor
@@ -198,7 +206,8 @@ func (s *session) merge(walks []headWalk) (read, error) {
 }
 
 // headEffect is what a walk of the head proves.
-func (s *session) headEffect(w headWalk) window.Effect {
+func (p *poller) headEffect(w headWalk) window.Effect {
+	s := p.session
 	switch {
 	case w.reached:
 		return window.Walked(w.scope, w.from, w.began, s.policy)

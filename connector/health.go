@@ -35,7 +35,8 @@ func (s *session) scopeDue(scope auditlog.Scope) bool {
 
 // noteScope notes how the scope answered, and changes its state in the cursor if that is
 // another one now. An error is one of the commit.
-func (s *session) noteScope(ctx context.Context, scope auditlog.Scope, err error) error {
+func (p *poller) noteScope(ctx context.Context, scope auditlog.Scope, err error) error {
+	s := p.session
 	s.mu.Lock()
 	h := s.health[scope]
 	if err == nil {
@@ -113,12 +114,13 @@ func lacksRight(err error) bool {
 
 // tellReady says whether the organization is ready: the head of each scope that is
 // wanted was read within three poll intervals. It returns why not.
-func (s *session) tellReady() string {
+func (p *poller) tellReady() string {
+	s := p.session
 	s.mu.Lock()
 	reason := ""
 	for _, scope := range auditlog.Scopes() {
 		h := s.health[scope]
-		if h.failing == nil || !s.wanted(scope, h) {
+		if h.failing == nil || !p.wanted(scope, h) {
 			continue
 		}
 		if s.now().Sub(h.succeeded) > 3*s.cfg.PollInterval || h.succeeded.IsZero() {
@@ -148,7 +150,8 @@ func (s *session) tellWaiting() {
 
 // wanted reports whether the scope's failing makes the organization unready. With
 // auto, a key that may not read tenant events is not a failure.
-func (s *session) wanted(scope auditlog.Scope, h *scopeHealth) bool {
+func (p *poller) wanted(scope auditlog.Scope, h *scopeHealth) bool {
+	s := p.session
 	if scope == auditlog.ScopeOrganization {
 		return true
 	}

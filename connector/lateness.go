@@ -16,7 +16,8 @@ const walksPart = 0.5
 
 // tellWalks says when the walks for late events need too much of the request budget, and
 // takes that back when they do not. The rate of events is that of the ids remembered.
-func (s *session) tellWalks() {
+func (p *poller) tellWalks() {
+	s := p.session
 	budget := float64(s.cfg.APIRequestsPerMinute)
 	if budget == 0 {
 		return // no limit

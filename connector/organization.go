@@ -35,7 +35,7 @@ type organization struct {
 	claims    *claims               // shared by all of the process
 	tenants   *window.Tenants       // likewise
 	turns     *turns                // likewise
-	tenantOf  string                // the other organization that lists the same tenant events; owned by pollHead
+	tenantOf  string                // the other organization that lists the same tenant events; owned by the poller
 	requests  atomic.Int64          // sent to the API
 	failed    error                 // how the session before this one ended; owned by run
 	openings  []auditlog.Opener     // of this process: the last in the topic, and one tried since; owned by run
@@ -43,7 +43,7 @@ type organization struct {
 	backfill  *progress             // of history; owned by readHistory
 	hanging   int                   // how many transactions were last reported to hang; owned by the session
 	hidden    []kafka.Partition     // in which one may hang, as last reported; likewise
-	walksTold bool                  // that the walks for late events need much; owned by pollHead
+	walksTold bool                  // that the walks for late events need much; owned by the poller
 	// shared says that a consumer group decides who works for the organization.
 	shared bool
 }

@@ -26,9 +26,9 @@ type session struct {
 	partition   int32
 	apiName     string // of the organization, as the API has it; empty if it does not say
 	offsetsRead int    // records that the start read of the partition
-	watching    bool   // the head was read once: what shows up since is live; owned by pollHead
+	watching    bool   // the head was read once: what shows up since is live; owned by the poller
 	// reported is why it is not ready, as those that stand by can read it; owned by
-	// hello, then by pollHead, with what follows.
+	// hello, then by the poller, with what follows.
 	reported     string
 	reportedAt   time.Time
 	unreadySince auditlog.Second
@@ -54,7 +54,7 @@ func (s *session) work(ctx context.Context) error {
 	s.tellPositions()
 	// All end with ctx or the first error; waited for by Wait.
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.pollHead(ctx, polled) })
+	group.Go(func() error { return (&poller{s}).run(ctx, polled) })
 	group.Go(func() error { return history.run(ctx) })
 	group.Go(func() error { return walks.run(ctx) })
 	group.Go(func() error { return s.watchSleep(ctx) })
