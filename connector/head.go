@@ -62,7 +62,7 @@ func (p *poller) poll(ctx context.Context) error {
 	s := p.session
 	var walks []headWalk
 	for _, scope := range []auditlog.Scope{auditlog.ScopeTenant, auditlog.ScopeOrganization} {
-		if !s.scopeDue(scope) {
+		if scope == auditlog.ScopeTenant && s.TenantEvents == TenantOff || !s.lists.due(scope) {
 			continue
 		}
 		walk, err := p.walkHead(ctx, scope)
@@ -87,7 +87,9 @@ func (p *poller) poll(ctx context.Context) error {
 		return err // discarded: the next poll begins where it is right
 	}
 	for _, w := range walks {
-		s.walked(w)
+		if s.lists.walked(w) {
+			s.nudge()
+		}
 	}
 	return nil
 }
@@ -109,7 +111,7 @@ type headWalk struct {
 func (p *poller) walkHead(ctx context.Context, scope auditlog.Scope) (headWalk, error) {
 	s := p.session
 	w := headWalk{scope: scope, from: window.HeadFrom(s.cursor(), scope, s.policy)}
-	full := s.fullWalkDue(scope)
+	full := s.lists.fullWalkDue(scope)
 	pages, bytes := 0, 0
 	for page, err := range s.live.Pages(ctx, openai.Query{Scope: scope, AlsoRead: s.alsoRead(scope), From: w.from, Class: openai.Live}) {
 		if errors.Is(err, openai.ErrOutOfOrder) {
@@ -233,29 +235,6 @@ func (s *session) encodeAll(events []auditlog.Event) ([]target.Encoded, error) {
 		}
 	}
 	return out, nil
-}
-
-// walked notes what the walk means for the next one.
-func (s *session) walked(w headWalk) {
-	s.mu.Lock()
-	h := s.health[w.scope]
-	if w.reached {
-		h.fullWalk, h.behind = s.now(), false
-	}
-	h.behind = h.behind || w.behind
-	s.mu.Unlock()
-	if w.behind {
-		s.nudge()
-	}
-}
-
-// fullWalkDue reports whether the whole lookback of the scope is to be walked, for
-// what shows up late: first after a start, and then every 45 s.
-func (s *session) fullWalkDue(scope auditlog.Scope) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	h := s.health[scope]
-	return !h.behind && s.now().Sub(h.fullWalk) >= window.FullWalkEvery
 }
 
 // notePage takes the clock of the API from a page.

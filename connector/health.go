@@ -11,51 +11,16 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
 
-// scopeHealth is how a scope's list answers. Guarded by session.mu.
-type scopeHealth struct {
-	succeeded time.Time // when its head was last read
-	failing   error     // why it was not since
-	failures  int       // in a row
-	since     time.Time // when the first of them was
-	notBefore time.Time // when to try again
-	fullWalk  time.Time // when its whole lookback was last walked
-	nextDeep  time.Time // when its deep past is due
-	behind    bool      // a poll did not reach what is known
-}
-
-// scopeDue reports whether the scope is to be polled now.
-func (s *session) scopeDue(scope auditlog.Scope) bool {
-	if scope == auditlog.ScopeTenant && s.TenantEvents == TenantOff {
-		return false
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return !s.now().Before(s.health[scope].notBefore)
-}
-
 // noteScope notes how the scope answered, and changes its state in the cursor if that is
 // another one now. An error is one of the commit.
 func (p *poller) noteScope(ctx context.Context, scope auditlog.Scope, err error) error {
 	s := p.session
-	s.mu.Lock()
-	h := s.health[scope]
-	if err == nil {
-		if h.failing != nil {
-			s.log.Info("the API answers again", "scope", scope)
-		}
-		h.succeeded, h.failing, h.failures, h.notBefore = s.now(), nil, 0, time.Time{}
-	} else {
-		if h.failing == nil || h.failures%10 == 0 {
-			s.log.Warn("reading the audit log failed", "scope", scope, "error", err, "failures", h.failures+1)
-		}
-		if h.failures == 0 {
-			h.since = s.now()
-		}
-		h.failing = err
-		h.failures++
-		h.notBefore = s.now().Add(scopePause(h.failures))
+	switch was := s.lists.answered(scope, err); {
+	case err == nil && was.failing != nil:
+		s.log.Info("the API answers again", "scope", scope)
+	case err != nil && was.failures%10 == 0:
+		s.log.Warn("reading the audit log failed", "scope", scope, "error", err, "failures", was.failures+1)
 	}
-	s.mu.Unlock()
 
 	now, state := s.serverNow(), s.cursor().Scopes[scope].State
 	var effect window.Effect
@@ -65,30 +30,12 @@ func (p *poller) noteScope(ctx context.Context, scope auditlog.Scope, err error)
 		effect = window.Allowed(scope, now, s.policy)
 	case err != nil && denied(scope, err):
 		effect = window.Refused(scope, now, s.latestNow(), s.policy)
-	case err != nil && s.failsLong(scope):
+	case err != nil && s.lists.failsLong(scope):
 		effect = window.Failing(scope, now, s.latestNow(), s.policy)
 	default:
 		return nil
 	}
 	return s.apply(ctx, effect, false)
-}
-
-// tenantPatience is how long the tenant's list may fail, for whatever reason, while
-// the organization's is read, before the rest goes on without it. What it misses
-// comes when it can be read again.
-const tenantPatience = time.Hour
-
-// failsLong reports whether the rest is to go on without the scope, which was not shown
-// for long and is not refused: what waits for both lists would else wait for ever.
-func (s *session) failsLong(scope auditlog.Scope) bool {
-	if scope != auditlog.ScopeTenant {
-		return false
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	other := s.health[scope.Other()]
-	lasts := s.now().Sub(s.health[scope].since) > tenantPatience
-	return lasts && other.failing == nil && !other.succeeded.IsZero()
 }
 
 // denied reports whether the API will not show the scope's list to this key: it has
@@ -116,10 +63,9 @@ func lacksRight(err error) bool {
 // wanted was read within three poll intervals. It returns why not.
 func (p *poller) tellReady() string {
 	s := p.session
-	s.mu.Lock()
 	reason := ""
 	for _, scope := range auditlog.Scopes() {
-		h := s.health[scope]
+		h := s.lists.get(scope)
 		if h.failing == nil || !p.wanted(scope, h) {
 			continue
 		}
@@ -127,7 +73,6 @@ func (p *poller) tellReady() string {
 			reason = "reading " + string(scope) + " events: " + h.failing.Error()
 		}
 	}
-	s.mu.Unlock()
 	s.telemetry.Ready(s.Name, reason)
 	return reason
 }
@@ -150,7 +95,7 @@ func (s *session) tellWaiting() {
 
 // wanted reports whether the scope's failing makes the organization unready. With
 // auto, a key that may not read tenant events is not a failure.
-func (p *poller) wanted(scope auditlog.Scope, h *scopeHealth) bool {
+func (p *poller) wanted(scope auditlog.Scope, h list) bool {
 	s := p.session
 	if scope == auditlog.ScopeOrganization {
 		return true
@@ -162,13 +107,15 @@ func (p *poller) wanted(scope auditlog.Scope, h *scopeHealth) bool {
 func (s *session) tellPositions() {
 	c := s.cursor()
 	s.mu.Lock()
+	skew := s.skew
+	s.mu.Unlock()
 	p := Positions{
 		Live: map[string]time.Time{}, Deep: map[string]time.Time{}, ScopeStates: map[string]string{},
-		SeenIDs: s.ledger.SeenIDs(), ClockSkew: s.skew, OffsetsRead: s.offsetsRead,
+		SeenIDs: s.ledger.SeenIDs(), ClockSkew: skew, OffsetsRead: s.offsetsRead,
 	}
 	var succeeded []time.Time
-	for scope, h := range s.health {
-		pos := c.Scopes[scope]
+	for _, scope := range auditlog.Scopes() {
+		pos, h := c.Scopes[scope], s.lists.get(scope)
 		p.ScopeStates[string(scope)] = string(pos.State)
 		if pos.Live != 0 {
 			p.Live[string(scope)] = pos.Live.Time()
@@ -184,7 +131,6 @@ func (s *session) tellPositions() {
 	if len(succeeded) > 0 { // all of them: one that was never read is no success
 		p.LastSuccess = slices.MinFunc(succeeded, time.Time.Compare)
 	}
-	s.mu.Unlock()
 	if from, to := window.HistoryLeft(c); to != 0 {
 		p.BackfillTo, p.BackfillTarget = from.Time(), to.Time()
 		// What was missed holds the floor; what a start asks for lies below it.

@@ -161,6 +161,9 @@ func (o *opening) begin(ctx context.Context, records map[string][]byte) error {
 	}
 	state.Policy = s.policy
 	s.ledger.Begin(state)
+	s.lists = newLists(s.now, func(scope auditlog.Scope) time.Duration {
+		return window.DeepWait(s.cursor(), scope, s.serverNow())
+	})
 	if err := o.commit(ctx, hello.Organization); err != nil {
 		return err
 	}

@@ -11,7 +11,6 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ledger"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
 
 // session is the time between a fence and the first error. Its state is what the
@@ -23,6 +22,7 @@ type session struct {
 	topics      target.Found
 	values      target.Values
 	encoder     *target.Encoder
+	lists       *lists // how the API's lists answer
 	partition   int32
 	apiName     string // of the organization, as the API has it; empty if it does not say
 	offsetsRead int    // records that the start read of the partition
@@ -35,7 +35,6 @@ type session struct {
 	mu           sync.Mutex      // guards what follows; held for no I/O
 	skew         time.Duration   // the API's clock less ours
 	newest       auditlog.Second // effective_at of the newest event written
-	health       map[auditlog.Scope]*scopeHealth
 	wakes        []chan struct{} // of the sweepers
 }
 
@@ -46,11 +45,6 @@ func (s *session) work(ctx context.Context) error {
 	history := &sweeper{session: s, find: s.findHistory, polled: polled, wake: make(chan struct{}, 1)}
 	walks := &sweeper{session: s, find: s.findWalk, polled: polled, wake: make(chan struct{}, 1)}
 	s.wakes = []chan struct{}{history.wake, walks.wake}
-	s.health = map[auditlog.Scope]*scopeHealth{}
-	for _, scope := range auditlog.Scopes() {
-		due := window.DeepWait(s.cursor(), scope, s.serverNow())
-		s.health[scope] = &scopeHealth{nextDeep: s.now().Add(due)}
-	}
 	s.tellPositions()
 	// All end with ctx or the first error; waited for by Wait.
 	group, ctx := errgroup.WithContext(ctx)
@@ -100,30 +94,4 @@ func (s *session) sift(page []auditlog.Event, began auditlog.Second) (fresh, lat
 		}
 	}
 	return fresh, later
-}
-
-// caughtUp notes that a sweep that began at a time reached the end of the list.
-func (s *session) caughtUp(scope auditlog.Scope, deep bool, began time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	h := s.health[scope]
-	h.behind, h.fullWalk = false, s.now()
-	if deep {
-		h.nextDeep = began.Add(window.DeepWalkEvery)
-	}
-}
-
-// deepDue reports whether the deep past of the scope is to be walked now. That goes by
-// our own clock: a walk whose server's clock is behind moves no position, and must not
-// be walked again at once for that, without end.
-func (s *session) deepDue(c auditlog.Cursor, scope auditlog.Scope) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return window.DeepReady(c, scope, s.policy) && !s.now().Before(s.health[scope].nextDeep)
-}
-
-func (s *session) behind(scope auditlog.Scope) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.health[scope].behind
 }

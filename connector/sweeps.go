@@ -47,17 +47,17 @@ func (s *session) findWalk() *sweepRun {
 			continue
 		}
 		var run *sweepRun
-		deep := s.deepDue(c, scope)
+		deep := window.DeepReady(c, scope, s.policy) && s.lists.deepDue(scope)
 		switch {
 		case deep:
 			run = newSweepRun(s, window.DeepSweep(c, scope, now), &progress{read: ReadDeep})
-		case s.behind(scope):
+		case s.lists.get(scope).behind:
 			run = newSweepRun(s, window.HeadSweep(c, scope, now, s.policy), &progress{read: ReadHead})
 		default:
 			continue
 		}
 		run.progress.begin(s, run.From, run.To)
-		run.done = func() { run.progress.end(s); s.caughtUp(scope, deep, began) }
+		run.done = func() { run.progress.end(s); s.lists.swept(scope, deep, began) }
 		return run
 	}
 	return nil
