@@ -49,7 +49,7 @@ func (o options) validate() error {
 	return nil
 }
 
-func (a *app) rootCommand() *cobra.Command {
+func newRootCommand(a *app) *cobra.Command {
 	o := options{settle: 30 * time.Second}
 	root := &cobra.Command{
 		Use:   "demo",
@@ -95,11 +95,11 @@ wrong usage.`,
 	f.StringVar(&o.keyFile, "admin-key-file", "", "file with an admin key, for --real-api")
 	f.DurationVar(&o.since, "since", 24*time.Hour, "how much history to read with --real-api")
 	f.BoolVar(&o.verbose, "verbose", false, "show the connector's log")
-	root.AddCommand(a.apiCommand(), a.connectorCommand())
+	root.AddCommand(newAPICommand(a), newConnectorCommand(a))
 	return root
 }
 
-func (a *app) apiCommand() *cobra.Command {
+func newAPICommand(a *app) *cobra.Command {
 	var (
 		addr    string
 		rate    float64
@@ -137,11 +137,11 @@ OpenAI account. It accepts one key, which it prints.`,
 	f.Float64Var(&rate, "rate", 3, "live events a second")
 	f.IntVar(&history, "history", 4000, "events at the start, over 30 days")
 	f.Uint64Var(&seed, "seed", 1, "the events; the same for the same seed")
-	cmd.AddCommand(a.apiHealthCommand())
+	cmd.AddCommand(newAPIHealthCommand(a))
 	return cmd
 }
 
-func (a *app) apiHealthCommand() *cobra.Command {
+func newAPIHealthCommand(a *app) *cobra.Command {
 	var addr string
 	cmd := &cobra.Command{
 		Use:   "health",

@@ -69,8 +69,8 @@ func (s settings) config(stderr io.Writer) connector.Config {
 	return cfg
 }
 
-// connectorCommand is what the demo starts.
-func (a *app) connectorCommand() *cobra.Command {
+// newConnectorCommand is what the demo starts.
+func newConnectorCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:    "connector",
 		Hidden: true,

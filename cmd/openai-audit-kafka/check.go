@@ -13,7 +13,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ops"
 )
 
-func (a *app) checkCommand() *cobra.Command {
+func newCheckCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Try everything that run needs, and write nothing",

@@ -8,7 +8,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/config"
 )
 
-func (a *app) configCommand() *cobra.Command {
+func newConfigCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "config",
 		Short: "Print the settings in force, and where each came from",

@@ -20,7 +20,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ops"
 )
 
-func (a *app) cursorCommand() *cobra.Command {
+func newCursorCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cursor",
 		Short: "Show or move the cursor, accept moved topics, or start anew",
@@ -32,11 +32,11 @@ then ends with 3 and goes on from the new cursor when it is started again.`,
 		Args: onlyCommands,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.cursorShowCommand(), a.cursorSetCommand(), a.cursorResetCommand())
+	cmd.AddCommand(newCursorShowCommand(a), newCursorSetCommand(a), newCursorResetCommand(a))
 	return cmd
 }
 
-func (a *app) cursorShowCommand() *cobra.Command {
+func newCursorShowCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show",
 		Short: "Show how far an organization is",
@@ -86,7 +86,7 @@ func (a *app) toLookAt(name string) (*config.Settings, *slog.Logger, []connector
 	return settings, log, settings.Connector.Organizations, nil
 }
 
-func (a *app) cursorSetCommand() *cobra.Command {
+func newCursorSetCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "set",
 		Short: "Skip to a time, or accept topics that were moved",
@@ -128,7 +128,7 @@ meanwhile, 78 wrong settings.`,
 	return cmd
 }
 
-func (a *app) cursorResetCommand() *cobra.Command {
+func newCursorResetCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reset",
 		Short: "Forget the cursor, so that the next run starts anew",

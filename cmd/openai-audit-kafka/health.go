@@ -16,7 +16,7 @@ import (
 // healthLimit is below the timeouts that probes usually have.
 const healthLimit = 3 * time.Second
 
-func (a *app) healthCommand() *cobra.Command {
+func newHealthCommand(a *app) *cobra.Command {
 	var ready bool
 	cmd := &cobra.Command{
 		Use:   "health",

@@ -95,7 +95,7 @@ func TestCommands(t *testing.T) {
 }
 
 func TestEveryCommandTeaches(t *testing.T) {
-	root := (&app{}).rootCommand()
+	root := newRootCommand(&app{})
 	for _, cmd := range append(root.Commands(), root) {
 		if cmd.Short == "" || cmd.Long == "" || (cmd.Example == "" && !cmd.HasSubCommands()) {
 			t.Errorf("%s lacks a description or examples", cmd.CommandPath())

@@ -32,7 +32,7 @@ type app struct {
 // run is the program without the process around it.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
 	a := &app{environ: environ, stdout: stdout, stderr: stderr}
-	root := a.rootCommand()
+	root := newRootCommand(a)
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -73,8 +73,8 @@ func (a *app) exitCode(err error) int {
 	return exitFailed
 }
 
-func (a *app) rootCommand() *cobra.Command {
-	root := a.runCommand()
+func newRootCommand(a *app) *cobra.Command {
+	root := newRunCommand(a)
 	root.Use = "openai-audit-kafka"
 	root.Short = "Keep a Kafka topic equal to an organization's OpenAI audit log"
 	root.Long = rootHelp
@@ -85,8 +85,8 @@ func (a *app) rootCommand() *cobra.Command {
 	root.SetVersionTemplate(versionLine())
 	// Arguments and flags are checked before this is called.
 	root.PersistentPreRun = func(*cobra.Command, []string) { a.started = true }
-	root.AddCommand(a.runCommand(), a.configCommand(), a.healthCommand(), a.schemaCommand(), a.versionCommand(),
-		a.tailCommand(), a.cursorCommand(), a.verifyCommand(), a.checkCommand(), a.transactionsCommand(), a.sealCommand())
+	root.AddCommand(newRunCommand(a), newConfigCommand(a), newHealthCommand(a), newSchemaCommand(a), newVersionCommand(a),
+		newTailCommand(a), newCursorCommand(a), newVerifyCommand(a), newCheckCommand(a), newTransactionsCommand(a), newSealCommand(a))
 	a.complete(root)
 	return root
 }

@@ -23,7 +23,7 @@ const stopLimit = 8 * time.Second
 
 var errHung = errors.New("it did not stop within 8 s and was left; the next start resolves what was open")
 
-func (a *app) runCommand() *cobra.Command {
+func newRunCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "run",
 		Short: "Run the connector until it is stopped",

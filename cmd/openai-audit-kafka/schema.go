@@ -9,7 +9,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/schemas"
 )
 
-func (a *app) schemaCommand() *cobra.Command {
+func newSchemaCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "schema",
 		Short: "Print, register or check the Avro schema of the events",
@@ -29,6 +29,6 @@ registered. Needs no settings and no network.`,
 			_, err := fmt.Fprintln(a.stdout, strings.TrimSpace(schemas.Latest().Text))
 			return err
 		},
-	}, a.schemaRegisterCommand(), a.schemaCheckCommand())
+	}, newSchemaRegisterCommand(a), newSchemaCheckCommand(a))
 	return cmd
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ops"
 )
 
-func (a *app) schemaRegisterCommand() *cobra.Command {
+func newSchemaRegisterCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "register",
 		Short: "Register the schema",
@@ -28,7 +28,7 @@ Exit codes: 0 it is registered, 1 failed, 2 wrong usage, 78 wrong settings.`,
 	}
 }
 
-func (a *app) schemaCheckCommand() *cobra.Command {
+func newSchemaCheckCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
 		Short: "Check the schema against the registry's subject",

@@ -10,7 +10,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/seal"
 )
 
-func (a *app) sealCommand() *cobra.Command {
+func newSealCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "seal",
 		Short: "Make a key for checkpoints, and check a proof",
@@ -21,11 +21,11 @@ This release makes keys and checks proofs. It does not seal what it writes yet.`
 		Args: onlyCommands,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.sealKeygenCommand(), a.sealCheckProofCommand())
+	cmd.AddCommand(newSealKeygenCommand(a), newSealCheckProofCommand(a))
 	return cmd
 }
 
-func (a *app) sealKeygenCommand() *cobra.Command {
+func newSealKeygenCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keygen",
 		Short: "Make a key that signs checkpoints",
@@ -51,7 +51,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage.`,
 	return cmd
 }
 
-func (a *app) sealCheckProofCommand() *cobra.Command {
+func newSealCheckProofCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check-proof FILE",
 		Short: "Check a proof of one event, offline",

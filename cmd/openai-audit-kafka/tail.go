@@ -12,7 +12,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ops"
 )
 
-func (a *app) tailCommand() *cobra.Command {
+func newTailCommand(a *app) *cobra.Command {
 	opts := ops.TailOptions{}
 	names := formatNames()
 	cmd := &cobra.Command{

@@ -12,7 +12,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ops"
 )
 
-func (a *app) transactionsCommand() *cobra.Command {
+func newTransactionsCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "transactions",
 		Short: "List transactions that hang, and end them",
@@ -50,11 +50,11 @@ settings.`,
 			return !found.Found(), found.Print(out)
 		})
 	}
-	cmd.AddCommand(a.transactionsEndCommand())
+	cmd.AddCommand(newTransactionsEndCommand(a))
 	return cmd
 }
 
-func (a *app) transactionsEndCommand() *cobra.Command {
+func newTransactionsEndCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "end",
 		Short: "End the organization's hanging transactions, as they were decided",

@@ -13,7 +13,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ops"
 )
 
-func (a *app) verifyCommand() *cobra.Command {
+func newVerifyCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify --from T --to T",
 		Short: "Compare the topic with the API, and write what is missing",

@@ -44,7 +44,7 @@ func versionLine() string {
 	return fmt.Sprintf("openai-audit-kafka %s (commit %s, %s%s)\n", b.version, b.commit, runtime.Version(), mode)
 }
 
-func (a *app) versionCommand() *cobra.Command {
+func newVersionCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
 		Short:   "Print version, commit and Go version",

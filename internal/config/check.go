@@ -11,7 +11,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 )
 
-func (e *environment) checkRetention(v values, k *connector.Kafka) {
+func checkRetention(e *environment, v values, k *connector.Kafka) {
 	if v.Retention == "unlimited" {
 		return
 	}
@@ -23,7 +23,7 @@ func (e *environment) checkRetention(v values, k *connector.Kafka) {
 	k.Retention = retention
 }
 
-func (e *environment) checkOperation(v values, s *Settings) {
+func checkOperation(e *environment, v values, s *Settings) {
 	s.HTTP.ShowEvents, s.Log.Format = bool(v.HTTPShowEvents), v.LogFormat
 	if v.HTTPAddr != "off" {
 		s.HTTP.Addr = v.HTTPAddr

@@ -28,13 +28,13 @@ func (s *Settings) Print(w io.Writer) error {
 	return tab.Flush()
 }
 
-func (e *environment) effective(s *Settings) (all []Effective) {
+func effective(e *environment, s *Settings) (all []Effective) {
 	for _, setting := range table {
-		all = append(all, e.inForce(setting.Name, setting, s))
+		all = append(all, inForce(e, setting.Name, setting, s))
 	}
 	for _, n := range e.numbers() {
 		for _, setting := range organizationTable {
-			all = append(all, e.inForce(fmt.Sprintf("ORGANIZATIONS_%d_%s", n, setting.Name), setting, s))
+			all = append(all, inForce(e, fmt.Sprintf("ORGANIZATIONS_%d_%s", n, setting.Name), setting, s))
 		}
 	}
 	return all
@@ -44,7 +44,7 @@ func (e *environment) effective(s *Settings) (all []Effective) {
 // no fault.
 var isFreeText = map[string]bool{"KAFKA_SASL_OAUTH_SCOPE": true, "KAFKA_SASL_OAUTH_AUDIENCE": true}
 
-func (e *environment) inForce(name string, setting Setting, s *Settings) Effective {
+func inForce(e *environment, name string, setting Setting, s *Settings) Effective {
 	value, file := e.vars[name], e.vars[name+FileSuffix]
 	switch {
 	case setting.Secret && value != "":
@@ -56,7 +56,7 @@ func (e *environment) inForce(name string, setting Setting, s *Settings) Effecti
 	case value != "" && (e.faults.has(name) || isFreeText[name]):
 		return Effective{name, shownAtFault(value), "environment"}
 	case value != "":
-		return Effective{name, shown(value) + e.resolved(name, s), "environment"}
+		return Effective{name, shown(value) + resolved(e, name, s), "environment"}
 	case setting.Default != "":
 		return Effective{name, setting.Default, "default"}
 	case name == "KAFKA_TRANSACTIONAL_ID":
@@ -68,7 +68,7 @@ func (e *environment) inForce(name string, setting Setting, s *Settings) Effecti
 }
 
 // resolved adds to an age the time it stands for.
-func (e *environment) resolved(name string, s *Settings) string {
+func resolved(e *environment, name string, s *Settings) string {
 	if name != single.backfill || len(s.Connector.Organizations) == 0 {
 		return ""
 	}

@@ -59,24 +59,24 @@ func Load(environ []string, opts Options) (*Settings, error) {
 		opts.Now = time.Now()
 	}
 	e, v := newEnvironment(environ), defaultValues()
-	e.checkNames()
-	e.checkSecretsElsewhere()
+	checkNames(e)
+	checkSecretsElsewhere(e)
 	e.parse(&v, "")
 
 	s := &Settings{Connector: connector.DefaultConfig(), secretsWait: time.Duration(v.SecretsWait)}
 	e.apply(v, &s.Connector)
-	e.checkRetention(v, &s.Connector.Kafka)
+	checkRetention(e, v, &s.Connector.Kafka)
 	e.takeTLS(v, &s.Connector.Kafka.TLS)
 	e.takeSASL(v, &s.Connector.Kafka)
 	e.takeRegistry(v, &s.Connector.Registry)
-	e.checkOperation(v, s)
+	checkOperation(e, v, s)
 	s.Connector.Organizations = e.organizations(opts)
 	e.check(s.Connector, opts)
 	if len(e.numbers()) > 0 {
-		s.Warnings = append(s.Warnings, e.replaced()...)
+		s.Warnings = append(s.Warnings, replaced(e)...)
 	}
 	s.Warnings = append(s.Warnings, e.warnings...)
-	s.effective = e.effective(s)
+	s.effective = effective(e, s)
 	if len(e.faults) > 0 {
 		return s, e.faults.sorted()
 	}

@@ -17,13 +17,13 @@ const mistypedEdits = 2
 // worse than one refused: the events of an organization would go to the default
 // topic. But a cluster injects names of its own (KAFKA_PORT, OPENAI_API_KEY), so
 // only what nearly is a name of ours, and one that is not set, is a fault.
-func (e *environment) checkNames() {
-	known := e.knownNames()
+func checkNames(e *environment) {
+	known := knownNames(e)
 	for _, name := range slices.Sorted(maps.Keys(e.vars)) {
 		if _, ok := known[name]; ok {
 			continue
 		}
-		meant := nearest(name, known, e.givenNames())
+		meant := nearest(name, known, givenNames(e))
 		switch {
 		case strings.HasPrefix(name, "ORGANIZATIONS_"):
 			if meant == "" {
@@ -38,7 +38,7 @@ func (e *environment) checkNames() {
 
 // knownNames returns all names there are. Of several organizations it has those
 // whose number is in the name of some variable.
-func (e *environment) knownNames() map[string]bool {
+func knownNames(e *environment) map[string]bool {
 	known := make(map[string]bool)
 	add := func(prefix string, settings []Setting) {
 		for _, s := range settings {
@@ -63,7 +63,7 @@ var numberIn = regexp.MustCompile(`[0-9]+`)
 
 // givenNames returns the names that are set, either form of a secret standing for
 // both.
-func (e *environment) givenNames() map[string]bool {
+func givenNames(e *environment) map[string]bool {
 	given := make(map[string]bool)
 	for name := range e.vars {
 		given[name] = true
@@ -128,8 +128,8 @@ var credentials = regexp.MustCompile(`(?is)^([a-z]+://)?[^/@:]*:.*(@|%40)`)
 // checkSecretsElsewhere refuses an OpenAI key, and a user with a password, where none
 // belongs: there it would be shown, as a topic's name for example. The variable counts
 // as unset from here on, so nothing that is made of the settings can hold the secret.
-func (e *environment) checkSecretsElsewhere() {
-	for name := range e.knownNames() {
+func checkSecretsElsewhere(e *environment) {
+	for name := range knownNames(e) {
 		switch {
 		case isSecretName(name):
 			continue
@@ -160,7 +160,7 @@ func isSecretName(name string) bool {
 }
 
 // replaced warns of general settings that several organizations leave unused.
-func (e *environment) replaced() (warnings []string) {
+func replaced(e *environment) (warnings []string) {
 	for _, name := range []string{"ORGANIZATION_NAME", "OPENAI_ADMIN_KEY", "OPENAI_ADMIN_KEY" + FileSuffix} {
 		if e.isSet(name) {
 			warnings = append(warnings, name+" is not used, since ORGANIZATIONS_<n>_ settings replace it")
