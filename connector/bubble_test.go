@@ -111,7 +111,7 @@ func TestEmptyPolls(t *testing.T) {
 		i.awaitReady()
 		quiet := 100_000
 		if testing.Short() {
-			quiet /= 5 // the race detector makes a poll ten times as long
+			quiet /= 4 // the race detector makes a poll ten times as long
 		}
 		time.Sleep(time.Duration(quiet) * time.Second)
 		before := w.api.Requests()
