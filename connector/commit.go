@@ -14,8 +14,8 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
 
-// read is a batch with what its events become, one by one.
-type read struct {
+// encodedBatch is what one read of the API found, with what each of its events becomes.
+type encodedBatch struct {
 	window.Batch
 	encoded []target.Encoded
 	began   auditlog.Second // when its walks began, for a part of a long one
@@ -23,14 +23,14 @@ type read struct {
 	must    bool            // write the cursor whatever there is to write
 }
 
-// commit writes what of the reads is not written yet, with the cursor and the ids, in
+// commit writes what of the batches is not written yet, with the cursor and the ids, in
 // one transaction, and tells of it. discarded says that one of them was planned in
 // another state: it and those after it count for nothing, and are to be planned again.
 //
 // An error ends the session: only the topic knows what happened.
-func (s *session) commit(ctx context.Context, reads ...read) (discarded bool, err error) {
-	batches := make([]ledger.Batch, len(reads))
-	for i, r := range reads {
+func (s *session) commit(ctx context.Context, read ...encodedBatch) (discarded bool, err error) {
+	batches := make([]ledger.Batch, len(read))
+	for i, r := range read {
 		batches[i] = ledger.Batch{
 			Batch: r.Batch, Must: r.must,
 			Records: func(event int, out []kafka.Message) []kafka.Message { return append(out, r.encoded[event].Records...) },
@@ -39,7 +39,7 @@ func (s *session) commit(ctx context.Context, reads ...read) (discarded bool, er
 	out, err := s.ledger.Commit(ctx, batches...)
 	s.tellCommit(out, err)
 	if err == nil && out.Sent {
-		s.tellWritten(reads, out.Step)
+		s.tellWritten(read, out.Step)
 	}
 	return out.Step.Discard, err
 }
@@ -77,12 +77,12 @@ func result(err error) string {
 	}
 }
 
-// tellWritten reports what a commit of reads of one kind added.
-func (s *session) tellWritten(reads []read, step window.Step) {
+// tellWritten reports what a commit of batches of one kind added.
+func (s *session) tellWritten(read []encodedBatch, step window.Step) {
 	if len(step.Write) == 0 {
 		return
 	}
-	now, head, history := s.now(), reads[0].head, reads[0].History != nil
+	now, head, history := s.now(), read[0].head, read[0].History != nil
 	byScope := map[auditlog.Scope]*Written{}
 	s.mu.Lock()
 	newest := s.newest
@@ -94,7 +94,7 @@ func (s *session) tellWritten(reads []read, step window.Step) {
 			w = &Written{Scope: string(ev.Scope), History: history, DeadLetters: map[string]int{}}
 			byScope[ev.Scope] = w
 		}
-		e := reads[step.Places[i].Batch].encoded[step.Places[i].Event]
+		e := read[step.Places[i].Batch].encoded[step.Places[i].Event]
 		if e.Reason != "" {
 			w.DeadLetters[string(e.Reason)]++
 			continue

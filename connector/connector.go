@@ -108,7 +108,7 @@ func (c *Connector) Run(ctx context.Context) error {
 	defer cancel()
 	t := &team{cancel: cancel, log: c.cfg.Logger, all: len(orgs)}
 	if c.cfg.Kafka.GroupID != "" {
-		c.share(ctx, orgs, t)
+		c.workInGroup(ctx, orgs, t)
 		return t.err()
 	}
 	var wg sync.WaitGroup

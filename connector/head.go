@@ -31,9 +31,9 @@ func (p *poller) run(ctx context.Context, polled chan<- struct{}) error {
 		began := s.now()
 		// A poll may wait for long because the API said so. The reason must not wait
 		// with it.
-		late := time.AfterFunc(3*s.cfg.PollInterval, s.tellWaiting)
+		watchdog := time.AfterFunc(3*s.cfg.PollInterval, s.tellWaiting)
 		err := p.poll(ctx)
-		late.Stop()
+		watchdog.Stop()
 		if err != nil {
 			return err
 		}
@@ -173,11 +173,11 @@ func (p *poller) noteTenant(page openai.Page) {
 	s.log.Warn("two organizations list the same tenant events, and each event is written once for each of them", "other", other, "remedy", w.Remedy)
 }
 
-// merge makes one read of the walks of a poll. An event that both scopes list is
+// merge makes one batch of the walks of a poll. An event that both scopes list is
 // the organization's.
-func (p *poller) merge(walks []headWalk) (read, error) {
+func (p *poller) merge(walks []headWalk) (encodedBatch, error) {
 	s := p.session
-	r := read{head: true}
+	r := encodedBatch{head: true}
 	listed := map[auditlog.Scope][]auditlog.Event{}
 	var effects []window.Effect
 	for _, w := range walks {
@@ -223,11 +223,11 @@ func (p *poller) headEffect(w headWalk) window.Effect {
 // encodeAll returns what each of the events becomes, and lets go of their bytes: a
 // record holds them.
 func (s *session) encodeAll(events []auditlog.Event) ([]target.Encoded, error) {
-	fetched := s.now()
+	ingested := s.now()
 	out := make([]target.Encoded, len(events))
 	for i, ev := range events {
 		var err error
-		if out[i], err = s.encoder.Encode(ev, fetched); err != nil {
+		if out[i], err = s.encoder.Encode(ev, ingested); err != nil {
 			return nil, err
 		}
 		if ev.ID != "" {

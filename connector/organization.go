@@ -97,7 +97,7 @@ func (c *Connector) organization(org Organization) (*organization, error) {
 // run holds one session after the other until ctx ends, which is no error.
 func (o *organization) run(ctx context.Context) error {
 	defer o.tellHanging(nil) // who works for it next tells it
-	o.backfill = &progress{read: ReadHistory}
+	o.backfill = &progress{kind: ReadHistory}
 	for attempt := 1; ; attempt++ {
 		began := o.now()
 		err := o.session(ctx)

@@ -24,7 +24,7 @@ const (
 // read. That of history outlives its sweeps and sessions: it ends when no history
 // is left.
 type progress struct {
-	read        ReadKind
+	kind        ReadKind
 	began, told time.Time       // zero: nothing is read
 	base        auditlog.Second // where it began
 	from        auditlog.Second // and where its events do
@@ -32,25 +32,25 @@ type progress struct {
 	reached     auditlog.Second // is committed up to here
 	until       auditlog.Second
 	events      int
-	requests    int64 // of the organization when it began
-	fetched     pages // from base on
+	requests    int64  // of the organization when it began
+	read        amount // from base on
 	marks       []mark
 }
 
-// pages are what was fetched. Many windows are fetched at once and committed one
-// after the other, so that the commits of a slow API come in bursts. How fast it goes
-// and what is left is told by what is fetched.
-type pages struct {
+// amount is how much was read. Many windows are read at once and committed one after
+// the other, so that the commits of a slow API come in bursts. How fast it goes and what
+// is left is told by what is read.
+type amount struct {
 	seconds, events atomic.Int64 // of the log
 }
 
-// count counts what was fetched, or takes it back.
+// count counts what was read, or takes it back.
 func (p *progress) count(seconds int64, events int) {
-	p.fetched.seconds.Add(seconds)
-	p.fetched.events.Add(int64(events))
+	p.read.seconds.Add(seconds)
+	p.read.events.Add(int64(events))
 }
 
-// mark is what was fetched at a time. They are of the time over which the rate is
+// mark is how much was read at a time. They are of the time over which the rate is
 // measured, oldest first.
 type mark struct {
 	at              time.Time
@@ -58,28 +58,28 @@ type mark struct {
 }
 
 func (p *progress) mark(now time.Time) mark {
-	return mark{now, p.fetched.seconds.Load(), p.fetched.events.Load()}
+	return mark{now, p.read.seconds.Load(), p.read.events.Load()}
 }
 
 // begin tells that [from, until) is to be read; again, if that changes meanwhile.
-// Nothing is being fetched.
+// Nothing is being read.
 func (p *progress) begin(s *session, from, until auditlog.Second) {
 	now := s.now()
 	if p.began.IsZero() {
 		p.began, p.told, p.requests, p.base = now, now, s.requests.Load(), auditlog.MaxSecond
-		if p.read == ReadHistory {
+		if p.kind == ReadHistory {
 			s.log.Info("history begins", "from", from.String(), "until", until.String())
 		}
 	}
 	if from < p.base { // the first part, or one that lies before what was read
 		// Only history reads time of which nobody knows whether it holds anything.
-		p.base, p.from, p.reached, p.found = from, from, from, p.read != ReadHistory
-		p.fetched.seconds.Store(0)
+		p.base, p.from, p.reached, p.found = from, from, from, p.kind != ReadHistory
+		p.read.seconds.Store(0)
 		p.marks = []mark{p.mark(now)}
 	}
-	// What was fetched and not committed is fetched again.
-	lost := p.fetched.seconds.Load() - int64(from-p.base)
-	p.fetched.seconds.Add(-lost)
+	// What was read and not committed is read again.
+	lost := p.read.seconds.Load() - int64(from-p.base)
+	p.read.seconds.Add(-lost)
 	for i := range p.marks {
 		p.marks[i].seconds -= lost
 	}
@@ -108,7 +108,7 @@ func (p *progress) written(s *session, events int, to auditlog.Second) {
 		return
 	}
 	p.told = now
-	s.log.Info("reading the past", "read", string(p.read), "reached", to.String(), "until", p.until.String(), "events", is.Events,
+	s.log.Info("reading the past", "read", string(p.kind), "reached", to.String(), "until", p.until.String(), "events", is.Events,
 		"per_second", int(is.PerSecond), "requests", is.Requests, "left_about", is.Left.Round(time.Second))
 }
 
@@ -122,7 +122,7 @@ func (p *progress) end(s *session) {
 	is := p.at(s, now)
 	is.Done, is.Left = true, 0
 	s.telemetry.Progressed(s.Name, is)
-	if p.read == ReadHistory {
+	if p.kind == ReadHistory {
 		s.log.Info("history is read", "until", p.until.String(), "events", is.Events, "seconds", int(is.Took.Round(time.Second)/time.Second),
 			"requests", is.Requests)
 	}
@@ -133,7 +133,7 @@ func (p *progress) end(s *session) {
 // at is how far the read is.
 func (p *progress) at(s *session, now time.Time) Progress {
 	is := Progress{
-		Read: p.read, From: p.from.Time(), Reached: p.reached.Time(), Until: p.until.Time(),
+		Read: p.kind, From: p.from.Time(), Reached: p.reached.Time(), Until: p.until.Time(),
 		Events: p.events, Requests: int(s.requests.Load() - p.requests), Took: now.Sub(p.began),
 	}
 	then, here := p.marks[0], p.mark(now)

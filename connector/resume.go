@@ -35,7 +35,7 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	values, err := o.target.Values(ctx)
+	format, err := o.target.Format(ctx)
 	if err != nil {
 		return nil, refused(err)
 	}
@@ -47,7 +47,7 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 		Topics:    topics,
 		Keep:      func(key string) bool { read++; return o.keep(key) },
 		BeforeFence: func(records map[string][]byte, whole bool) error {
-			return o.beforeFence(ctx, records, whole, topics, values)
+			return o.beforeFence(ctx, records, whole, topics, format)
 		},
 		StopGrace: stopGrace,
 	})
@@ -58,7 +58,7 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 	// From here on every other writer is fenced. If we crash before the first
 	// commit, nothing has changed: the next start finds the same state.
 	s := &session{
-		organization: o, kafkaLog: log, topics: topics, values: values, partition: partition,
+		organization: o, kafkaLog: log, topics: topics, format: format, partition: partition,
 		ledger: ledger.New(o.Name, log, o.now), offsetsRead: read,
 	}
 	if err := (&opening{session: s}).begin(ctx, records); err != nil {
@@ -72,7 +72,7 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 // and one whose settings will be refused: the one at work has better ones. Records
 // that are not whole say only who opened the log: what is wrong in them may be right
 // in what lies beyond, and is judged after the fence.
-func (o *organization) beforeFence(ctx context.Context, records map[string][]byte, whole bool, topics target.Found, values target.Values) error {
+func (o *organization) beforeFence(ctx context.Context, records map[string][]byte, whole bool, topics target.Found, format target.Format) error {
 	decode := decodeState
 	if !whole {
 		decode = window.DecodeIncomplete
@@ -86,7 +86,7 @@ func (o *organization) beforeFence(ctx context.Context, records map[string][]byt
 	case found == nil || found.Cursor.StartAnew:
 		err = o.checkPartition(ctx, topics[target.Offsets])
 	case whole:
-		err = refused(o.target.CheckSame(ctx, found.Cursor, topics, values))
+		err = refused(o.target.CheckSame(ctx, found.Cursor, topics, format))
 	}
 	if found == nil {
 		return err
@@ -130,7 +130,7 @@ func (o *opening) begin(ctx context.Context, records map[string][]byte) error {
 	case state == nil:
 		err = o.checkFirstRun(ctx)
 	case !first: // else a `cursor reset` has asked for it
-		known, err = state.Cursor.Start, refused(s.target.CheckSame(ctx, state.Cursor, s.topics, s.values))
+		known, err = state.Cursor.Start, refused(s.target.CheckSame(ctx, state.Cursor, s.topics, s.format))
 	}
 	if err != nil {
 		return err
@@ -175,7 +175,7 @@ func (o *opening) begin(ctx context.Context, records map[string][]byte) error {
 	}
 	s.telemetry.Leading(s.Name, true)
 	s.log.Info("opened", "first_run", first, "start", state.Cursor.Start.String(), "floor", state.Cursor.Floor.String(),
-		"seen_ids", state.Memory.Len(), "partition", s.partition)
+		"seen_ids", state.Seen.Len(), "partition", s.partition)
 	return nil
 }
 
@@ -186,17 +186,17 @@ func (o *opening) chooseSchema(known *window.State) (err error) {
 	if known != nil {
 		was = &known.Cursor
 	}
-	s.values = s.target.Written(s.values, was)
-	if s.encoder, err = s.target.Encoder(s.topics, s.values); err != nil {
+	s.format = s.target.KeepFormat(s.format, was)
+	if s.encoder, err = s.target.Encoder(s.topics, s.format); err != nil {
 		return err
 	}
 	// The version is chosen by settings, so a warning lasts as long as the process.
-	if newest := s.values.Waits(); newest != 0 {
+	if newest := s.format.Waits(); newest != 0 {
 		w := Warning{
-			Text:   fmt.Sprintf("A newer version of the schema waits: version %d is written, and this release has version %d.", s.values.Schema.Number, newest),
+			Text:   fmt.Sprintf("A newer version of the schema waits: version %d is written, and this release has version %d.", s.format.Schema.Number, newest),
 			Remedy: fmt.Sprintf("Set SCHEMA_VERSION=%d once every reader of the topic knows it.", newest),
 		}
-		s.log.Warn("a newer version of the schema waits", "written", s.values.Schema.Number, "newest", newest, "remedy", w.Remedy)
+		s.log.Warn("a newer version of the schema waits", "written", s.format.Schema.Number, "newest", newest, "remedy", w.Remedy)
 		s.telemetry.Warned(s.Name, "schema version", w)
 	}
 	return nil
@@ -208,9 +208,9 @@ func (o *opening) chooseSchema(known *window.State) (err error) {
 func (o *opening) hello(ctx context.Context) (openai.Page, error) {
 	s := o.session
 	for attempt := 1; ; attempt++ {
-		late := time.AfterFunc(3*s.cfg.PollInterval, s.tellWaiting)
+		watchdog := time.AfterFunc(3*s.cfg.PollInterval, s.tellWaiting)
 		page, err := s.live.Newest(ctx, auditlog.ScopeOrganization, 1)
-		late.Stop()
+		watchdog.Stop()
 		if err == nil || ctx.Err() != nil {
 			return page, err
 		}
@@ -241,7 +241,7 @@ func (o *opening) firstState(ctx context.Context, now auditlog.Second, reset *wi
 	}
 	state := &window.State{
 		Cursor: window.FirstRun(s.Name, min(s.backfillStart(), now), now, on, s.policy),
-		Memory: window.NewMemory(),
+		Seen:   window.NewSeenIDs(),
 	}
 	if reset != nil {
 		state.Cursor.Openers = reset.Cursor.Openers
@@ -254,7 +254,7 @@ func (o *opening) reconcile(state *window.State, now auditlog.Second) {
 	s := o.session
 	state.Cursor = window.MoveStart(s.backfillStart())(state.Cursor)
 	if s.TenantEvents == TenantOff {
-		latest := window.Latest(laterNow(s.now(), s.skew), state.Memory)
+		latest := window.Latest(laterNow(s.now(), s.skew), state.Seen)
 		state.Cursor = window.SwitchedOff(auditlog.ScopeTenant, now, latest, s.policy)(state.Cursor)
 	}
 }
@@ -270,8 +270,8 @@ func (o *opening) commit(ctx context.Context, apiName string) error {
 	s.openings = slices.Concat(ours, openers[len(openers)-1:])
 	err := s.apply(ctx, func(c auditlog.Cursor) auditlog.Cursor {
 		c = c.Clone()
-		c.Topics, c.Framing = s.topics.Refs(), s.values.Framing.Name()
-		c.SchemaVersion, c.SchemaIDs = s.values.SchemaVersion(), s.values.SchemaIDs(c.SchemaIDs)
+		c.Topics, c.Framing = s.topics.Refs(), s.format.Framing.Name()
+		c.SchemaVersion, c.SchemaIDs = s.format.SchemaVersion(), s.format.SchemaIDs(c.SchemaIDs)
 		c.APIOrganization = cmp.Or(apiName, c.APIOrganization)
 		c.Openers = openers
 		return c

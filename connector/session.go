@@ -20,7 +20,7 @@ type session struct {
 	kafkaLog    *txlog.Log // written to by the ledger alone, once there is one
 	ledger      *ledger.Ledger
 	topics      target.Found
-	values      target.Values
+	format      target.Format
 	encoder     *target.Encoder
 	lists       *lists // how the API's lists answer
 	partition   int32

@@ -50,9 +50,9 @@ func (s *session) findWalk() *sweepRun {
 		deep := window.DeepReady(c, scope, s.policy) && s.lists.deepDue(scope)
 		switch {
 		case deep:
-			run = newSweepRun(s, window.DeepSweep(c, scope, now), &progress{read: ReadDeep})
+			run = newSweepRun(s, window.DeepSweep(c, scope, now), &progress{kind: ReadDeep})
 		case s.lists.get(scope).behind:
-			run = newSweepRun(s, window.HeadSweep(c, scope, now, s.policy), &progress{read: ReadHead})
+			run = newSweepRun(s, window.HeadSweep(c, scope, now, s.policy), &progress{kind: ReadHead})
 		default:
 			continue
 		}

@@ -91,8 +91,8 @@ func (t *turns) wanted() bool {
 	return len(t.waiting) > 0
 }
 
-// share is the part that one of those who read has of what all may hold.
-func (t *turns) share(all int) int {
+// budget is what one of those who read may hold, of what all may hold together.
+func (t *turns) budget(all int) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return all / max(1, t.reading)

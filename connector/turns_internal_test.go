@@ -49,7 +49,7 @@ func TestTurns(t *testing.T) {
 		for range HistoryAtOnce {
 			all.give()
 		}
-		if got := all.share(12); all.reading != 0 || got != 12 {
+		if got := all.budget(12); all.reading != 0 || got != 12 {
 			t.Errorf("%d read in the end, and one that comes has %d of 12", all.reading, got)
 		}
 	})

@@ -52,7 +52,7 @@ func (r *sweepRun) run(ctx context.Context) error {
 	err := sweep.Run(ctx, sweep.Config{
 		From: r.From, To: r.To, Events: limits.Events,
 		Parallel: r.session.cfg.APIConcurrency, Waiting: aheadWindows, Together: groupBytes,
-		Bytes: func() int { return r.session.turns.share(aheadBytes) }, Retry: r.retry, Enough: r.enough,
+		Bytes: func() int { return r.session.turns.budget(aheadBytes) }, Retry: r.retry, Enough: r.enough,
 	}, r, r)
 	if err == nil && r.done != nil {
 		r.done()
@@ -76,7 +76,7 @@ func (r *sweepRun) retry(ctx context.Context, w window.Window, try int, err erro
 }
 
 // ReadWindow reads a window to its end, and encodes what is new in it.
-func (r *sweepRun) ReadWindow(ctx context.Context, w window.Window, give func(read, int) error) (size sweep.Size, err error) {
+func (r *sweepRun) ReadWindow(ctx context.Context, w window.Window, give func(encodedBatch, int) error) (size sweep.Size, err error) {
 	s := r.session
 	t := &windowTry{run: r, window: w, give: give, read: window.NewRead(r.Sweep, w, s.cursor(), limits, s.sift)}
 	began := s.now()
@@ -101,8 +101,8 @@ func (r *sweepRun) ReadWindow(ctx context.Context, w window.Window, give func(re
 //
 // A crash in it means the same as in a transaction of one window: all of it is written,
 // or nothing, and the cursor in it says which windows are.
-func (r *sweepRun) Take(ctx context.Context, parts []sweep.Part[read]) error {
-	group := make([]read, len(parts))
+func (r *sweepRun) Take(ctx context.Context, parts []sweep.Part[encodedBatch]) error {
+	group := make([]encodedBatch, len(parts))
 	var until auditlog.Second
 	events := 0
 	for i, p := range parts {
@@ -129,7 +129,7 @@ type windowTry struct {
 	run     *sweepRun
 	window  window.Window
 	read    *window.Read
-	give    func(read, int) error
+	give    func(encodedBatch, int) error
 	encoded []target.Encoded // of the part
 	bytes   int              // of records
 	given   int              // of them, in parts that were given away
@@ -141,7 +141,7 @@ type windowTry struct {
 func (t *windowTry) walk(ctx context.Context, scope auditlog.Scope) error {
 	s, w := t.run.session, t.window
 	query := openai.Query{
-		Scope: scope, AlsoRead: s.alsoRead(scope), From: w.From, To: w.To - 1, Bounded: t.run.Bounded(w),
+		Scope: scope, AlsoRead: s.alsoRead(scope), From: w.From, To: w.To, Bounded: t.run.Bounded(w),
 		ToEnd: true, Class: openai.History,
 	}
 	for page, err := range s.history.Pages(ctx, query) {
@@ -195,7 +195,7 @@ func (t *windowTry) take(page openai.Page) error {
 
 // giveAway gives a batch away, with what its events become.
 func (t *windowTry) giveAway(b window.Batch) error {
-	p, bytes := read{Batch: b, encoded: t.encoded, began: t.read.Began()}, t.bytes-t.given
+	p, bytes := encodedBatch{Batch: b, encoded: t.encoded, began: t.read.Began()}, t.bytes-t.given
 	t.encoded, t.given = nil, t.bytes
 	return t.give(p, bytes)
 }

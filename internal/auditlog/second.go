@@ -28,6 +28,10 @@ func (s Second) Time() time.Time { return time.Unix(int64(s), 0).UTC() }
 // Add returns s moved by d, cut to whole seconds.
 func (s Second) Add(d time.Duration) Second { return s + Second(d/time.Second) }
 
+// Next returns the second after s: the end of a time, which is half-open, that s is the
+// last second of.
+func (s Second) Next() Second { return s + 1 }
+
 // Sub returns the time from t to s.
 func (s Second) Sub(t Second) time.Duration { return time.Duration(s-t) * time.Second }
 

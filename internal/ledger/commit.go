@@ -159,8 +159,8 @@ func records(batches []Batch, step window.Step) []kafka.Message {
 // changes returns what the step does to the offsets topic: the ids written, tombstones
 // for those no longer needed, and the cursor.
 func (l *Ledger) changes(step window.Step) ([]txlog.Change, error) {
-	out := make([]txlog.Change, 0, 1+len(step.Seen)+len(step.Forget))
-	for _, part := range step.Seen {
+	out := make([]txlog.Change, 0, 1+len(step.Remember)+len(step.Forget))
+	for _, part := range step.Remember {
 		value, err := auditlog.EncodeSeen(part.Names)
 		if err != nil {
 			return nil, err

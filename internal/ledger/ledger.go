@@ -43,7 +43,7 @@ type Ledger struct {
 
 // New returns a ledger that writes to a log, and holds nothing before Begin.
 func New(organization string, log Log, now func() time.Time) *Ledger {
-	state := &window.State{Memory: window.NewMemory()}
+	state := &window.State{Seen: window.NewSeenIDs()}
 	return &Ledger{organization: organization, log: log, state: state, now: now, writing: make(chan struct{}, 1)}
 }
 
@@ -66,7 +66,7 @@ func (l *Ledger) Cursor() auditlog.Cursor {
 func (l *Ledger) SeenIDs() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.state.Memory.Len()
+	return l.state.Seen.Len()
 }
 
 // Latest returns the time of a clock, or the newest minute in which anything is
@@ -74,7 +74,7 @@ func (l *Ledger) SeenIDs() int {
 func (l *Ledger) Latest(clock auditlog.Second) auditlog.Second {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return window.Latest(clock, l.state.Memory)
+	return window.Latest(clock, l.state.Seen)
 }
 
 // Sift returns the events of a page that are not written, and those that are, and must
@@ -83,14 +83,14 @@ func (l *Ledger) Latest(clock auditlog.Second) auditlog.Second {
 func (l *Ledger) Sift(page []auditlog.Event, began auditlog.Second) (fresh, later []auditlog.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.state.Memory.Sift(page, began, l.state.Policy)
+	return l.state.Seen.Sift(page, began, l.state.Policy)
 }
 
 // KnowsPage reports whether a page of the scope's head needs no older one.
 func (l *Ledger) KnowsPage(scope auditlog.Scope, page []auditlog.Event) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return window.KnownPage(l.state.Memory, page, l.state.Cursor.Scopes[scope].Live)
+	return window.KnownPage(l.state.Seen, page, l.state.Cursor.Scopes[scope].Live)
 }
 
 // Unanswered returns since when a transaction waits for its answer; zero if none does.

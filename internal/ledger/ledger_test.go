@@ -64,7 +64,7 @@ func newWorld() *world {
 	w := &world{log: &log{}, now: began.Time()}
 	w.Ledger = ledger.New("acme", w.log, func() time.Time { return w.now })
 	w.Begin(&window.State{
-		Cursor: window.FirstRun("acme", began-4600, began, on, policy), Memory: window.NewMemory(), Policy: policy,
+		Cursor: window.FirstRun("acme", began-4600, began, on, policy), Seen: window.NewSeenIDs(), Policy: policy,
 	})
 	return w
 }

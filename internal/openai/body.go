@@ -31,8 +31,8 @@ var (
 // request: without it, as many bodies as there are requests in flight would each
 // grow to the limit. A request that has it waits only for its body.
 type permit struct {
-	slot chan struct{} // holds one while somebody has it
-	held bool
+	holder chan struct{} // has one while a request has the permit
+	held   bool          // by this one
 }
 
 // acquire waits until the permit is free. The error is ctx's.
@@ -41,7 +41,7 @@ func (p *permit) acquire(ctx context.Context) error {
 		return nil
 	}
 	select {
-	case p.slot <- struct{}{}:
+	case p.holder <- struct{}{}:
 		p.held = true
 		return nil
 	case <-ctx.Done():
@@ -52,7 +52,7 @@ func (p *permit) acquire(ctx context.Context) error {
 // release gives the permit back, if it was taken.
 func (p *permit) release() {
 	if p.held {
-		<-p.slot
+		<-p.holder
 		p.held = false
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/pause"
 )
 
-// Class is which share of a Limiter a request takes.
+// Class is the kind of a request, which says how long it waits at a Limiter.
 type Class int
 
 // The classes of request.
@@ -61,7 +61,7 @@ type Limiter struct {
 	waitedUntil time.Time // until when a request waits as a 429 said
 	nextAt      time.Time // when the ceiling lets the next request go
 	live        int       // live requests at the door and behind it
-	past        int       // history requests at the door that have a place
+	history     int       // history requests at the door that have a place
 	turns       int       // live requests since the last one of history
 	inFlight    int       // of both classes
 }
@@ -107,7 +107,7 @@ func (l *Limiter) InFlight() int {
 }
 
 // largeBody returns the permit for a large body of the class, not taken yet.
-func (l *Limiter) largeBody(class Class) permit { return permit{slot: l.large[class]} }
+func (l *Limiter) largeBody(class Class) permit { return permit{holder: l.large[class]} }
 
 // ticket is the permission to send one request. Its holder ends it, once, with
 // answered, refused or failed.
@@ -126,19 +126,19 @@ func (l *Limiter) acquire(ctx context.Context, class Class) (*ticket, error) {
 		l.count(&l.live, 1)
 		defer l.count(&l.live, -1)
 	}
-	door := permit{slot: l.door[class]}
+	door := permit{holder: l.door[class]}
 	if err := door.acquire(ctx); err != nil {
 		return nil, err
 	}
 	defer door.release()
 	t := &ticket{limiter: l}
 	if class == History {
-		t.place = permit{slot: l.places}
+		t.place = permit{holder: l.places}
 		if err := t.place.acquire(ctx); err != nil {
 			return nil, err
 		}
-		l.count(&l.past, 1)
-		defer l.count(&l.past, -1)
+		l.count(&l.history, 1)
+		defer l.count(&l.history, -1)
 	}
 	for {
 		wait := l.pass(t, class)
@@ -189,7 +189,7 @@ func (l *Limiter) pass(t *ticket, class Class) (wait time.Duration) {
 // otherNext reports whether the next time at the ceiling is for the other class: for
 // the head if it waits, and for history if it could go and the head had its turns.
 func (l *Limiter) otherNext(class Class, now time.Time) bool {
-	historys := l.past > 0 && l.turns >= liveTurns && !l.pace.next.After(later(l.nextAt, now))
+	historys := l.history > 0 && l.turns >= liveTurns && !l.pace.next.After(later(l.nextAt, now))
 	if class == Live {
 		return historys
 	}

@@ -82,8 +82,8 @@ func newPace(most int) pace {
 // went counts a request that is sent now. One that was late by some milliseconds
 // does not make those after it late.
 func (p *pace) went(now time.Time) {
-	const late = 10 * time.Millisecond
-	p.next = later(p.next, now.Add(-late)).Add(time.Duration(float64(time.Second) / p.rate)) // 0 for +Inf
+	const tolerance = 10 * time.Millisecond
+	p.next = later(p.next, now.Add(-tolerance)).Add(time.Duration(float64(time.Second) / p.rate)) // 0 for +Inf
 }
 
 // counts reports whether the outcome of a request that was sent at that time says

@@ -147,7 +147,7 @@ func seeds(n uint64) uint64 {
 // begins.
 func askAgain(ctx context.Context, c *openai.Client) {
 	for ctx.Err() == nil {
-		for _, err := range c.Pages(ctx, openai.Query{Scope: auditlog.ScopeOrganization, From: start, To: start, Bounded: true, Class: openai.History}) {
+		for _, err := range c.Pages(ctx, openai.Query{Scope: auditlog.ScopeOrganization, From: start, To: start + 1, Bounded: true, Class: openai.History}) {
 			_ = err
 		}
 	}

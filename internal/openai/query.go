@@ -20,7 +20,7 @@ type Query struct {
 	AlsoRead auditlog.Scope
 	// From is the first second asked for (effective_at[gte]).
 	From auditlog.Second
-	// To is the last second asked for (effective_at[lte]); only if Bounded.
+	// To is the end of the time asked for, and not part of it; only if Bounded.
 	To auditlog.Second
 	// Bounded says that To counts. A walk without it reads the head of the log.
 	Bounded bool
@@ -28,9 +28,13 @@ type Query struct {
 	// is complete in any order of the list. Without it the newest must come first, since
 	// the walk may be left early.
 	ToEnd bool
-	// Class is which share of the limiter the walk's requests take.
+	// Class is how the walk's requests wait for each other at the limiter.
 	Class Class
 }
+
+// last is the last second asked for, where that is bounded: the API takes it, and not the end, as
+// effective_at[lte].
+func (q Query) last() auditlog.Second { return q.To - 1 }
 
 // request is one page asked for: parameters that stay the same through a walk,
 // and those that do not.
@@ -41,14 +45,14 @@ type request struct {
 	after      string
 }
 
-// values returns the request's parameters, documented ones only: what the API does with
+// params returns the request's parameters, documented ones only: what the API does with
 // others is not known.
-func (r request) values() url.Values {
+func (r request) params() url.Values {
 	v := url.Values{"limit": {strconv.Itoa(r.limit)}}
 	if !r.unfiltered {
 		v.Set("effective_at[gte]", second(r.From))
 		if r.Bounded {
-			v.Set("effective_at[lte]", second(r.To))
+			v.Set("effective_at[lte]", second(r.last()))
 		}
 	}
 	if r.Scope == auditlog.ScopeTenant {

@@ -87,7 +87,7 @@ func brokenPage(ctx context.Context, err error, key string) *Error {
 }
 
 func (c *Client) newRequest(ctx context.Context, r request, key string) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.endpoint+"?"+r.values().Encode(), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.endpoint+"?"+r.params().Encode(), nil)
 	if err != nil {
 		return nil, errors.New("the request cannot be built from the base URL")
 	}

@@ -23,7 +23,7 @@ func TestEveryFault(t *testing.T) {
 			fill(api, 1500)
 			c := newClient(t, api, func(cfg *openai.Config) { cfg.MaxBodyBytes = 1 << 20 })
 			// Bounded, so that what a fault inserts at the head lies outside.
-			window := openai.Query{Scope: auditlog.ScopeOrganization, From: start, To: start + 1499, Bounded: true, Class: openai.History}
+			window := openai.Query{Scope: auditlog.ScopeOrganization, From: start, To: start + 1500, Bounded: true, Class: openai.History}
 			events := patiently(t, c, window)
 			ids := map[string]bool{}
 			for _, e := range events {

@@ -18,7 +18,7 @@ const strayMost = 10
 // within reports whether a time is one that was asked for.
 func (w *walk) within(at auditlog.Second) bool {
 	q := w.req.Query
-	return w.req.unfiltered || at >= q.From && (!q.Bounded || at <= q.To)
+	return w.req.unfiltered || at >= q.From && (!q.Bounded || at < q.To)
 }
 
 // checkWindow refuses a page that ignores the time asked for. A few odd events do not:
@@ -38,7 +38,7 @@ func (w *walk) checkWindow(events []auditlog.Event) error {
 	}
 	to := "on"
 	if w.req.Bounded {
-		to = "to " + w.req.To.String()
+		to = "to " + w.req.last().String()
 	}
 	return w.disordered("%d of its %d events do not lie in the time from which was asked: from %v %s", outside, timed, w.req.From, to)
 }
@@ -63,7 +63,7 @@ func (w *walk) elsewhere(ctx context.Context, e auditlog.Event, organization str
 			continue
 		}
 		own := w.client.walk(request{limit: pageLimit, Query: Query{
-			Scope: scope, From: e.EffectiveAt, To: e.EffectiveAt, Bounded: true, ToEnd: true, Class: w.req.Class,
+			Scope: scope, From: e.EffectiveAt, To: e.EffectiveAt.Next(), Bounded: true, ToEnd: true, Class: w.req.Class,
 		}})
 		own.looksUp = true
 		var err error

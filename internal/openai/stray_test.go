@@ -50,7 +50,7 @@ func TestOwnSecondOfAStray(t *testing.T) {
 					fmt.Fprint(w, test.body)
 				}))
 			})
-			_, events, done, err := read(t.Context(), c, openai.Query{Scope: auditlog.ScopeOrganization, From: start, To: start + 10, Bounded: true, ToEnd: true})
+			_, events, done, err := read(t.Context(), c, openai.Query{Scope: auditlog.ScopeOrganization, From: start, To: start + 11, Bounded: true, ToEnd: true})
 			if want := test.events > 0; done != want || (err == nil) != want || len(events) != test.events {
 				t.Errorf("%s: %d events, complete %v, %v; want %d events", name, len(events), done, err, test.events)
 			}

@@ -156,7 +156,7 @@ func (w *walk) start(a answer) {
 	}
 	w.newer = w.began
 	if w.req.Bounded {
-		w.newer = w.req.To
+		w.newer = w.req.last()
 	}
 }
 

@@ -150,11 +150,11 @@ func TestBothScopesAreListedApart(t *testing.T) {
 	})
 }
 
-func TestWindowIsBothEndsIncluded(t *testing.T) {
+func TestWindowIsHalfOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := simulator.New(simulator.Config{})
 		fill(api, 50)
-		q := openai.Query{Scope: auditlog.ScopeOrganization, From: start + 10, To: start + 20, Bounded: true, Class: openai.History}
+		q := openai.Query{Scope: auditlog.ScopeOrganization, From: start + 10, To: start + 21, Bounded: true, Class: openai.History}
 		_, events, _, err := read(t.Context(), newClient(t, api, nil), q)
 		if err != nil || len(events) != 11 || events[0].EffectiveAt != start+20 || events[10].EffectiveAt != start+10 {
 			t.Errorf("%d events, error %v; want the eleven from second 20 down to 10", len(events), err)
@@ -342,7 +342,7 @@ func TestSameSecondStraggler(t *testing.T) {
 			api.Add(e)
 		}
 		c := newClient(t, api, nil)
-		second := openai.Query{Scope: auditlog.ScopeOrganization, From: start, To: start, Bounded: true}
+		second := openai.Query{Scope: auditlog.ScopeOrganization, From: start, To: start + 1, Bounded: true}
 		if _, events, _, err := read(t.Context(), c, second); err != nil || len(events) != 500 {
 			t.Errorf("%d events of one second, error %v; want 500", len(events), err)
 		}
@@ -389,9 +389,9 @@ func TestNeighbourOfTheFirst(t *testing.T) {
 		api := simulator.New(simulator.Config{})
 		api.AddRaw(auditlog.ScopeOrganization, start, []byte(`{"id":"a","effective_at":"soon"}`))
 		c := newClient(t, api, nil)
-		q := openai.Query{Scope: auditlog.ScopeOrganization, From: start, To: start + 9, Bounded: true}
+		q := openai.Query{Scope: auditlog.ScopeOrganization, From: start, To: start + 10, Bounded: true}
 		if _, events, _, _ := read(t.Context(), c, q); len(events) != 1 || events[0].Neighbour != start+9 {
-			t.Errorf("%+v, want the end of the window as its neighbour", events)
+			t.Errorf("%+v, want the last second of the window as its neighbour", events)
 		}
 		now := auditlog.SecondOf(time.Now())
 		if _, events, _, _ := read(t.Context(), c, all); len(events) != 1 || events[0].Neighbour != now {
@@ -485,7 +485,7 @@ func TestWindowInAnyOrder(t *testing.T) {
 			api.Generate(3000, start, start+7200)
 			var events []auditlog.Event
 			for from := start; from <= start+7200; from += 1800 {
-				q := openai.Query{Scope: auditlog.ScopeOrganization, From: from, To: from + 1799, Bounded: true, ToEnd: true}
+				q := openai.Query{Scope: auditlog.ScopeOrganization, From: from, To: from + 1800, Bounded: true, ToEnd: true}
 				_, found, done, err := read(t.Context(), newClient(t, api, nil), q)
 				if err != nil || !done {
 					t.Fatalf("%s: complete %v, %v", name, done, err)

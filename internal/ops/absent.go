@@ -40,7 +40,7 @@ func (v *verification) seeAbsent(id auditlog.Identity, ev auditlog.Event) {
 	if ev.Scope == auditlog.ScopeTenant {
 		state = absentTenant
 	}
-	if v.gone.mayBeLetter(ev) {
+	if v.deleted.mayBeLetter(ev) {
 		state |= absentLetter
 	}
 	v.absent.add(absent{id: id, at: ev.Second(), name: v.names.add(ev.Name()), state: state})
@@ -61,8 +61,8 @@ func (v *verification) findElsewhere(ctx context.Context) error {
 
 // reader says which part of the connector, or a repair, will write an absent event.
 func (v *verification) reader(a *absent) window.Responsible {
-	if v.state == nil || v.state.Memory.Has(a.id) {
-		// There is no state to ask, or the connector wrote the event and it is gone since:
+	if v.state == nil || v.state.Seen.Has(a.id) {
+		// There is no state to ask, or the connector wrote the event and it was deleted since:
 		// the connector leaves it out as long as it remembers it, and never reads it after.
 		return window.LeftToRepair
 	}

@@ -41,7 +41,7 @@ func (k *checker) checkState(ctx context.Context) {
 	} else {
 		k.add("cursor", fine("floor %v, %d ids remembered, written %s ago", report.Floor, report.SeenIDs, span(report.age())))
 	}
-	if v := k.cfg.Written(k.cfg.Expected(), &report.Cursor); v.Waits() != 0 {
+	if v := k.cfg.KeepFormat(k.cfg.Expected(), &report.Cursor); v.Waits() != 0 {
 		k.add("schema", warning(fmt.Sprintf("set SCHEMA_VERSION=%d once every reader of the topic knows it", v.Waits()),
 			"a newer version of the schema waits: version %d is written, and this release has version %d", v.Schema.Number, v.Waits()))
 	}

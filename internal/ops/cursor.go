@@ -45,7 +45,7 @@ func Cursor(ctx context.Context, c Config) (CursorReport, error) {
 	if err != nil {
 		return CursorReport{}, err
 	}
-	r := CursorReport{Cursor: state.Cursor, Partition: found.partition, SeenIDs: state.Memory.Len(), readAt: c.Clock()}
+	r := CursorReport{Cursor: state.Cursor, Partition: found.partition, SeenIDs: state.Seen.Len(), readAt: c.Clock()}
 	r.AgeSeconds = int64(auditlog.SecondOf(r.readAt) - r.WrittenAt)
 	r.HistoryFrom, r.HistoryTo = window.HistoryLeft(r.Cursor)
 	if left, ok := timeLeft(found.trail, auditlog.SecondOf(r.readAt)); ok {

@@ -77,14 +77,14 @@ func repairEncoder(ctx context.Context, t target.Target, found target.Found, cur
 	if cursor.StartAnew {
 		return nil, errors.New("the cursor was reset: the next run writes all of it again, so there is nothing to repair")
 	}
-	values, err := t.Values(ctx)
+	format, err := t.Format(ctx)
 	if err == nil {
-		err = t.CheckSame(ctx, cursor, found, values)
+		err = t.CheckSame(ctx, cursor, found, format)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return t.Encoder(found, t.Written(values, &cursor))
+	return t.Encoder(found, t.KeepFormat(format, &cursor))
 }
 
 // repairError says what an error means for a repair: it can always be given again.
@@ -133,7 +133,7 @@ func (r *repair) run(ctx context.Context) error {
 	near := r.pageTime()
 	for rest := missing; len(rest) > 0; {
 		n := together(rest, near)
-		if err := r.window(ctx, window.Window{From: rest[0].at, To: rest[n-1].at + 1}); err != nil {
+		if err := r.window(ctx, window.Window{From: rest[0].at, To: rest[n-1].at.Next()}); err != nil {
 			return err
 		}
 		rest = rest[n:]
@@ -176,22 +176,22 @@ func (r *repair) mayWrite(a *absent) bool {
 // window takes what is missing in it.
 func (r *repair) window(ctx context.Context, w window.Window) error {
 	var failed error
-	fetched := r.cfg.Clock()
+	read := r.cfg.Clock()
 	err := r.listAgain(ctx, w, func(ev auditlog.Event) {
 		if failed == nil {
-			failed = r.take(ctx, ev, fetched)
+			failed = r.take(ctx, ev, read)
 		}
 	})
 	return errors.Join(failed, err)
 }
 
-// take puts the event into the transaction if it is to be written.
-func (r *repair) take(ctx context.Context, ev auditlog.Event, fetched time.Time) error {
+// take puts the event, which was read at a time, into the transaction if it is to be written.
+func (r *repair) take(ctx context.Context, ev auditlog.Event, read time.Time) error {
 	a := r.absent.find(ev.Identity())
 	if a == nil || !r.mayWrite(a) {
 		return nil
 	}
-	encoded, err := r.encoder.Encode(ev, fetched)
+	encoded, err := r.encoder.Encode(ev, read)
 	if err != nil {
 		return err
 	}

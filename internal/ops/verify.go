@@ -55,7 +55,7 @@ type verification struct {
 	written         index
 	unreadable      []Unreadable
 	records, dead   int // in [from, to)
-	gone            gone
+	deleted         deleted
 
 	mu     sync.Mutex // guards what follows, and the marks of written
 	listed int
@@ -91,7 +91,7 @@ func (v *verification) run(ctx context.Context) error {
 	if err := v.readTopic(ctx); err != nil {
 		return err
 	}
-	if err := v.readGone(ctx); err != nil {
+	if err := v.readDeleted(ctx); err != nil {
 		return err
 	}
 	if err := v.readAPI(ctx); err != nil {

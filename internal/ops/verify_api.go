@@ -88,7 +88,7 @@ func (v *verification) list(ctx context.Context, w window.Window, see func(audit
 }
 
 func (v *verification) walk(ctx context.Context, scope auditlog.Scope, w window.Window, see func(auditlog.Event)) (events int, err error) {
-	query := openai.Query{Scope: scope, From: w.From, To: w.To - 1, Bounded: true, ToEnd: true, Class: openai.History}
+	query := openai.Query{Scope: scope, From: w.From, To: w.To, Bounded: true, ToEnd: true, Class: openai.History}
 	if len(v.scopes) > 1 {
 		query.AlsoRead = scope.Other() // as the connector reads
 	}
@@ -145,7 +145,7 @@ func (v *verification) listsBefore(ctx context.Context, at auditlog.Second) (boo
 		if at <= 0 {
 			break // nothing is older than that
 		}
-		query := openai.Query{Scope: scope, From: 0, To: at - 1, Bounded: true, Class: openai.Live}
+		query := openai.Query{Scope: scope, From: 0, To: at, Bounded: true, Class: openai.Live}
 		for page, err := range v.api.Pages(ctx, query) {
 			if err == nil {
 				err = v.checkPage(page)

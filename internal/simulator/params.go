@@ -18,7 +18,7 @@ func (e badParam) Error() string { return e.message }
 
 // params are the parameters of the endpoint, read as the specification has them.
 type params struct {
-	from, to                                  int64 // of effective_at, both included
+	from, to                                  int64 // of effective_at: [from, to)
 	projects, types, actors, emails, resource []string
 	tenantOnly                                bool
 	limit                                     int
@@ -27,9 +27,9 @@ type params struct {
 
 // parseParams reads a query. What is not in openapi-audit-logs.yaml is an error,
 // unless lax.
-func parseParams(values url.Values, lax bool) (params, error) {
+func parseParams(query url.Values, lax bool) (params, error) {
 	p := params{from: math.MinInt64 / 2, to: math.MaxInt64 / 2, limit: 20}
-	for name, given := range values {
+	for name, given := range query {
 		if err := p.set(name, given, lax); err != nil {
 			return p, err
 		}
@@ -98,9 +98,9 @@ func (p *params) setTime(name, value string) error {
 	case "effective_at[gte]":
 		p.from = max(p.from, n)
 	case "effective_at[lt]":
-		p.to = min(p.to, n-1)
-	case "effective_at[lte]":
 		p.to = min(p.to, n)
+	case "effective_at[lte]":
+		p.to = min(p.to, n+1)
 	}
 	return nil
 }

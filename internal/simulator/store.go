@@ -165,7 +165,7 @@ func (s *store) event(n number) Event {
 // query is what a list request asks for.
 type query struct {
 	scope         uint8
-	from, to      int64 // of effective_at, both included
+	from, to      int64 // of effective_at: [from, to)
 	limit         int
 	after, before *number
 	reversed      bool // oldest first, which no API should do
@@ -182,7 +182,7 @@ const minAt, maxAt = math.MinInt64 / 2, math.MaxInt64 / 2
 func (s *store) list(q query) (page []number, hasMore bool) {
 	list := s.lists[q.scope]
 	low := sort.Search(len(list), func(i int) bool { return s.records[list[i]].key >= q.from-s.skew })
-	high := sort.Search(len(list), func(i int) bool { return s.records[list[i]].key > q.to+s.skew })
+	high := sort.Search(len(list), func(i int) bool { return s.records[list[i]].key >= q.to+s.skew })
 	place := func(n number) (int, bool) { return slices.BinarySearchFunc(list, n, s.compare) }
 	ahead, behind := low, high // where the walk begins if it has no cursor
 	up := q.reversed
@@ -233,6 +233,6 @@ func (s *store) collect(list []number, i, end, step int, q query) (page []number
 
 func (s *store) shows(n number, q query) bool {
 	r := &s.records[n]
-	return r.visible <= q.now && !r.hidden && r.at >= q.from && r.at <= q.to &&
+	return r.visible <= q.now && !r.hidden && r.at >= q.from && r.at < q.to &&
 		(q.match == nil || q.match(s.event(n)))
 }

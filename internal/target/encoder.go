@@ -108,10 +108,10 @@ type Encoded struct {
 	Bytes  int          // of the records, about
 }
 
-// Encode returns what an event becomes that was fetched at a time. What cannot
+// Encode returns what an event becomes that was read from the API at a time. What cannot
 // be a record of ours is a dead letter; an error is a fault of this program.
-func (e *Encoder) Encode(ev auditlog.Event, fetched time.Time) (Encoded, error) {
-	records, info, err := e.codec.Encode(ev, fetched)
+func (e *Encoder) Encode(ev auditlog.Event, ingested time.Time) (Encoded, error) {
+	records, info, err := e.codec.Encode(ev, ingested)
 	if err != nil {
 		return e.deadLetter(ev, info, err)
 	}

@@ -60,17 +60,17 @@ func TestCheckSame(t *testing.T) {
 	same := func() target.Found {
 		return target.Found{"events": {Name: "e", ID: "1"}, "dlq": {Name: "d", ID: "2"}, "offsets": {Name: "o", ID: "3"}, "json": {Name: "j"}}
 	}
-	single := target.Values{Framing: codec.SingleObject(), Schema: schemas.Latest()}
+	single := target.Format{Framing: codec.SingleObject(), Schema: schemas.Latest()}
 	for name, test := range map[string]struct {
 		change func(target.Found)
-		values target.Values
+		values target.Format
 		want   string // empty: nothing is refused
 	}{
 		"the same, where ids are not told and a copy is no longer wanted": {values: single},
 		"a copy that is new":               {change: func(f target.Found) { f["ocsf"] = kafka.Topic{Name: "gone", ID: "5"} }, values: single},
 		"an events topic that was remade":  {change: func(f target.Found) { f["events"] = kafka.Topic{Name: "e", ID: "9"} }, values: single, want: "the events topic is another"},
 		"a copy under another name":        {change: func(f target.Found) { f["json"] = kafka.Topic{Name: "k"} }, values: single, want: "the json topic is another"},
-		"values framed for a registry now": {values: target.Values{Framing: codec.Confluent(7)}, want: "framed as single-object, and the settings ask for confluent"},
+		"values framed for a registry now": {values: target.Format{Framing: codec.Confluent(7)}, want: "framed as single-object, and the settings ask for confluent"},
 	} {
 		found := same()
 		if test.change != nil {

@@ -29,7 +29,7 @@ func TestChooseVersion(t *testing.T) {
 		"and back":                               {1, cursor(2), 1, 3},
 		"a topic of a later release (see TestCheckSame)": {0, cursor(4), 3, 0},
 	} {
-		v := Values{codec.SingleObject(), chooseVersion(three, tt.asked, tt.was)}
+		v := Format{codec.SingleObject(), chooseVersion(three, tt.asked, tt.was)}
 		if v.Schema.Number != tt.want || waits(three[2], v) != tt.waits {
 			t.Errorf("%s: version %d, %d waits; want %d, %d", name, v.Schema.Number, waits(three[2], v), tt.want, tt.waits)
 		}
@@ -38,7 +38,7 @@ func TestChooseVersion(t *testing.T) {
 			t.Errorf("%s: after a restart version %d", name, again.Number)
 		}
 	}
-	registry := Values{codec.Confluent(7), three[0]}
+	registry := Format{codec.Confluent(7), three[0]}
 	if registry.SchemaVersion() != 0 || waits(three[2], registry) != 0 {
 		t.Error("with a registry a version is noted, or waits")
 	}

@@ -124,9 +124,9 @@ type passage struct {
 type broker interface {
 	// open returns the transactions of our producers that partitions have open.
 	open(ctx context.Context) ([]kafka.OpenTransaction, error)
-	// past returns what the producer left in the partition of the state, or in the
+	// passages returns what the producer left in the partition of the state, or in the
 	// others; there from the time on.
-	past(ctx context.Context, producer int64, state bool, from time.Time) ([]passage, error)
+	passages(ctx context.Context, producer int64, state bool, from time.Time) ([]passage, error)
 	// began returns the timestamp of the transaction's first record in its partition.
 	began(ctx context.Context, t kafka.OpenTransaction) (time.Time, error)
 	// timed reports whether timestamps in the partition are the times of writing.
@@ -203,7 +203,7 @@ func earliest(open []kafka.OpenTransaction, t kafka.OpenTransaction) time.Time {
 //     Where the word could be about the transaction before, as it can below 4.0, a
 //     commit might show a transaction of which a part was never written.
 func decide(ctx context.Context, b broker, t kafka.OpenTransaction, from time.Time, word kafka.Coordinated) (commit bool, because string, err error) {
-	ofState, err := b.past(ctx, t.Producer, true, from)
+	ofState, err := b.passages(ctx, t.Producer, true, from)
 	if err != nil {
 		return false, "", err
 	}
@@ -213,7 +213,7 @@ func decide(ctx context.Context, b broker, t kafka.OpenTransaction, from time.Ti
 	if m, found, err := sharedMarker(ctx, b, t, ofState); err != nil || found {
 		return m.commit, marked(m), err
 	}
-	others, err := b.past(ctx, t.Producer, false, from)
+	others, err := b.passages(ctx, t.Producer, false, from)
 	if err != nil {
 		return false, "", err
 	}
@@ -245,9 +245,9 @@ var errUndecided = errors.New("below transaction.version 2 transactions share an
 // markerOf returns the marker that ended the transaction of the epoch, where nothing
 // else can have: a marker has an epoch above that of its transaction from
 // transaction.version 2 on, and below that if a fence or we ended it.
-func markerOf(past []passage, epoch int16) (m passage, found bool) {
+func markerOf(passages []passage, epoch int16) (m passage, found bool) {
 	inside := map[kafka.Partition]bool{} // data of the epoch were met, and no marker since
-	for _, p := range past {
+	for _, p := range passages {
 		if !p.marker {
 			inside[p.where] = p.epoch == epoch
 			continue
@@ -263,10 +263,10 @@ func markerOf(past []passage, epoch int16) (m passage, found bool) {
 // lastShared returns the last data of the epoch in the partition that a marker of the
 // same epoch ended. Transactions that share an epoch end like that: the data may be of
 // the transaction that hangs, or of the one before.
-func lastShared(past []passage, where kafka.Partition, epoch int16) (data, m passage, found bool) {
+func lastShared(passages []passage, where kafka.Partition, epoch int16) (data, m passage, found bool) {
 	var last passage
 	inside := false
-	for _, p := range past {
+	for _, p := range passages {
 		switch {
 		case p.where != where:
 		case !p.marker:

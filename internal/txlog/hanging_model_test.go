@@ -64,7 +64,7 @@ func (m *modelKafka) open(context.Context) (open []kafka.OpenTransaction, err er
 	return open, nil
 }
 
-func (m *modelKafka) past(_ context.Context, _ int64, state bool, _ time.Time) (all []passage, err error) {
+func (m *modelKafka) passages(_ context.Context, _ int64, state bool, _ time.Time) (all []passage, err error) {
 	if err := m.request(); err != nil {
 		return nil, err
 	}
@@ -300,9 +300,9 @@ func (k *taking) open(ctx context.Context) ([]kafka.OpenTransaction, error) {
 	return k.modelKafka.open(ctx)
 }
 
-func (k *taking) past(ctx context.Context, producer int64, state bool, from time.Time) ([]passage, error) {
+func (k *taking) passages(ctx context.Context, producer int64, state bool, from time.Time) ([]passage, error) {
 	defer k.wait()()
-	return k.modelKafka.past(ctx, producer, state, from)
+	return k.modelKafka.passages(ctx, producer, state, from)
 }
 
 func (k *taking) began(ctx context.Context, t kafka.OpenTransaction) (time.Time, error) {

@@ -113,9 +113,9 @@ func (l *Log) awaitMarkers(ctx context.Context) error {
 
 // unsettled returns which of the partitions have no marker of the last transaction. A
 // neighbour's open transaction may hold the stable offset back: then the coordinator
-// must have ours as complete, and after that the partition must not have it open. late
+// must have ours as complete, and after that the partition must not have it open. excuse
 // says that for a partition into which we may not look a neighbour is excuse enough.
-func (l *Log) unsettled(ctx context.Context, pending []kafka.Partition, late bool) (left []kafka.Partition, err error) {
+func (l *Log) unsettled(ctx context.Context, pending []kafka.Partition, excuse bool) (left []kafka.Partition, err error) {
 	stable, err := kafka.Ends(ctx, l.client, pending, true)
 	if err != nil {
 		return nil, err
@@ -147,7 +147,7 @@ func (l *Log) unsettled(ctx context.Context, pending []kafka.Partition, late boo
 	}
 	for _, p := range hidden {
 		excused := false
-		if late {
+		if excuse {
 			excused, err = kafka.AnyOpenIn(ctx, l.client, p, l.cfg.TransactionalID)
 		}
 		if !excused || err != nil { // a broker that does not list transactions excuses nothing
@@ -350,7 +350,7 @@ func FirstOf(ctx context.Context, conn kafka.Connection, t kafka.OpenTransaction
 	return first, err
 }
 
-func (b *brokers) past(ctx context.Context, producer int64, state bool, from time.Time) (all []passage, err error) {
+func (b *brokers) passages(ctx context.Context, producer int64, state bool, from time.Time) (all []passage, err error) {
 	partitions, err := b.partitions(ctx)
 	if err != nil {
 		return nil, err

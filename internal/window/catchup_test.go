@@ -18,11 +18,11 @@ func TestMonthOfCatchUpIsForgotten(t *testing.T) {
 	began := auditlog.Second(1_700_000_000)
 	now := began.Add(30 * 24 * time.Hour)
 	on := map[auditlog.Scope]bool{org: true}
-	s := &window.State{Cursor: window.FirstRun("acme", began, began, on, p), Memory: window.NewMemory(), Policy: p}
+	s := &window.State{Cursor: window.FirstRun("acme", began, began, on, p), Seen: window.NewSeenIDs(), Policy: p}
 	s.Advance(s.Stage(window.Batch{From: s.Cursor.Floor, Effect: window.CatchUp(org, now, p)}))
 	read := func(g window.Segment, to auditlog.Second, events []auditlog.Event) window.Step {
 		b := window.Batch{From: g.From, History: &g, Effect: window.HistoryRead(g.Scopes, to, p)}
-		b.Events, b.Later = s.Memory.Sift(events, now, p)
+		b.Events, b.Later = s.Seen.Sift(events, now, p)
 		return s.Stage(b)
 	}
 	most, day, tested := 0, int(24*time.Hour/time.Second)/every, false
@@ -37,7 +37,7 @@ func TestMonthOfCatchUpIsForgotten(t *testing.T) {
 			events = append(events, auditlog.Event{ID: fmt.Sprint(at), EffectiveAt: at, Timed: true, Scope: org})
 		}
 		s.Advance(read(g, to, events))
-		most = max(most, s.Memory.Len())
+		most = max(most, s.Seen.Len())
 		if next, left := window.NextHistory(s.Cursor); left && !tested && now.Sub(next.From) < 12*time.Hour {
 			tested = true
 			for i := range events {

@@ -23,7 +23,7 @@ func FirstRun(organization string, start, now auditlog.Second, on map[auditlog.S
 		Version:      auditlog.CursorVersion,
 		Organization: organization,
 		Start:        start,
-		Floor:        max(start, now.Add(-p.memory())),
+		Floor:        max(start, now.Add(-p.longerLookback())),
 		Scopes:       map[auditlog.Scope]auditlog.Position{},
 	}
 	for _, s := range auditlog.Scopes() {
@@ -71,7 +71,7 @@ func SwitchedOff(s auditlog.Scope, now, latest auditlog.Second, p Policy) Effect
 
 // Refused returns the effect of the API refusing the scope at now. If that lasts
 // longer than the lookbacks while the other scope is read, the scope is frozen,
-// since the memory of the other would else grow without bound.
+// since the seen ids of the other would else grow without bound.
 func Refused(s auditlog.Scope, now, latest auditlog.Second, p Policy) Effect {
 	return unread(s, auditlog.StateRefused, now, latest, p)
 }
@@ -96,7 +96,7 @@ func unread(s auditlog.Scope, state auditlog.State, now, latest auditlog.Second,
 			pos.Since = now
 		}
 		pos.State = state
-		if now.Sub(pos.Since) > p.memory() && c.Scopes[s.Other()].State == auditlog.StateOn {
+		if now.Sub(pos.Since) > p.longerLookback() && c.Scopes[s.Other()].State == auditlog.StateOn {
 			pos = freeze(c, s, pos, latest, p)
 		}
 		if samePosition(pos, c.Scopes[s]) {

@@ -393,7 +393,7 @@ func (m *model) open() {
 			auditlog.ScopeOrganization: true,
 			auditlog.ScopeTenant:       !m.refused && !m.tenantOff,
 		}
-		m.state = &window.State{Cursor: window.FirstRun("acme", start, now, on, m.policy), Memory: window.NewMemory(), Policy: m.policy}
+		m.state = &window.State{Cursor: window.FirstRun("acme", start, now, on, m.policy), Seen: window.NewSeenIDs(), Policy: m.policy}
 		m.commit(window.Batch{From: m.state.Cursor.Floor, Effect: func(c auditlog.Cursor) auditlog.Cursor { return c }})
 		return
 	}
@@ -401,9 +401,9 @@ func (m *model) open() {
 	if err != nil {
 		m.t.Fatalf("the stored cursor: %v\n%s", err, m.cursor)
 	}
-	m.state = &window.State{Cursor: c, Memory: window.NewMemory(), Policy: m.policy}
+	m.state = &window.State{Cursor: c, Seen: window.NewSeenIDs(), Policy: m.policy}
 	for b, names := range m.parts {
-		m.state.Memory.Load(b, names)
+		m.state.Seen.Load(b, names)
 	}
 	if c.SeenRecords != len(m.parts) {
 		m.t.Errorf("the cursor counts %d records of seen ids, and there are %d", c.SeenRecords, len(m.parts))
@@ -453,7 +453,7 @@ func (m *model) list(s auditlog.Scope, from, to auditlog.Second) []auditlog.Even
 // batch makes one of what a read found that began at a time.
 func (m *model) batch(found []auditlog.Event, from, began auditlog.Second) window.Batch {
 	b := window.Batch{From: from}
-	b.Events, b.Later = m.state.Memory.Sift(found, began, m.policy)
+	b.Events, b.Later = m.state.Seen.Sift(found, began, m.policy)
 	m.stats.longer += len(b.Later)
 	return b
 }
@@ -509,7 +509,7 @@ func (m *model) poll(s auditlog.Scope) {
 			break
 		}
 		found = append(found, page...)
-		if !full && window.KnownPage(m.state.Memory, page, c.Scopes[s].Live) {
+		if !full && window.KnownPage(m.state.Seen, page, c.Scopes[s].Live) {
 			reached, stopped = false, true
 			break
 		}
@@ -613,7 +613,7 @@ func (m *model) readWindow(s window.Sweep, w window.Window) (parts []modelPart, 
 
 func (m *model) tryWindow(s window.Sweep, w window.Window) (parts []modelPart, dense, ok bool) {
 	r := window.NewRead(s, w, m.state.Cursor, modelLimits, func(page []auditlog.Event, began auditlog.Second) (fresh, later []auditlog.Event) {
-		fresh, later = m.state.Memory.Sift(page, began, m.policy)
+		fresh, later = m.state.Seen.Sift(page, began, m.policy)
 		m.stats.longer += len(later)
 		return fresh, later
 	})
@@ -751,7 +751,7 @@ func (m *model) apply(step window.Step) {
 		m.t.Fatal(err)
 	}
 	m.cursor = value
-	for _, part := range step.Seen {
+	for _, part := range step.Remember {
 		if _, there := m.parts[part.Bucket]; there {
 			m.t.Errorf("part %+v is written a second time", part.Bucket)
 		}

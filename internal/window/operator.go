@@ -37,8 +37,8 @@ func (s *State) SkipTo(to, now auditlog.Second) (Step, error) {
 		pos.History = shrink(pos.History, to)
 		c.Scopes[scope] = pos
 	}
-	step := Step{Cursor: c, Forget: s.Memory.forgettable(c, s.Policy)}
-	step.count(s.Memory)
+	step := Step{Cursor: c, Forget: s.Seen.forgettable(c, s.Policy)}
+	step.count(s.Seen)
 	return step, nil
 }
 

@@ -25,14 +25,14 @@ func readUpTo(t *testing.T, history auditlog.Second) *window.State {
 	for _, scope := range auditlog.Scopes() {
 		c = window.Walked(scope, c.Floor, 111*day, operatorPolicy)(c)
 	}
-	memory := window.NewMemory()
+	seen := window.NewSeenIDs()
 	for at := c.Floor; at < 111*day; at += 6 * 60 * 60 {
-		memory.Load(auditlog.Bucket{Minute: at}, []string{at.String()})
+		seen.Load(auditlog.Bucket{Minute: at}, []string{at.String()})
 	}
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	return &window.State{Cursor: c, Memory: memory}
+	return &window.State{Cursor: c, Seen: seen}
 }
 
 func TestSkipTo(t *testing.T) {
@@ -106,14 +106,14 @@ func TestSkipToRefuses(t *testing.T) {
 		}
 	}
 	lost := readUpTo(t, 104*day)
-	lost.Cursor.SeenRecords, lost.Cursor.WrittenAt = lost.Memory.Records()+1, 111*day
+	lost.Cursor.SeenRecords, lost.Cursor.WrittenAt = lost.Seen.Records()+1, 111*day
 	if _, err := lost.SkipTo(111*day, 112*day); err == nil {
 		t.Error("a time that was written with ids that are gone: not refused")
 	}
-	if step, err := lost.SkipTo(111*day+60*60, 112*day); err != nil || step.Cursor.SeenRecords != lost.Memory.Records()-len(step.Forget) {
-		t.Errorf("an hour later: %d records of %d, %v", step.Cursor.SeenRecords, lost.Memory.Records(), err)
+	if step, err := lost.SkipTo(111*day+60*60, 112*day); err != nil || step.Cursor.SeenRecords != lost.Seen.Records()-len(step.Forget) {
+		t.Errorf("an hour later: %d records of %d, %v", step.Cursor.SeenRecords, lost.Seen.Records(), err)
 	}
-	again := &window.State{Cursor: window.Reset("acme", nil, 112*day), Memory: window.NewMemory()}
+	again := &window.State{Cursor: window.Reset("acme", nil, 112*day), Seen: window.NewSeenIDs()}
 	if err := again.Cursor.Validate(); err != nil {
 		t.Error(err)
 	}
@@ -152,7 +152,7 @@ func TestSkipToFromAnyCursor(t *testing.T) {
 				}
 			case 6:
 				to := c.Floor + auditlog.Second(rapid.Int64Range(0, max(0, int64(now-c.Floor))).Draw(t, "to"))
-				step, err := (&window.State{Cursor: c, Memory: window.NewMemory()}).SkipTo(to, now)
+				step, err := (&window.State{Cursor: c, Seen: window.NewSeenIDs()}).SkipTo(to, now)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -21,9 +21,9 @@ func TestRecordsOfSeenIDsAreBounded(t *testing.T) {
 			name := strings.Repeat(text.Draw(t, "text"), long)
 			events = append(events, auditlog.Event{ID: name + rapid.StringN(0, 20, 40).Draw(t, "id"), EffectiveAt: 1_700_000_000, Timed: true})
 		}
-		s := &window.State{Memory: window.NewMemory()}
+		s := &window.State{Seen: window.NewSeenIDs()}
 		step := s.Stage(window.Batch{Events: events})
-		for _, part := range step.Seen {
+		for _, part := range step.Remember {
 			value, err := auditlog.EncodeSeen(part.Names)
 			if err != nil {
 				t.Fatal(err)
@@ -33,8 +33,8 @@ func TestRecordsOfSeenIDsAreBounded(t *testing.T) {
 			}
 		}
 		s.Advance(step)
-		if s.Memory.Len() != len(step.Write) || s.Memory.Records() != len(step.Seen) || step.Cursor.SeenRecords != len(step.Seen) {
-			t.Fatalf("%d ids of %d in %d records of %d", s.Memory.Len(), len(step.Write), s.Memory.Records(), len(step.Seen))
+		if s.Seen.Len() != len(step.Write) || s.Seen.Records() != len(step.Remember) || step.Cursor.SeenRecords != len(step.Remember) {
+			t.Fatalf("%d ids of %d in %d records of %d", s.Seen.Len(), len(step.Write), s.Seen.Records(), len(step.Remember))
 		}
 	})
 }

@@ -15,8 +15,8 @@ type Policy struct {
 	DeepLookback time.Duration
 }
 
-// memory is how long an id stays remembered at least: the longer lookback.
-func (p Policy) memory() time.Duration { return max(p.Lookback, p.DeepLookback) }
+// longerLookback is how long an id stays remembered at least.
+func (p Policy) longerLookback() time.Duration { return max(p.Lookback, p.DeepLookback) }
 
 // How often the whole of a lookback is walked. Both leave room inside what is
 // promised (a minute, an hour) for the walk itself.
@@ -86,7 +86,7 @@ func holdsFloor(pos auditlog.Position) bool {
 // Latest returns the time of a clock, and no earlier one than the newest minute in which
 // anything is remembered: up to there a poll may have written, whatever one odd clock
 // says. What is dated more than a day ahead does not count.
-func Latest(clock auditlog.Second, m *Memory) auditlog.Second {
+func Latest(clock auditlog.Second, m *SeenIDs) auditlog.Second {
 	if newest, ok := m.Newest(); ok {
 		return max(clock, min(newest, clock.Add(24*time.Hour)))
 	}
@@ -96,7 +96,7 @@ func Latest(clock auditlog.Second, m *Memory) auditlog.Second {
 // KnownPage reports whether a page of the head needs no older one: all of it was
 // written, and it reaches below the live position, above which lies all that is
 // new. What shows up late behind it is for the full walk.
-func KnownPage(m *Memory, page []auditlog.Event, live auditlog.Second) bool {
+func KnownPage(m *SeenIDs, page []auditlog.Event, live auditlog.Second) bool {
 	if len(page) == 0 {
 		return false
 	}

@@ -46,7 +46,7 @@ type Read struct {
 }
 
 // Sift returns the events of a page that are not written, and those that are, and must
-// be remembered for longer: that of Memory, or one that locks it.
+// be remembered for longer: that of SeenIDs, or one that locks it.
 type Sift func(page []auditlog.Event, began auditlog.Second) (fresh, later []auditlog.Event)
 
 // Walk is a walk of one list of a window.

@@ -30,9 +30,9 @@ func (s *State) Stage(batches ...Batch) Step {
 	if step.Staged == 0 {
 		return step
 	}
-	step.Seen = s.Memory.parts(st.names)
-	step.Forget = s.Memory.forgettable(step.Cursor, s.Policy)
-	step.count(s.Memory)
+	step.Remember = s.Seen.parts(st.names)
+	step.Forget = s.Seen.forgettable(step.Cursor, s.Policy)
+	step.count(s.Seen)
 	return step
 }
 
@@ -53,7 +53,7 @@ func outdated(c auditlog.Cursor, b Batch) bool {
 type staging struct {
 	state *State
 	step  Step
-	// What the step writes and remembers so far. The state's memory has none of it.
+	// What the step writes and remembers so far. The state's seen ids have none of it.
 	written map[auditlog.Identity]struct{}
 	latest  map[auditlog.Identity]auditlog.Second // the latest minute of an id
 	names   map[auditlog.Second][]string          // by minute
@@ -90,7 +90,7 @@ func (st *staging) add(b Batch) {
 func (st *staging) split(events []auditlog.Event) (fresh []int, known []auditlog.Event) {
 	for at, ev := range events {
 		id := ev.Identity()
-		if _, here := st.written[id]; here || st.state.Memory.Has(id) {
+		if _, here := st.written[id]; here || st.state.Seen.Has(id) {
 			known = append(known, ev)
 			continue
 		}
@@ -106,7 +106,7 @@ func (st *staging) split(events []auditlog.Event) (fresh []int, known []auditlog
 func (st *staging) remember(ev auditlog.Event, b Batch, untimed auditlog.Second) {
 	id, minute := ev.Identity(), remembered(ev, untimed)
 	latest, stands := st.latest[id]
-	if in, known := st.state.Memory.index[id]; known && (!stands || in.latest > latest) {
+	if in, known := st.state.Seen.index[id]; known && (!stands || in.latest > latest) {
 		latest, stands = in.latest, true
 	}
 	if stands && minute <= latest || !mayMeetAgain(ev, st.step.Cursor, b) {

@@ -17,13 +17,13 @@ func TestStageSeesTheBatchesBefore(t *testing.T) {
 	const now auditlog.Second = 1_700_000_040 // a minute begins
 	p := window.Policy{Lookback: time.Minute, DeepLookback: time.Hour}
 	on := map[auditlog.Scope]bool{auditlog.ScopeOrganization: true}
-	s := &window.State{Cursor: window.FirstRun("acme", now, now, on, p), Memory: window.NewMemory(), Policy: p}
+	s := &window.State{Cursor: window.FirstRun("acme", now, now, on, p), Seen: window.NewSeenIDs(), Policy: p}
 	event := func(id string, at auditlog.Second) auditlog.Event {
 		return auditlog.Event{ID: id, EffectiveAt: at, Timed: true, Raw: []byte(id)}
 	}
 	first := window.Batch{From: now, Events: []auditlog.Event{event("b", now+2), event("a", now+1)}}
 	second := window.Batch{From: now, Events: []auditlog.Event{event("c", now+61), event("a", now+62), event("b", now+3)}}
-	apart := &window.State{Cursor: s.Cursor, Memory: window.NewMemory(), Policy: p}
+	apart := &window.State{Cursor: s.Cursor, Seen: window.NewSeenIDs(), Policy: p}
 	steps := []window.Step{apart.Stage(first)}
 	apart.Advance(steps[0])
 	steps = append(steps, apart.Stage(second))
@@ -39,7 +39,7 @@ func TestStageSeesTheBatchesBefore(t *testing.T) {
 		{Bucket: auditlog.Bucket{Minute: now}, Names: []string{"a", "b"}},
 		{Bucket: auditlog.Bucket{Minute: now + 60}, Names: []string{"c", "a"}},
 	}
-	if diff := cmp.Diff(seen, step.Seen); diff != "" {
+	if diff := cmp.Diff(seen, step.Remember); diff != "" {
 		t.Errorf("the seen ids differ (-want +got):\n%s", diff)
 	}
 	if step.Staged != 2 || step.Known != 2 {

@@ -6,7 +6,7 @@ import "github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 // written. One goroutine owns it.
 type State struct {
 	Cursor auditlog.Cursor
-	Memory *Memory
+	Seen   *SeenIDs
 	Policy Policy // how long the ids before history are kept
 }
 
@@ -15,9 +15,9 @@ type Batch struct {
 	// Events in any order; a repeat is written once.
 	Events []auditlog.Event
 	// Later are events that the read met and that were written before: they are to
-	// be remembered for longer (Memory.Sift).
+	// be remembered for longer (SeenIDs.Sift).
 	Later []auditlog.Event
-	// From is where the read began. Above the floor the memory tells what was
+	// From is where the read began. Above the floor the seen ids tell what was
 	// written; a read from below the floor must be one of history, which nothing
 	// else reads there.
 	From auditlog.Second
@@ -33,39 +33,39 @@ type Batch struct {
 
 // Step is a transaction to be: what to write, and the state after it.
 type Step struct {
-	Write   []auditlog.Event // batch by batch, in each the oldest first
-	Places  []Place          // where each of Write stands
-	Staged  int              // how many of the batches are in it, from the first on
-	Known   int              // events left out, since they were written before
-	Cursor  auditlog.Cursor
-	Seen    []SeenPart
-	Forget  []auditlog.Bucket
-	Discard bool // the batch after those that are in it was planned in another state, and says nothing
+	Write    []auditlog.Event // batch by batch, in each the oldest first
+	Places   []Place          // where each of Write stands
+	Staged   int              // how many of the batches are in it, from the first on
+	Known    int              // events left out, since they were written before
+	Cursor   auditlog.Cursor
+	Remember []SeenPart
+	Forget   []auditlog.Bucket
+	Discard  bool // the batch after those that are in it was planned in another state, and says nothing
 }
 
 // Place is an event of one of the batches of a step.
 type Place struct{ Batch, Event int }
 
 // Writes reports whether there is anything to write but a cursor.
-func (s Step) Writes() bool { return len(s.Write) > 0 || len(s.Seen) > 0 }
+func (s Step) Writes() bool { return len(s.Write) > 0 || len(s.Remember) > 0 }
 
 // count notes in the cursor how many records of seen ids there are with it.
-func (s *Step) count(m *Memory) {
-	s.Cursor.SeenRecords = m.Records() + len(s.Seen) - len(s.Forget)
+func (s *Step) count(m *SeenIDs) {
+	s.Cursor.SeenRecords = m.Records() + len(s.Remember) - len(s.Forget)
 }
 
 // Lost returns how many records of seen ids are gone that stood beside the cursor
 // when it was written.
-func (s *State) Lost() int { return max(0, s.Cursor.SeenRecords-s.Memory.Records()) }
+func (s *State) Lost() int { return max(0, s.Cursor.SeenRecords-s.Seen.Records()) }
 
 // Advance makes the step's outcome the state. Call it only when the transaction
 // is known to be committed, or when the step writes nothing.
 func (s *State) Advance(step Step) {
 	s.Cursor = step.Cursor
-	for _, part := range step.Seen {
-		s.Memory.Load(part.Bucket, part.Names)
+	for _, part := range step.Remember {
+		s.Seen.Load(part.Bucket, part.Names)
 	}
 	for _, b := range step.Forget {
-		s.Memory.Forget(b)
+		s.Seen.Forget(b)
 	}
 }

@@ -38,7 +38,7 @@ const remedyForLost = "somebody deleted them, and what they remembered would be 
 // DecodeIncomplete is DecodeState for those who can do with less than all of the
 // seen ids; State.Lost says how many records of them are gone.
 func DecodeIncomplete(organization string, records map[string][]byte) (*State, error) {
-	memory := NewMemory()
+	seen := NewSeenIDs()
 	for key, value := range records {
 		bucket, ok, err := auditlog.ParseBucketKey(organization, key)
 		if !ok {
@@ -51,13 +51,13 @@ func DecodeIncomplete(organization string, records map[string][]byte) (*State, e
 		if err != nil {
 			return nil, unusable(remedyForState, "key %q in the offsets topic: %w", key, err)
 		}
-		memory.Load(bucket, names)
+		seen.Load(bucket, names)
 	}
 	value, ok := records[auditlog.CursorKey(organization)]
 	if !ok {
-		if memory.Len() > 0 {
+		if seen.Len() > 0 {
 			return nil, unusable("somebody removed the cursor: `cursor reset` starts anew and emits again",
-				"the offsets topic holds %d seen ids of %s, and no cursor", memory.Len(), organization)
+				"the offsets topic holds %d seen ids of %s, and no cursor", seen.Len(), organization)
 		}
 		return nil, nil
 	}
@@ -69,5 +69,5 @@ func DecodeIncomplete(organization string, records map[string][]byte) (*State, e
 		return nil, unusable("somebody copied it; `cursor reset` starts anew and emits again",
 			"the cursor under the key of %s was written for %s", organization, c.Organization)
 	}
-	return &State{Cursor: c, Memory: memory}, nil
+	return &State{Cursor: c, Seen: seen}, nil
 }

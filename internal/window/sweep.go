@@ -29,7 +29,7 @@ func DeepSweep(c auditlog.Cursor, s auditlog.Scope, now auditlog.Second) Sweep {
 }
 
 func upward(from, now auditlog.Second, s auditlog.Scope) Sweep {
-	return Sweep{From: from, To: max(from, now) + 1, Scopes: []auditlog.Scope{s}}
+	return Sweep{From: from, To: max(from, now).Next(), Scopes: []auditlog.Scope{s}}
 }
 
 // Bounded reports whether the window has an upper end. The last one of a sweep that is

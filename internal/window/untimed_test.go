@@ -14,7 +14,7 @@ func TestUntimedInADenseSecond(t *testing.T) {
 	p := window.Policy{Lookback: time.Minute, DeepLookback: time.Hour}
 	now := auditlog.Second(1_700_000_000)
 	on := map[auditlog.Scope]bool{auditlog.ScopeOrganization: true, auditlog.ScopeTenant: true}
-	s := &window.State{Cursor: window.FirstRun("acme", now-100_000, now, on, p), Memory: window.NewMemory()}
+	s := &window.State{Cursor: window.FirstRun("acme", now-100_000, now, on, p), Seen: window.NewSeenIDs()}
 	for _, scope := range auditlog.Scopes() { // history begins after the first polls
 		from := window.HeadFrom(s.Cursor, scope, p)
 		s.Advance(s.Stage(window.Batch{From: from, Effect: window.Walked(scope, from, now, p)}))

@@ -13,7 +13,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/schemas"
 )
 
-// gone says up to which time the topics may have held what they do not hold any more,
+// deleted says up to which time the topics may have held what they do not hold any more,
 // and what consumers have had; MinSecond where nothing was deleted.
 //
 // There is one time for a whole topic, the latest of its partitions: an event's key
@@ -21,7 +21,7 @@ import (
 // added. What is deleted is always the beginning of a partition, so all of it was
 // written before the oldest record that is left. By whom it was deleted does not
 // matter, so retention is not looked at: it may have been another one then.
-type gone struct {
+type deleted struct {
 	events, letters auditlog.Second
 	letter          *target.Encoder // tells which events are dead letters; nil if it does not matter
 }
@@ -31,11 +31,11 @@ type gone struct {
 // fetched, clocks differ, and the API dates some events forward.
 const writtenLate = time.Hour
 
-// readGone finds out what may be gone. It comes after the read of the topics: what was
-// deleted while they were read is gone too.
-func (v *verification) readGone(ctx context.Context) error {
+// readDeleted finds out what the topics may have deleted. It comes after the read of the
+// topics, and so it counts what was deleted meanwhile.
+func (v *verification) readDeleted(ctx context.Context) error {
 	var err error
-	v.gone.events, err = v.goneFrom(ctx, v.cfg.Topics.Events, func(r *kafka.Record) (time.Time, error) {
+	v.deleted.events, err = v.deletedUntil(ctx, v.cfg.Topics.Events, func(r *kafka.Record) (time.Time, error) {
 		record, err := v.decoder.Decode(ctx, r.Value)
 		if err != nil {
 			return time.Time{}, err
@@ -49,17 +49,17 @@ func (v *verification) readGone(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	v.gone.letters, err = v.goneFrom(ctx, v.cfg.Topics.DLQ, func(r *kafka.Record) (time.Time, error) { return r.Timestamp, nil })
-	if err != nil || v.gone.letters == auditlog.MinSecond {
+	v.deleted.letters, err = v.deletedUntil(ctx, v.cfg.Topics.DLQ, func(r *kafka.Record) (time.Time, error) { return r.Timestamp, nil })
+	if err != nil || v.deleted.letters == auditlog.MinSecond {
 		return err
 	}
-	v.gone.letter, err = v.letterEncoder(ctx)
+	v.deleted.letter, err = v.letterEncoder(ctx)
 	return err
 }
 
-// goneFrom returns up to which time the topic may have held what it does not hold any
+// deletedUntil returns up to which time the topic may have held what it does not hold any
 // more. written returns when a record was written; an error: it does not say.
-func (v *verification) goneFrom(ctx context.Context, topic string, written func(*kafka.Record) (time.Time, error)) (auditlog.Second, error) {
+func (v *verification) deletedUntil(ctx context.Context, topic string, written func(*kafka.Record) (time.Time, error)) (auditlog.Second, error) {
 	now, err := extentOf(ctx, v.cfg.Connection, topic)
 	if err != nil {
 		return 0, err
@@ -131,11 +131,11 @@ func (v *verification) letterEncoder(ctx context.Context) (*target.Encoder, erro
 }
 
 // mayBeLetter reports whether the event was a dead letter, as far as that matters.
-func (g *gone) mayBeLetter(ev auditlog.Event) bool {
-	if g.letter == nil {
+func (d *deleted) mayBeLetter(ev auditlog.Event) bool {
+	if d.letter == nil {
 		return false
 	}
-	encoded, err := g.letter.Encode(ev, time.Time{})
+	encoded, err := d.letter.Encode(ev, time.Time{})
 	return err != nil || encoded.Reason != ""
 }
 
@@ -143,10 +143,10 @@ func (g *gone) mayBeLetter(ev auditlog.Event) bool {
 // its time, or because the connector remembers to have written it, whatever its time
 // says.
 func (v *verification) expired(a *absent) bool {
-	until := v.gone.events
+	until := v.deleted.events
 	if a.is(absentLetter) {
-		until = max(until, v.gone.letters)
+		until = max(until, v.deleted.letters)
 	}
-	remembered := v.state != nil && v.state.Memory.Has(a.id)
+	remembered := v.state != nil && v.state.Seen.Has(a.id)
 	return a.at < until || remembered && until > auditlog.MinSecond
 }

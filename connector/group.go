@@ -18,10 +18,10 @@ import (
 // was lost: its session timeout and a heartbeat, and some.
 const settleTime = 9 * time.Second
 
-// share works for those organizations whose partition of the offsets topic the
+// workInGroup works for those organizations whose partition of the offsets topic the
 // consumer group assigns to this instance, and stands by for the others. It
 // returns when ctx ends.
-func (c *Connector) share(ctx context.Context, orgs []*organization, t *team) {
+func (c *Connector) workInGroup(ctx context.Context, orgs []*organization, t *team) {
 	for _, o := range orgs {
 		o.shared = true
 		o.telemetry.Leading(o.Name, false)

@@ -8,14 +8,14 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 )
 
-// Memory is the set of ids written, by minute, as the offsets topic holds it. An
+// SeenIDs are the ids that were written, by minute, as the offsets topic holds it. An
 // id costs 16 bytes in its minute and about 50 in the index.
 //
 // A minute is written in parts that are never written again: each transaction
 // adds one, so that it writes what is new and no more. A whole minute is
 // forgotten at once. An id that is met again with a later time is remembered in
-// the later minute too, and so for as long as that one.
-type Memory struct {
+// the later minute too, and so for as long as that one is.
+type SeenIDs struct {
 	index   map[auditlog.Identity]place
 	minutes map[auditlog.Second]*minute
 	records int // stored parts of all minutes
@@ -40,22 +40,22 @@ const (
 	bytesPerPart = 250_000
 )
 
-// NewMemory returns an empty memory.
-func NewMemory() *Memory {
-	return &Memory{
+// NewSeenIDs returns the ids of an organization of which none was written.
+func NewSeenIDs() *SeenIDs {
+	return &SeenIDs{
 		index:   map[auditlog.Identity]place{},
 		minutes: map[auditlog.Second]*minute{},
 	}
 }
 
 // Len returns how many ids are remembered.
-func (m *Memory) Len() int { return len(m.index) }
+func (m *SeenIDs) Len() int { return len(m.index) }
 
 // Records returns how many stored parts the ids are in.
-func (m *Memory) Records() int { return m.records }
+func (m *SeenIDs) Records() int { return m.records }
 
 // Has reports whether the event was written.
-func (m *Memory) Has(id auditlog.Identity) bool {
+func (m *SeenIDs) Has(id auditlog.Identity) bool {
 	_, ok := m.index[id]
 	return ok
 }
@@ -63,7 +63,7 @@ func (m *Memory) Has(id auditlog.Identity) bool {
 // Sift splits the events of a page that was read at a time: fresh ones were not
 // written yet; later ones were written, and must be remembered for longer than they
 // are, since the API lists them at a later time than before.
-func (m *Memory) Sift(events []auditlog.Event, at auditlog.Second, p Policy) (fresh, later []auditlog.Event) {
+func (m *SeenIDs) Sift(events []auditlog.Event, at auditlog.Second, p Policy) (fresh, later []auditlog.Event) {
 	for _, ev := range events {
 		switch in, known := m.index[ev.Identity()]; {
 		case !known:
@@ -72,7 +72,7 @@ func (m *Memory) Sift(events []auditlog.Event, at auditlog.Second, p Policy) (fr
 			later = append(later, ev)
 		// One without a time of its own may be listed for ever. What was read at this time
 		// raises the floor no higher than this.
-		case !ev.Placed() && in.latest+60 <= at.Add(-p.memory()):
+		case !ev.Placed() && in.latest+60 <= at.Add(-p.longerLookback()):
 			later = append(later, ev)
 		// A read whose time held both this one's own and the place where it is listed took it
 		// for one like others. It is forgotten with its own minute, and listed after that.
@@ -85,7 +85,7 @@ func (m *Memory) Sift(events []auditlog.Event, at auditlog.Second, p Policy) (fr
 
 // Newest returns the newest minute in which anything is remembered; ok is false
 // where nothing is.
-func (m *Memory) Newest() (newest auditlog.Second, ok bool) {
+func (m *SeenIDs) Newest() (newest auditlog.Second, ok bool) {
 	for of := range m.minutes {
 		if !ok || of > newest {
 			newest, ok = of, true
@@ -95,7 +95,7 @@ func (m *Memory) Newest() (newest auditlog.Second, ok bool) {
 }
 
 // Load adds a stored part.
-func (m *Memory) Load(b auditlog.Bucket, names []string) {
+func (m *SeenIDs) Load(b auditlog.Bucket, names []string) {
 	at := m.minutes[b.Minute]
 	if at == nil {
 		at = &minute{}
@@ -117,7 +117,7 @@ func (m *Memory) Load(b auditlog.Bucket, names []string) {
 }
 
 // Forget drops a stored part. The ids go with the last part of their minute.
-func (m *Memory) Forget(b auditlog.Bucket) {
+func (m *SeenIDs) Forget(b auditlog.Bucket) {
 	at := m.minutes[b.Minute]
 	if at == nil {
 		return
@@ -140,7 +140,7 @@ func (m *Memory) Forget(b auditlog.Bucket) {
 }
 
 // nextPart returns the bucket for the next part of a minute, after skip more.
-func (m *Memory) nextPart(of auditlog.Second, skip int) auditlog.Bucket {
+func (m *SeenIDs) nextPart(of auditlog.Second, skip int) auditlog.Bucket {
 	next := skip
 	if at := m.minutes[of]; at != nil {
 		next += at.parts[len(at.parts)-1] + 1
@@ -155,7 +155,7 @@ type SeenPart struct {
 }
 
 // parts returns the records that remember the names of each minute.
-func (m *Memory) parts(byMinute map[auditlog.Second][]string) []SeenPart {
+func (m *SeenIDs) parts(byMinute map[auditlog.Second][]string) []SeenPart {
 	var out []SeenPart
 	for of, names := range byMinute {
 		for n := 0; len(names) > 0; n++ {
@@ -195,7 +195,7 @@ func encodedLen(name string) int {
 
 // forgettable returns the stored parts that no read will need again under the
 // cursor.
-func (m *Memory) forgettable(c auditlog.Cursor, p Policy) []auditlog.Bucket {
+func (m *SeenIDs) forgettable(c auditlog.Cursor, p Policy) []auditlog.Bucket {
 	var out []auditlog.Bucket
 	for of, at := range m.minutes {
 		if of+60 > c.Floor || needed(c, of, p) {
@@ -223,7 +223,7 @@ func needed(c auditlog.Cursor, of auditlog.Second, p Policy) bool {
 			standsIn := of <= r.From && r.From < of+60
 			from := r.From
 			if r.HoldsFloor {
-				from = from.Add(-p.memory() - clockSlack)
+				from = from.Add(-p.longerLookback() - clockSlack)
 			}
 			willRead := of < r.To && (r.HoldsFloor || r.Remembered) && from < of+60
 			if standsIn || willRead {

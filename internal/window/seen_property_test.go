@@ -12,7 +12,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
 
-// Whatever is remembered and forgotten, in whatever parts: a memory that was loaded
+// Whatever is remembered and forgotten, in whatever parts: seen ids that were loaded
 // from what is stored knows what the one that stored it knows, in as many records and
 // ids as there are, and one that lacks a record is missed.
 func TestStoredIsRemembered(t *testing.T) {
@@ -20,7 +20,7 @@ func TestStoredIsRemembered(t *testing.T) {
 		on := map[auditlog.Scope]bool{auditlog.ScopeOrganization: true}
 		const began auditlog.Second = 1_700_000_000
 		policy := window.Policy{Lookback: 600e9}
-		s := window.State{Cursor: window.FirstRun("acme", began, began, on, policy), Memory: window.NewMemory()}
+		s := window.State{Cursor: window.FirstRun("acme", began, began, on, policy), Seen: window.NewSeenIDs()}
 		stored := map[auditlog.Bucket][]string{} // what the topic holds
 		var written []auditlog.Event
 		now := began
@@ -38,7 +38,7 @@ func TestStoredIsRemembered(t *testing.T) {
 			b.Effect = window.Walked(auditlog.ScopeOrganization, s.Cursor.Floor, now, policy)
 			step := s.Stage(b)
 			written = append(written, step.Write...)
-			for _, part := range step.Seen {
+			for _, part := range step.Remember {
 				if _, there := stored[part.Bucket]; there {
 					t.Fatalf("%v is written again", part.Bucket)
 				}
@@ -50,21 +50,21 @@ func TestStoredIsRemembered(t *testing.T) {
 			s.Advance(step)
 
 			loaded := load(t, stored)
-			if loaded.Records() != len(stored) || s.Memory.Records() != len(stored) || s.Cursor.SeenRecords != len(stored) {
+			if loaded.Records() != len(stored) || s.Seen.Records() != len(stored) || s.Cursor.SeenRecords != len(stored) {
 				t.Fatalf("%d records are stored; %d remembered, %d loaded, %d in the cursor",
-					len(stored), s.Memory.Records(), loaded.Records(), s.Cursor.SeenRecords)
+					len(stored), s.Seen.Records(), loaded.Records(), s.Cursor.SeenRecords)
 			}
-			if loaded.Len() != s.Memory.Len() {
-				t.Fatalf("%d ids are remembered, %d loaded", s.Memory.Len(), loaded.Len())
+			if loaded.Len() != s.Seen.Len() {
+				t.Fatalf("%d ids are remembered, %d loaded", s.Seen.Len(), loaded.Len())
 			}
 			for _, ev := range written {
-				if loaded.Has(ev.Identity()) != s.Memory.Has(ev.Identity()) {
-					t.Fatalf("%s is remembered: %v, loaded: %v", ev.ID, s.Memory.Has(ev.Identity()), loaded.Has(ev.Identity()))
+				if loaded.Has(ev.Identity()) != s.Seen.Has(ev.Identity()) {
+					t.Fatalf("%s is remembered: %v, loaded: %v", ev.ID, s.Seen.Has(ev.Identity()), loaded.Has(ev.Identity()))
 				}
 			}
-			again := window.State{Cursor: s.Cursor, Memory: loaded}
+			again := window.State{Cursor: s.Cursor, Seen: loaded}
 			for bucket := range stored {
-				again.Memory.Forget(bucket)
+				again.Seen.Forget(bucket)
 				if again.Lost() != 1 {
 					t.Fatalf("%v is gone, and %d records are missed", bucket, again.Lost())
 				}
@@ -72,18 +72,18 @@ func TestStoredIsRemembered(t *testing.T) {
 			}
 		}
 		for bucket := range stored {
-			s.Memory.Forget(bucket)
-			s.Memory.Forget(bucket) // a tombstone may come twice
+			s.Seen.Forget(bucket)
+			s.Seen.Forget(bucket) // a tombstone may come twice
 		}
-		if s.Memory.Records() != 0 || s.Memory.Len() != 0 {
-			t.Fatalf("all is forgotten but %d records and %d ids", s.Memory.Records(), s.Memory.Len())
+		if s.Seen.Records() != 0 || s.Seen.Len() != 0 {
+			t.Fatalf("all is forgotten but %d records and %d ids", s.Seen.Records(), s.Seen.Len())
 		}
 	})
 }
 
 // load reads what is stored, in the order of the topic, through its keys and values.
-func load(t *rapid.T, stored map[auditlog.Bucket][]string) *window.Memory {
-	m := window.NewMemory()
+func load(t *rapid.T, stored map[auditlog.Bucket][]string) *window.SeenIDs {
+	m := window.NewSeenIDs()
 	buckets := slices.Collect(maps.Keys(stored))
 	for _, b := range rapid.Permutation(slices.SortedFunc(slices.Values(buckets), func(a, b auditlog.Bucket) int {
 		return int(a.Minute-b.Minute)*1000 + a.Part - b.Part

@@ -22,35 +22,35 @@ func (r *Refusal) Unwrap() error { return r.Why }
 
 func refuse(do, format string, args ...any) error { return &Refusal{remedy.New(do, format, args...)} }
 
-// Values say how the values of the events topic are written.
-type Values struct {
+// Format says how the values of the events topic are written.
+type Format struct {
 	Framing codec.Framing
 	Schema  schemas.Version
 }
 
-// Values finds out how values are written. With a registry it registers the schema,
+// Format finds out how values are written. With a registry it registers the schema,
 // if that is to be done.
-func (t Target) Values(ctx context.Context) (Values, error) {
+func (t Target) Format(ctx context.Context) (Format, error) {
 	if t.Registry.URL == "" {
-		return Values{codec.SingleObject(), schemas.Latest()}, nil
+		return Format{codec.SingleObject(), schemas.Latest()}, nil
 	}
 	framing, version, err := codec.Register(ctx, t.Registry, t.Logger)
 	if errors.Is(err, codec.ErrSchemaIncompatible) || errors.Is(err, codec.ErrSchemaMissing) {
 		err = refuse("register the schema (`schema register`), give the connector a topic of its own, or remove what is under the subject", "%w", err)
 	}
-	return Values{framing, version}, err
+	return Format{framing, version}, err
 }
 
-// Written returns how values are written behind a cursor; nil: nothing was written yet.
+// KeepFormat returns how values are written behind a cursor; nil: nothing was written yet.
 //
 // A reader of single objects stops at a version of the schema that it does not know, all
 // readers at the moment of an upgrade. So a topic keeps the version that it has, until
 // the operator says that its readers know another one.
-func (t Target) Written(v Values, was *auditlog.Cursor) Values {
+func (t Target) KeepFormat(f Format, was *auditlog.Cursor) Format {
 	if t.Registry.URL == "" {
-		v.Schema = chooseVersion(schemas.Versions(), t.SchemaVersion, was)
+		f.Schema = chooseVersion(schemas.Versions(), t.SchemaVersion, was)
 	}
-	return v
+	return f
 }
 
 // chooseVersion returns one of the versions, oldest first, and the newest where the
@@ -70,19 +70,19 @@ func chooseVersion(versions []schemas.Version, asked int, was *auditlog.Cursor) 
 func storedVersion(c auditlog.Cursor) int { return max(1, c.SchemaVersion) }
 
 // SchemaVersion is what a cursor notes of the version that is written.
-func (v Values) SchemaVersion() int {
-	if _, registry := v.Framing.ID(); registry || v.Schema.Number == 1 {
+func (f Format) SchemaVersion() int {
+	if _, registry := f.Framing.ID(); registry || f.Schema.Number == 1 {
 		return 0
 	}
-	return v.Schema.Number
+	return f.Schema.Number
 }
 
 // Waits returns the newest version of the schema, if that is written only once the
 // operator says so; 0: what is written is the newest.
-func (v Values) Waits() int { return waits(schemas.Latest(), v) }
+func (f Format) Waits() int { return waits(schemas.Latest(), f) }
 
-func waits(newest schemas.Version, v Values) int {
-	if _, registry := v.Framing.ID(); registry || v.Schema.Number == newest.Number {
+func waits(newest schemas.Version, f Format) int {
+	if _, registry := f.Framing.ID(); registry || f.Schema.Number == newest.Number {
 		return 0
 	}
 	return newest.Number
@@ -90,22 +90,22 @@ func waits(newest schemas.Version, v Values) int {
 
 // Expected are the values that the settings ask for, as far as they can be known
 // without the registry.
-func (t Target) Expected() Values {
+func (t Target) Expected() Format {
 	if t.Registry.URL == "" {
-		return Values{Framing: codec.SingleObject()}
+		return Format{Framing: codec.SingleObject()}
 	}
-	return Values{Framing: codec.Confluent(0)}
+	return Format{Framing: codec.Confluent(0)}
 }
 
 // SchemaIDs adds to the ids that values in the topic carry the one they get now.
-func (v Values) SchemaIDs(before map[int]int) map[int]int {
-	id, carried := v.Framing.ID()
+func (f Format) SchemaIDs(before map[int]int) map[int]int {
+	id, carried := f.Framing.ID()
 	if !carried {
 		return nil
 	}
-	ids := map[int]int{v.Schema.Number: id}
+	ids := map[int]int{f.Schema.Number: id}
 	for number, id := range before {
-		if number != v.Schema.Number {
+		if number != f.Schema.Number {
 			ids[number] = id
 		}
 	}
@@ -114,7 +114,7 @@ func (v Values) SchemaIDs(before map[int]int) map[int]int {
 
 // CheckSame refuses topics and values that are others than those that the cursor
 // speaks of: what it says was written is not in them, or consumers could not read on.
-func (t Target) CheckSame(ctx context.Context, c auditlog.Cursor, found Found, v Values) error {
+func (t Target) CheckSame(ctx context.Context, c auditlog.Cursor, found Found, f Format) error {
 	for _, role := range Roles() {
 		was, before := c.Topics[role]
 		is, used := found[role] // not, if it is a copy that is not wanted any more
@@ -124,7 +124,7 @@ func (t Target) CheckSame(ctx context.Context, c auditlog.Cursor, found Found, v
 				role, was.Name, cmp.Or(was.ID, "unknown"), is.Name, cmp.Or(is.ID, "unknown"))
 		}
 	}
-	if framing := v.Framing.Name(); c.Framing != "" && c.Framing != framing {
+	if framing := f.Framing.Name(); c.Framing != "" && c.Framing != framing {
 		return refuse("set SCHEMA_REGISTRY_URL as it was, or give the connector a new events topic and run `cursor set --accept-topics`",
 			"the values in %s are framed as %s, and the settings ask for %s", t.Topics.Events, c.Framing, framing)
 	}
@@ -135,7 +135,7 @@ func (t Target) CheckSame(ctx context.Context, c auditlog.Cursor, found Found, v
 		}
 		return nil
 	}
-	moved, err := codec.MovedID(ctx, t.Registry, c.SchemaIDs, v.Framing, v.Schema)
+	moved, err := codec.MovedID(ctx, t.Registry, c.SchemaIDs, f.Framing, f.Schema)
 	if err == nil && moved != 0 {
 		err = refuse("restore the registry with the ids it had, or give the connector a new events topic and run `cursor set --accept-topics`",
 			"values in %s carry the schema id %d, which the registry does not have for their schema any more: it was restored without its ids, or is another one",
@@ -145,12 +145,12 @@ func (t Target) CheckSame(ctx context.Context, c auditlog.Cursor, found Found, v
 }
 
 // Encoder returns the encoder of what is written to the topics.
-func (t Target) Encoder(found Found, v Values) (*Encoder, error) {
+func (t Target) Encoder(found Found, f Format) (*Encoder, error) {
 	return NewEncoder(EncoderConfig{
 		Organization: t.Organization,
 		Topics:       found,
-		Framing:      v.Framing,
-		Schema:       v.Schema,
+		Framing:      f.Framing,
+		Schema:       f.Schema,
 		Headers:      t.Headers,
 		EventTime:    t.EventTime,
 		SafeJSON:     t.SafeJSON,
