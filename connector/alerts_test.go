@@ -17,6 +17,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
@@ -55,6 +56,10 @@ func alarms() []alarm {
 	always := func(f simulator.Fault) func(*world) {
 		return func(w *world) { w.api.SetFaults(map[simulator.Fault]float64{f: 1}) }
 	}
+	twoDays := func(w *world) {
+		w.backfill(time.Now().Add(-48 * time.Hour))
+		w.api.Generate(20, w.since, auditlog.SecondOf(time.Now()))
+	}
 	return []alarm{
 		{fault: "the API answers 500", alert: "OpenAIAuditBehind", seconds: 375, act: always(simulator.ServerError)},
 		{fault: "the same, for longer", alert: "OpenAIAuditNotReady", seconds: 645, act: always(simulator.ServerError)},
@@ -78,8 +83,28 @@ func alarms() []alarm {
 		{fault: "an event of a new type", alert: "OpenAIAuditUnknownTypes", seconds: 30, act: func(w *world) {
 			w.addEvent(simulator.Event{EffectiveAt: auditlog.SecondOf(time.Now()), Type: "something.new"})
 		}},
+		{fault: "`verify --record` finds an event that the topic lacks", alert: "OpenAIAuditVerifyFoundMissing", seconds: 30, world: twoDays, act: func(w *world) {
+			w.add(time.Now().Add(-47*time.Hour), 0) // later than DEEP_LOOKBACK
+			w.record()
+		}},
+		{fault: "`verify --record` finds one that is there twice", alert: "OpenAIAuditVerifyFoundFaults", seconds: 30, world: twoDays, act: func(w *world) {
+			w.copyFirst()
+			w.record()
+		}},
+		{fault: "a result was recorded, and then none", alert: "OpenAIAuditNotVerified", seconds: 691200, every: 10 * time.Minute, world: func(w *world) {
+			twoDays(w)
+			w.cfg.PollInterval = time.Minute
+		}, act: func(w *world) { w.record() }, during: func(w *world) { w.add(time.Now(), 0) }},
 		{fault: "audit logging is off", alert: "OpenAIAuditTooQuiet", seconds: 86400, every: 10 * time.Minute, world: func(w *world) { w.cfg.PollInterval = time.Minute }},
 	}
+}
+
+// copyFirst writes the first event a second time.
+func (w *world) copyFirst() {
+	w.t.Helper()
+	r := w.cluster.Read(w.t, w.cfg.Kafka.Topic, kgo.ReadCommitted())[0]
+	again := &kgo.Record{Topic: r.Topic, Key: r.Key, Value: r.Value, Headers: r.Headers}
+	w.must(w.cluster.Client().ProduceSync(w.t.Context(), again).FirstErr())
 }
 
 // settled is how many scrapes there are before the fault.
@@ -129,14 +154,13 @@ func TestFaultsSetOffAlerts(t *testing.T) {
 // fires before the fault, and this one fires when it should, and not much before.
 func (a alarm) run(t *testing.T, w *world, to *strings.Builder) {
 	w.since = auditlog.SecondOf(time.Now())
+	if a.world != nil {
+		a.world(w)
+	}
 	tel := telemetry.New(telemetry.Config{
 		Organizations: []string{"default"}, PollInterval: w.cfg.PollInterval, DeadLetterReasons: []string{string(codec.ReasonInvalidUTF8)},
 	})
 	w.telemetry = tel
-	if a.world != nil {
-		a.world(w)
-
-	}
 	s := scrapes{began: time.Now(), series: map[string][]string{}}
 	i := w.start()
 	fires := time.Duration(a.seconds) * time.Second
@@ -160,7 +184,7 @@ func (a alarm) run(t *testing.T, w *world, to *strings.Builder) {
 	}
 	w.must(i.stop())
 	early := at + fires - max(fires/10, 2*a.every)
-	fmt.Fprintf(to, "  - name: %s\n    interval: %v\n    input_series:\n", a.fault, a.every)
+	fmt.Fprintf(to, "  - name: %q\n    interval: %v\n    input_series:\n", a.fault, a.every)
 	for _, name := range slices.Sorted(maps.Keys(s.series)) {
 		fmt.Fprintf(to, "      - {series: '%s', values: '%s'}\n", name, strings.Join(s.series[name], " "))
 	}

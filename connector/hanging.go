@@ -26,12 +26,7 @@ const (
 // works: a transaction may hang though its end was answered with yes, and a quiet log
 // would not meet it for ten minutes. One of ours ends the session, and the next begins
 // with ending it. One of somebody else is told; consumers stand still all the same.
-func (s *session) watchHanging(ctx context.Context) error {
-	client, err := s.target.Connection.Client(ctx)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
+func (s *session) watchHanging(ctx context.Context, client *kafka.Client) error {
 	var before []txlog.Hanging
 	behind := map[txlog.Hidden]time.Time{}
 	commits, quiet, looked := int64(-1), false, s.now()

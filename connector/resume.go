@@ -65,6 +65,7 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 		log.Close()
 		return nil, err
 	}
+	s.tellVerified(records)
 	return s, nil
 }
 

@@ -48,11 +48,17 @@ func (s *session) work(ctx context.Context) error {
 	s.tellPositions()
 	// All end with ctx or the first error; waited for by Wait.
 	group, ctx := errgroup.WithContext(ctx)
+	looks, err := s.target.Connection.Client(ctx)
+	if err != nil {
+		return err
+	}
+	defer looks.Close()
 	group.Go(func() error { return (&poller{s}).run(ctx, polled) })
 	group.Go(func() error { return history.run(ctx) })
 	group.Go(func() error { return walks.run(ctx) })
 	group.Go(func() error { return s.watchSleep(ctx) })
-	group.Go(func() error { return s.watchHanging(ctx) })
+	group.Go(func() error { return s.watchHanging(ctx, looks) })
+	group.Go(func() error { return s.watchVerified(ctx, looks) })
 	return group.Wait()
 }
 

@@ -18,13 +18,14 @@ import (
 // ones are warned of once.
 func keepKeys(organization string, log *slog.Logger) func(string) bool {
 	var once sync.Once
+	prefixes := []string{"cursor/", "seen/", auditlog.ReportPrefix, auditlog.VerifiedPrefix}
 	return func(key string) bool {
-		if !strings.HasPrefix(key, "cursor/") && !strings.HasPrefix(key, "seen/") && !strings.HasPrefix(key, auditlog.ReportPrefix) {
+		if !slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(key, p) }) {
 			once.Do(func() {
 				log.Warn("the offsets topic holds records that are not ours; they are ignored", "key", fmt.Sprintf("%.80q", key))
 			})
 		}
-		return auditlog.OwnsKey(organization, key)
+		return auditlog.OwnsKey(organization, key) || key == auditlog.VerifiedKey(organization)
 	}
 }
 

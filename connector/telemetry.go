@@ -41,6 +41,19 @@ type Telemetry interface {
 	// Watched: what the topic says of the instance that works for an organization,
 	// told by one that stands by for it.
 	Watched(organization string, l Leader)
+	// Verified: this is the last result of `verify` that was recorded. It may be told
+	// again.
+	Verified(organization string, v Verification)
+}
+
+// Verification is a recorded comparison of topic and API.
+type Verification struct {
+	From, To time.Time // of the events that were compared; To is exclusive
+	At       time.Time // when it was done
+	By       string    // "verify" or "connector"
+	Host     string
+	Counts   map[string]int // by the names of the report of `verify`
+	Faults   int            // of them, what should not be
 }
 
 // Leader is the instance that works for an organization, as the topic shows it.
@@ -154,4 +167,5 @@ func (NoTelemetry) Ready(string, string)                    {}
 func (NoTelemetry) Leading(string, bool)                    {}
 func (NoTelemetry) Warned(string, string, Warning)          {}
 func (NoTelemetry) Watched(string, Leader)                  {}
+func (NoTelemetry) Verified(string, Verification)           {}
 func (NoTelemetry) Hanging(string, []HangingTransaction)    {}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ledger"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 )
@@ -64,7 +65,7 @@ func (b *standby) watch(ctx context.Context, partitions int32) {
 			}
 			if f == nil {
 				var err error
-				if f, err = o.target.Follow(ctx, partitions); err != nil {
+				if f, err = o.target.Follow(ctx, o.target.Partition(partitions), kafka.LogStart); err != nil {
 					continue // the settings are at fault, which others tell
 				}
 				followers[o] = f
@@ -93,6 +94,7 @@ func (o *organization) lookAt(ctx context.Context, f *txlog.Follower) (Leader, e
 	if err != nil {
 		return Leader{}, err
 	}
+	o.tellVerified(records)
 	var c auditlog.Cursor
 	if value, ok := records[auditlog.CursorKey(o.Name)]; ok {
 		if c, err = auditlog.DecodeCursor(value); err != nil {

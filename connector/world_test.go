@@ -216,6 +216,7 @@ type recorder struct {
 	commits   map[string]int
 	unknown   int
 	skipped   int
+	verified  connector.Verification
 	warnings  []string // each that was told, with its organization
 }
 
@@ -271,6 +272,19 @@ func (r *recorder) warned() []string {
 	return slices.Clone(r.warnings)
 }
 func (*recorder) Hanging(string, []connector.HangingTransaction) {}
+
+func (r *recorder) Verified(_ string, v connector.Verification) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.verified = v
+}
+
+// lastVerified is the recorded result of verify that was told last.
+func (r *recorder) lastVerified() connector.Verification {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.verified
+}
 
 func (r *recorder) Progressed(_ string, p connector.Progress) {
 	r.mu.Lock()

@@ -34,6 +34,10 @@ func newVerifyCommand(a *app) *cobra.Command {
 --repair writes what is missing, exactly once. It has a transactional id of its own
 and needs no pause of a running connector; it can be killed and given again.
 
+--record leaves the result in the offsets topic: range, counts, time, and this host. Then
+` + "`cursor show`" + `, the status page and the metrics of the connector tell it. It needs the
+right to write to that topic, and disturbs no instance.
+
 It needs about 40 bytes of memory for each event of that time in the topic, and 100
 for each that is missing.
 
@@ -48,6 +52,7 @@ repair was started, 4 something is missing, doubled, extra, unreadable or stalle
 	name, output := organizationFlag(cmd), outputFlag(cmd)
 	from := cmd.Flags().String("from", "", "the first time, inclusive")
 	to := cmd.Flags().String("to", "", "the end, exclusive; or now")
+	record := cmd.Flags().Bool("record", false, "leave the result in the offsets topic")
 	repair := cmd.Flags().Bool("repair", false, "write what is missing")
 	strict := cmd.Flags().Bool("strict", false, "exit 4 for different values too")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -80,13 +85,17 @@ repair was started, 4 something is missing, doubled, extra, unreadable or stalle
 			cfg.Progress = progress.show
 			report, err := do(cmd.Context(), cfg, begin, end)
 			progress.end()
-			switch {
-			case err != nil:
+			if err != nil {
 				return false, outcome(cmd.Context(), err)
-			case asJSON:
-				return report.OK(*strict), report.WriteJSON(out)
 			}
-			return report.OK(*strict), report.Print(out)
+			show := report.Print
+			if asJSON {
+				show = report.WriteJSON
+			}
+			if err := show(out); err != nil || !*record {
+				return report.OK(*strict), err
+			}
+			return report.OK(*strict), outcome(cmd.Context(), ops.Record(cmd.Context(), cfg, report))
 		})
 	}
 	return cmd

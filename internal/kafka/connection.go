@@ -26,6 +26,9 @@ const (
 // DialFunc opens a connection; that of net.Dialer.DialContext.
 type DialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
+// Client is kgo's, for those who only pass one on.
+type Client = kgo.Client
+
 // Connection says how to reach the brokers. It is a value: each call of Client makes a
 // new client from it.
 type Connection struct {

@@ -26,6 +26,8 @@ type CursorReport struct {
 	// HistorySeconds is how long it will take at the pace of the last minutes; nil
 	// if that is not known.
 	HistorySeconds *int64 `json:"history_eta_seconds,omitempty"`
+	// Verified is the last result of `verify` that was recorded; nil if none was.
+	Verified *auditlog.Verified `json:"verified,omitempty"`
 
 	readAt time.Time
 }
@@ -50,6 +52,14 @@ func Cursor(ctx context.Context, c Config) (CursorReport, error) {
 	r.HistoryFrom, r.HistoryTo = window.HistoryLeft(r.Cursor)
 	if left, ok := timeLeft(found.trail, auditlog.SecondOf(r.readAt)); ok {
 		r.HistorySeconds = new(int64(left / time.Second))
+	}
+	if found.verified != nil {
+		v, err := auditlog.DecodeVerified(found.verified)
+		if err != nil {
+			c.Logger.Warn("nothing depends on it, and it is left out", "error", err)
+		} else {
+			r.Verified = &v
+		}
 	}
 	return r, nil
 }

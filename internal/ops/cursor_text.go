@@ -31,6 +31,7 @@ func (r CursorReport) Print(w io.Writer) error {
 	}
 	line("history left", "%s", r.history())
 	line("seen ids", "%d", r.SeenIDs)
+	line("last verified", "%s", r.verified())
 	line("values", "%s", cmp.Or(r.Framing, "unknown framing"))
 	line("partition", "%d", r.Partition)
 	line("opened by", "%s", r.openers())
@@ -78,6 +79,21 @@ func (r CursorReport) history() string {
 		return text + "; how long it takes is not known"
 	}
 	return text + "; done in about " + span(time.Duration(*r.HistorySeconds)*time.Second)
+}
+
+func (r CursorReport) verified() string {
+	v := r.Verified
+	if v == nil {
+		return "never, as far as `verify --record` knows"
+	}
+	result := "the topic held what it should"
+	if n := v.Faults(); n > 0 {
+		result = fmt.Sprintf("%d faults, %d of them missing", n, v.Counts["missing"])
+	}
+	if n := v.Counts["repaired"]; n > 0 {
+		result += fmt.Sprintf(", %d repaired", n)
+	}
+	return fmt.Sprintf("%s by %s on %s, from %v to before %v: %d in the API, %s", r.when(v.At), v.By, v.Host, v.From, v.To, v.Counts["api"], result)
 }
 
 func (r CursorReport) openers() string {

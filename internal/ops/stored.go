@@ -16,6 +16,7 @@ import (
 type stored struct {
 	partition int32
 	records   map[string][]byte
+	verified  []byte // the recorded result of `verify`; nil: there is none
 	// trail are the cursors that compaction has left, the latest last: how fast
 	// history goes can be seen from them.
 	trail []auditlog.Cursor
@@ -60,6 +61,9 @@ const trailLength = 600
 
 func (s *stored) keep(organization string, r *kafka.Record) {
 	key := string(r.Key)
+	if key == auditlog.VerifiedKey(organization) {
+		s.verified = r.Value
+	}
 	if !auditlog.OwnsKey(organization, key) {
 		return
 	}

@@ -48,6 +48,7 @@ type metrics struct {
 	commitTook, requestTook, delay                 *prometheus.HistogramVec
 	newest, success, live, backfill, target, leads *prometheus.GaugeVec
 	skew, deep, offsetsRead, hanging, scopeState   *prometheus.GaugeVec
+	verifiedTo, verifiedMissing, verifiedFaults    *prometheus.GaugeVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -67,28 +68,31 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		return h
 	}
 	return &metrics{
-		events:      counter("events_total", "Events committed to the topic.", "organization", "scope"),
-		late:        counter("late_events_total", "Events found behind the newest one already written.", "organization", "scope"),
-		skipped:     counter("duplicates_skipped_total", "Repeats inside a walk or across scopes that were left out.", "organization"),
-		unknown:     counter("unknown_event_types_total", "Events of a type not known to this release.", "organization"),
-		deadLetters: counter("dead_letters_total", "Events written to the dead letters.", "organization", "reason"),
-		commits:     counter("commits_total", "Transactions ended, by result.", "organization", "result"),
-		requests:    counter("api_requests_total", "API requests, by HTTP status code; none if no answer came.", "organization", "code"),
-		rateLimited: counter("api_rate_limited_seconds_total", "Time that requests waited for the API's limit.", "organization"),
-		commitTook:  histogram("commit_duration_seconds", "Time from the first record of a transaction to its end.", commitBuckets, "organization"),
-		requestTook: histogram("api_request_duration_seconds", "Time an API request took.", requestBuckets, "organization"),
-		delay:       histogram("event_delay_seconds", "Commit time less effective_at, of events found at the head.", delayBuckets, "organization"),
-		newest:      gauge("newest_event_timestamp_seconds", "effective_at of the newest event committed.", "organization"),
-		success:     gauge("last_success_timestamp_seconds", "Time of the last successful sweep of the head.", "organization"),
-		live:        gauge("live_position_timestamp_seconds", "Time at which the last complete walk of the head began.", "organization", "scope"),
-		deep:        gauge("deep_position_timestamp_seconds", "Time at which the last complete walk of the deep past began.", "organization", "scope"),
-		scopeState:  gauge("scope_state", "1 for the state that the scope is in: on, off, refused or failing.", "organization", "scope", "state"),
-		backfill:    gauge("backfill_position_timestamp_seconds", "History is read up to this time.", "organization"),
-		target:      gauge("backfill_target_timestamp_seconds", "History is wanted up to this time.", "organization"),
-		offsetsRead: gauge("offsets_records_read", "Records that the last start read of the organization's partition of the offsets topic, those overwritten since too.", "organization"),
-		skew:        gauge("api_clock_skew_seconds", "The API's clock less this host's.", "organization"),
-		hanging:     gauge("hanging_transactions", "Partitions written to in which a transaction hangs: consumers see nothing behind it.", "organization"),
-		leads:       gauge("leader", "1 if this instance writes for the organization.", "organization"),
+		events:          counter("events_total", "Events committed to the topic.", "organization", "scope"),
+		late:            counter("late_events_total", "Events found behind the newest one already written.", "organization", "scope"),
+		skipped:         counter("duplicates_skipped_total", "Repeats inside a walk or across scopes that were left out.", "organization"),
+		unknown:         counter("unknown_event_types_total", "Events of a type not known to this release.", "organization"),
+		deadLetters:     counter("dead_letters_total", "Events written to the dead letters.", "organization", "reason"),
+		commits:         counter("commits_total", "Transactions ended, by result.", "organization", "result"),
+		requests:        counter("api_requests_total", "API requests, by HTTP status code; none if no answer came.", "organization", "code"),
+		rateLimited:     counter("api_rate_limited_seconds_total", "Time that requests waited for the API's limit.", "organization"),
+		commitTook:      histogram("commit_duration_seconds", "Time from the first record of a transaction to its end.", commitBuckets, "organization"),
+		requestTook:     histogram("api_request_duration_seconds", "Time an API request took.", requestBuckets, "organization"),
+		delay:           histogram("event_delay_seconds", "Commit time less effective_at, of events found at the head.", delayBuckets, "organization"),
+		newest:          gauge("newest_event_timestamp_seconds", "effective_at of the newest event committed.", "organization"),
+		success:         gauge("last_success_timestamp_seconds", "Time of the last successful sweep of the head.", "organization"),
+		live:            gauge("live_position_timestamp_seconds", "Time at which the last complete walk of the head began.", "organization", "scope"),
+		deep:            gauge("deep_position_timestamp_seconds", "Time at which the last complete walk of the deep past began.", "organization", "scope"),
+		scopeState:      gauge("scope_state", "1 for the state that the scope is in: on, off, refused or failing.", "organization", "scope", "state"),
+		backfill:        gauge("backfill_position_timestamp_seconds", "History is read up to this time.", "organization"),
+		target:          gauge("backfill_target_timestamp_seconds", "History is wanted up to this time.", "organization"),
+		offsetsRead:     gauge("offsets_records_read", "Records that the last start read of the organization's partition of the offsets topic, those overwritten since too.", "organization"),
+		skew:            gauge("api_clock_skew_seconds", "The API's clock less this host's.", "organization"),
+		hanging:         gauge("hanging_transactions", "Partitions written to in which a transaction hangs: consumers see nothing behind it.", "organization"),
+		verifiedTo:      gauge("verified_to_timestamp_seconds", "The end of the time that the last recorded verify compared.", "organization"),
+		verifiedMissing: gauge("verified_missing", "Events that the last recorded verify found missing, and did not repair.", "organization"),
+		verifiedFaults:  gauge("verified_faults", "All that the last recorded verify found and that should not be: missing, doubled, extra, stalled, unreadable.", "organization"),
+		leads:           gauge("leader", "1 if this instance writes for the organization.", "organization"),
 	}
 }
 
@@ -123,7 +127,8 @@ func (m *metrics) begin(organization string, reasons []string) {
 // forget removes what only the instance that writes for the organization knows. An
 // instance that lost the lead would otherwise report its last position for ever.
 func (m *metrics) forget(organization string) {
-	for _, g := range []*prometheus.GaugeVec{m.newest, m.success, m.live, m.deep, m.backfill, m.target, m.skew, m.offsetsRead, m.scopeState} {
+	for _, g := range []*prometheus.GaugeVec{m.newest, m.success, m.live, m.deep, m.backfill, m.target, m.skew, m.offsetsRead, m.scopeState,
+		m.verifiedTo, m.verifiedMissing, m.verifiedFaults} {
 		g.DeletePartialMatch(prometheus.Labels{"organization": organization})
 	}
 }

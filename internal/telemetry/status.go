@@ -39,6 +39,7 @@ type OrganizationStatus struct {
 	Scopes           map[string]ScopeStatus         `json:"scopes"`
 	SeenIDs          int                            `json:"seen_ids"`
 	Hanging          []connector.HangingTransaction `json:"hanging_transactions,omitempty"`
+	Verified         *VerifiedStatus                `json:"verified,omitempty"`
 	Warnings         []connector.Warning            `json:"warnings,omitempty"`
 	Delay            *DelayStatus                   `json:"delay,omitempty"`
 	Requests         RequestStatus                  `json:"requests"`
@@ -136,7 +137,7 @@ func (t *Telemetry) organizationStatus(name string, now time.Time) OrganizationS
 	}
 	s.Ready = s.Reason == ""
 	s.Warnings = o.warnings(now)
-	s.Hanging = o.hanging
+	s.Hanging, s.Verified = o.hanging, o.verifiedStatus()
 	s.History, s.DeepWalk = o.read(connector.ReadHistory), o.read(connector.ReadDeep)
 	for scope := range p.ScopeStates {
 		s.Scopes[scope] = ScopeStatus{p.ScopeStates[scope], utc(p.Live[scope]), utc(p.Deep[scope])}

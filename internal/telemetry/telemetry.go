@@ -59,6 +59,7 @@ type organization struct {
 	leader    connector.Leader                          // while another instance works
 	letters   map[string]int                            // dead letters by reason
 	hanging   []connector.HangingTransaction
+	verified  connector.Verification // the last that was recorded
 	newest    time.Time
 	counts    Counts
 	latest    []connector.LatestEvent // newest first

@@ -97,6 +97,10 @@ func tellAll(tel *telemetry.Telemetry, c *clock) {
 		Read: connector.ReadHistory, From: c.at.Add(-72 * time.Hour), Reached: c.at.Add(-48 * time.Hour), Until: c.at.Add(-24 * time.Hour),
 		Events: 5000, Requests: 55, Took: 2 * time.Second, PerSecond: 2500, Left: 90 * time.Second,
 	})
+	tel.Verified("acme", connector.Verification{
+		From: c.at.Add(-720 * time.Hour), To: c.at.Add(-time.Hour), At: c.at.Add(-time.Minute), By: "verify", Host: "host-a",
+		Counts: map[string]int{"api": 4218, "topic": 4216, "missing": 3, "doubled": 1, "different": 7}, Faults: 4,
+	})
 	tel.Ready("acme", "")
 }
 

@@ -37,6 +37,9 @@ func (o *organization) warnings(now time.Time) []connector.Warning {
 	for _, subject := range slices.Sorted(maps.Keys(o.warned)) {
 		all = append(all, o.warned[subject])
 	}
+	if w := o.verifiedWarning(now); w != (connector.Warning{}) {
+		all = append(all, w)
+	}
 	p := o.positions
 	if !o.leads || p.BackfillTo.Before(p.BackfillTarget) {
 		return all // the deep past waits for history

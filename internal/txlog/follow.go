@@ -17,9 +17,10 @@ type Follower struct {
 	state  map[string][]byte
 }
 
-// Follow returns a follower that has read nothing yet. It ends with ctx.
-func Follow(ctx context.Context, conn kafka.Connection, topic string, partition int32, wanted func(key string) bool) (*Follower, error) {
-	reader, err := kafka.NewReader(ctx, conn, topic, partition, kafka.LogStart)
+// Follow returns a follower that has read nothing yet, and begins at the offset from, or
+// at kafka.LogStart. It ends with ctx.
+func Follow(ctx context.Context, conn kafka.Connection, topic string, partition int32, from int64, wanted func(key string) bool) (*Follower, error) {
+	reader, err := kafka.NewReader(ctx, conn, topic, partition, from)
 	if err != nil {
 		return nil, err
 	}
@@ -38,6 +39,9 @@ func (f *Follower) Look(ctx context.Context) (map[string][]byte, error) {
 	}
 	return maps.Clone(f.state), nil
 }
+
+// Position returns the offset from which the next look goes on.
+func (f *Follower) Position() int64 { return f.reader.Position() }
 
 // Close ends the follower's connections.
 func (f *Follower) Close() { f.reader.Close() }

@@ -82,7 +82,11 @@ type Log struct {
 	last     written         // by the last transaction, until its markers were seen
 	met      map[string]bool // the topics that this client has written to
 	ended    []Ended
+	readTo   int64
 }
+
+// ReadTo returns the offset in the state's partition up to which Open read.
+func (l *Log) ReadTo() int64 { return l.readTo }
 
 // Ended returns what Open found hanging, and ended.
 func (l *Log) Ended() []Ended { return l.ended }

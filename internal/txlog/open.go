@@ -86,6 +86,7 @@ func Open(ctx context.Context, cfg Config) (*Log, map[string][]byte, error) {
 		}
 		return nil, nil, failed("reading the state after the fence", err)
 	}
+	log.readTo = reader.Position()
 	return log, state, nil
 }
 
