@@ -35,15 +35,15 @@ type operated struct {
 
 const operatedEvents = 120
 
-func newOperated(t *testing.T) *operated {
+func newOperated(t *testing.T, environ ...string) *operated {
 	t.Helper()
 	w := &operated{api: simulator.New(simulator.Config{Seed: 1}), cluster: kafkatest.InProcess(t)}
 	server := httptest.NewServer(w.api)
 	t.Cleanup(server.Close)
-	w.environ = []string{
+	w.environ = append([]string{
 		"OPENAI_ADMIN_KEY=" + simulator.Key, "OPENAI_BASE_URL=" + server.URL + "/v1", "POLL_INTERVAL=1s",
 		"KAFKA_BROKERS=" + strings.Join(w.cluster.Brokers(), ","), "BACKFILL_START_TIME=60d",
-	}
+	}, environ...)
 	w.api.Generate(operatedEvents, w.ago(40), w.ago(2))
 	w.runOnce(t, operatedEvents)
 	return w

@@ -1,12 +1,13 @@
 package consumers_test
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -25,32 +26,60 @@ var javaJars = []string{
 var javaFlags = []string{"-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData"}
 
 // TestConsumers: each of these reads every event once, with every column as it was
-// sent, and nothing of the aborted transactions.
+// sent, and nothing of the aborted transactions. Then the connector is upgraded while they
+// read, to a release whose schema has a column more: see upgrade_test.go.
 func TestConsumers(t *testing.T) {
 	w := newWorld(t, kgo.ZstdCompression())
-	t.Logf("%d events, %d aborted records", len(w.events), w.aborted)
-	for _, consumer := range []struct {
-		name string
-		read func(t *testing.T, w *world) figures
-	}{
-		{"kcat", readKcat},
-		{"confluent-kafka and fastavro", readPython},
-		{"confluent-kafka with a registry", readPythonRegistry},
-		{"franz-go", readGo},
-		{"Java client", readJava},
-		{"Java client with Apicurio's deserializer", readJavaRegistry},
-		{"Kafka Streams, exactly once", readStreams},
-		{"ClickHouse", readClickHouse},
-	} {
-		t.Run(consumer.name, func(t *testing.T) {
-			t.Parallel()
-			began := time.Now()
-			got := consumer.read(t, w)
-			t.Logf("%v, in %.1f s", got, time.Since(began).Seconds())
-			if want := (figures{read: len(w.events)}); got != want {
-				t.Errorf("%v; want %v", got, want)
-			}
+	consumers := []consumer{
+		{"kcat", startKcat, []string{"id", "raw_event"}, readsOn},
+		{"confluent-kafka and fastavro", startPython, nil, upgradePython},
+		{"confluent-kafka with a registry", startPythonRegistry, nil, readsOn},
+		{"franz-go", startGo, nil, upgradeGo},
+		{"Java client", startJava, nil, upgradeJava},
+		{"Java client with Apicurio's deserializer", startJavaRegistry, nil, readsOn},
+		{"Kafka Streams, exactly once", startStreams, nil, readsOn},
+		{"ClickHouse", startClickHouse, nil, upgradeClickHouse},
+	}
+	programs, before := make([]*program, len(consumers)), make([][]row, len(consumers))
+	for i, c := range consumers {
+		programs[i] = c.start(t, w)
+	}
+	for i, c := range consumers {
+		t.Run(c.name, func(t *testing.T) {
+			before[i] = programs[i].until(t, w.last)
+			w.whole(t, c.name, before[i], c.columns...)
 		})
+	}
+	if t.Failed() {
+		return
+	}
+	w.upgrade(t)
+	for i, c := range consumers {
+		t.Run("an upgrade under "+c.name, func(t *testing.T) {
+			t.Parallel()
+			c.upgraded(t, w, c, before[i], programs[i])
+		})
+	}
+}
+
+// consumer is one of those that TestConsumers runs.
+type consumer struct {
+	name  string
+	start func(t *testing.T, w *world) *program
+	// columns are those that it shows; nil: all.
+	columns []string
+	// upgraded is what happens to it as the connector is upgraded. Before that it read all
+	// that there was.
+	upgraded func(t *testing.T, w *world, c consumer, before []row, p *program)
+}
+
+// whole fails unless the rows are all that there is, each once.
+func (w *world) whole(t *testing.T, who string, rows []row, columns ...string) {
+	t.Helper()
+	got := w.check(t, rows, columns...)
+	t.Logf("%s: %v (%d aborted records)", who, got, w.aborted)
+	if want := (figures{read: len(w.want)}); got != want {
+		t.Errorf("%v; want %v", got, want)
 	}
 }
 
@@ -58,128 +87,135 @@ func TestConsumers(t *testing.T) {
 // of them. So there are some, and the setting is what hides them.
 func TestUncommitted(t *testing.T) {
 	w := newWorld(t, kgo.NoCompression())
-	want := figures{read: len(w.events), aborted: w.aborted}
+	want := figures{read: len(w.want), aborted: w.aborted}
 	python := kafkatest.Python(t)
 	path := uncommitted(t, recipe(t, "python/read.py"))
 	if got := w.check(t, w.rows(t, python, path, w.c.Brokers()[0], w.plain, w.c.Name("group"), schema)); got != want {
 		t.Errorf("Python: %v; want %v", got, want)
 	}
-	if got := w.check(t, w.java(t, uncommitted(t, recipe(t, "java/Read.java")), w.plain, schema)); got != want {
+	if got := w.check(t, w.rows(t, "java", w.java(t, uncommitted(t, recipe(t, "java/Read.java")), w.plain, schema)...)); got != want {
 		t.Errorf("Java: %v; want %v", got, want)
 	}
 }
 
-func readPython(t *testing.T, w *world) figures {
-	return w.check(t, w.rows(t, kafkatest.Python(t), recipe(t, "python/read.py"), w.c.Brokers()[0], w.plain, w.c.Name("group"), schema))
-}
+func startPython(t *testing.T, w *world) *program { return launchPython(t, w, w.c.Name("group")) }
 
-func readPythonRegistry(t *testing.T, w *world) figures {
-	return w.check(t, w.rows(t, kafkatest.Python(t), recipe(t, "python/read_registry.py"), w.c.Brokers()[0], w.framed, w.c.Name("group"), w.registry))
-}
-
-func readJava(t *testing.T, w *world) figures {
-	return w.check(t, w.java(t, recipe(t, "java/Read.java"), w.plain, schema))
-}
-
-func readGo(t *testing.T, w *world) figures {
-	return w.check(t, w.rows(t, goRecipe(t), w.c.Brokers()[0], w.plain, w.c.Name("group")))
-}
-
-// goRecipe returns the recipe in Go, built.
-func goRecipe(t *testing.T) string {
+func launchPython(t *testing.T, w *world, group string) *program {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "read")
-	if out, err := exec.CommandContext(patient(t), "go", "build", "-o", binary, recipe(t, "go/main.go")).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return binary
+	return launch(t, kafkatest.Python(t), append([]string{recipe(t, "python/read.py"), w.c.Brokers()[0], w.plain, group}, w.files...)...)
 }
 
-func readJavaRegistry(t *testing.T, w *world) figures {
-	return w.check(t, w.java(t, recipe(t, "java/ReadRegistry.java"), w.framed, w.registry+"/apis/registry/v2"))
+func startPythonRegistry(t *testing.T, w *world) *program {
+	return launch(t, kafkatest.Python(t), recipe(t, "python/read_registry.py"), w.c.Brokers()[0], w.framed, w.c.Name("group"), w.registry)
 }
 
-func (w *world) java(t *testing.T, path, topic string, more ...string) []row {
+func startJava(t *testing.T, w *world) *program { return launchJava(t, w, w.files...) }
+
+// launchJava launches the recipe with the files of the schema, the one to read as last.
+func launchJava(t *testing.T, w *world, files ...string) *program {
 	t.Helper()
-	return w.rows(t, "java", append(javaArgs(t, path), append([]string{w.c.Brokers()[0], topic, w.c.Name("group")}, more...)...)...)
+	return launch(t, "java", w.java(t, recipe(t, "java/Read.java"), w.plain, files...)...)
 }
 
-// javaArgs are the arguments to run a recipe in Java as it stands.
+func startJavaRegistry(t *testing.T, w *world) *program {
+	return launch(t, "java", w.java(t, recipe(t, "java/ReadRegistry.java"), w.framed, w.registry+"/apis/registry/v2")...)
+}
+
+// java are the arguments with which Java runs a recipe over a topic, as it stands.
+func (w *world) java(t *testing.T, path, topic string, more ...string) []string {
+	t.Helper()
+	return append(javaArgs(t, path), append([]string{w.c.Brokers()[0], topic, w.c.Name("group")}, more...)...)
+}
+
 func javaArgs(t *testing.T, path string) []string {
 	t.Helper()
 	return append(slices.Clone(javaFlags), "-cp", kafkatest.Java(t, "consumers", javaJars...), path)
 }
 
-// readStreams reads what the recipe wrote into a second topic.
-func readStreams(t *testing.T, w *world) figures {
+func startGo(t *testing.T, w *world) *program { return launchGo(t, w, goRecipe(t), w.c.Name("group")) }
+
+func launchGo(t *testing.T, w *world, binary, group string) *program {
+	t.Helper()
+	return launch(t, binary, w.c.Brokers()[0], w.plain, group)
+}
+
+// goRecipe returns the recipe in Go, built.
+func goRecipe(t *testing.T, flags ...string) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "read")
+	args := append(append([]string{"build", "-o", binary}, flags...), recipe(t, "go/main.go"))
+	if out, err := exec.CommandContext(patient(t), "go", args...).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return binary
+}
+
+// startStreams reads what the recipe writes into a second topic.
+func startStreams(t *testing.T, w *world) *program {
 	target := w.c.Name("copy")
 	w.c.CreateTopic(target, 1, nil)
-	args := append([]string{"-Djava.io.tmpdir=" + t.TempDir()}, javaArgs(t, recipe(t, "java/Streams.java"))...)
-	args = append(args, w.c.Brokers()[0], w.framed, w.c.Name("streams"), w.registry+"/apis/registry/v2", target)
-	ctx := patient(t)
-	cmd := exec.CommandContext(ctx, "java", args...)
-	cmd.Stderr = t.Output()
-	if err := cmd.Start(); err != nil {
+	args := append([]string{"-Djava.io.tmpdir=" + t.TempDir()}, w.java(t, recipe(t, "java/Streams.java"), w.framed, w.registry+"/apis/registry/v2", target)...)
+	ctx, stop := context.WithCancel(patient(t))
+	p := &program{cmd: exec.CommandContext(ctx, "java", args...), stop: stop, lines: make(chan line, 10_000)}
+	p.cmd.Stderr = t.Output()
+	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	t.Cleanup(p.kill)
 	reader := w.c.Client(kgo.ConsumeTopics(target), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	var rows []row
-	for len(rows) == 0 || rows[len(rows)-1]["id"] != w.last() {
-		fetches := reader.PollFetches(ctx)
-		if ctx.Err() != nil {
-			t.Fatalf("%d events are in the second topic, and the last is not among them", len(rows))
+	go func() {
+		defer close(p.lines)
+		for ctx.Err() == nil {
+			reader.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
+				got, err := parseRow(r.Value)
+				if err == nil && got["id"] != string(r.Key) {
+					err = fmt.Errorf("the key is %s in %.300s", r.Key, r.Value)
+				}
+				p.lines <- line{got, err}
+			})
 		}
-		fetches.EachRecord(func(r *kgo.Record) {
-			got, err := parseRow(r.Value)
-			if err != nil || got["id"] != string(r.Key) {
-				t.Errorf("key %s: %v in %.300s", r.Key, err, r.Value)
-			}
-			rows = append(rows, got)
-		})
+	}()
+	return p
+}
+
+// startClickHouse runs the recipe in process.
+func startClickHouse(t *testing.T, w *world) *program {
+	p := launch(t, kafkatest.Python(t), filepath.Join("testdata", "clickhouse.py"), t.TempDir(), w.c.Brokers()[0], w.framed, w.registry)
+	w.fillTable(t, p, recipe(t, "clickhouse/events.sql"), w.c.Name("group"), "true")
+	return p
+}
+
+// fillTable has ClickHouse run a file, empty: none, fill its table by the group until the
+// last event is there and meets the condition, and print it.
+func (w *world) fillTable(t *testing.T, p *program, file, group, until string) {
+	t.Helper()
+	command := map[string]string{"file": file, "group": group, "column": kafkatest.AddedColumn, "last": w.last, "until": until}
+	if err := json.NewEncoder(p.stdin).Encode(command); err != nil {
+		t.Fatal(err)
 	}
-	return w.check(t, rows)
 }
 
-func readClickHouse(t *testing.T, w *world) figures {
-	return w.check(t, w.rows(t, kafkatest.Python(t), filepath.Join("testdata", "clickhouse.py"), recipe(t, "clickhouse/events.sql"),
-		t.TempDir(), w.c.Brokers()[0], w.framed, w.c.Name("group"), w.registry, w.last()))
-}
-
-// readKcat reads keys and headers, and the bytes in the JSON topic. It cannot decode
-// Avro.
-func readKcat(t *testing.T, w *world) figures {
+// startKcat reads keys and headers, and the bytes in the JSON topic. kcat cannot decode
+// Avro. Its default is read_committed.
+func startKcat(t *testing.T, w *world) *program {
 	kcat, err := exec.LookPath("kcat")
 	if err != nil {
 		kafkatest.Missing(t, "kcat: install the package kcat")
 	}
-	// Its default is read_committed.
-	cmd := exec.CommandContext(patient(t), kcat, "-b", w.c.Brokers()[0], "-t", w.json, "-C", "-e", "-q", "-J")
-	cmd.Stderr = t.Output()
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
+	return launchAs(t, parseKcat, kcat, "-b", w.c.Brokers()[0], "-t", w.json, "-C", "-q", "-J", "-u")
+}
+
+func parseKcat(text []byte) (row, error) {
+	var line struct {
+		Key, Payload string
+		Headers      []string
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+	if err := json.Unmarshal(text, &line); err != nil {
+		return nil, err
 	}
-	var rows []row
-	for decoder := json.NewDecoder(out); decoder.More(); {
-		var line struct {
-			Key, Payload string
-			Headers      []string
-		}
-		if err := decoder.Decode(&line); err != nil {
-			t.Fatal(err)
-		}
-		if i := slices.Index(line.Headers, "ce_id"); i < 0 || line.Headers[i+1] != line.Key {
-			t.Errorf("%s: the headers are %v", line.Key, line.Headers)
-		}
-		rows = append(rows, row{"id": line.Key, "raw_event": line.Payload})
+	if i := slices.Index(line.Headers, "ce_id"); i < 0 || line.Headers[i+1] != line.Key {
+		return nil, fmt.Errorf("the headers are %v", line.Headers)
 	}
-	if err := cmd.Wait(); err != nil {
-		t.Fatal(err)
-	}
-	return w.check(t, rows, "id", "raw_event")
+	return row{"id": line.Key, "raw_event": line.Payload}, nil
 }

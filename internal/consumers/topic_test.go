@@ -25,7 +25,8 @@ func TestMain(m *testing.M) { kafkatest.Main(m) }
 // organization is the name in the settings.
 const organization = "acme"
 
-// registryID is where the registry has the schema.
+// registryID is where the registry has the newest schema, and the id after it is where it
+// has that of the next release.
 const registryID = 7
 
 // Aborted copies differ from the committed ones in nothing but when they were fetched.
@@ -38,43 +39,52 @@ var (
 // and what each column of each event must be.
 type world struct {
 	c                   *kafkatest.Cluster
+	writer              *kgo.Client
 	plain, framed, json string // single objects, Confluent's format, JSON
 	registry            string
-	events              []auditlog.Event
-	want                map[string]row // by id
-	aborted             int            // records in each topic that no consumer may see
+	files               []string // with the versions of the schema that are in the topics
+	last                string   // the id of the event behind which there is nothing
+	want                map[string]row
+	aborted             int // records in each topic that no consumer may see
+	batches             int
 }
 
-// newWorld writes the topics as the connector does: events and copies in one
-// transaction. Before every second one its records were written by the same producer in
-// one or two that were aborted.
+// newWorld has a thousand events in its topics, as the newest release writes them.
 func newWorld(t *testing.T, compression kgo.CompressionCodec) *world {
 	t.Helper()
-	w := &world{c: kafkatest.SharedReal(t), events: allEvents(), want: map[string]row{}}
+	w := &world{c: kafkatest.SharedReal(t), want: map[string]row{}, files: []string{schema}}
 	w.plain, w.framed, w.json = w.c.Name("plain"), w.c.Name("framed"), w.c.Name("json")
 	for _, topic := range []string{w.plain, w.framed, w.json} {
 		w.c.CreateTopic(topic, 1, nil)
 	}
-	for _, ev := range w.events {
-		w.want[ev.ID] = wantRow(t, ev, committedAt)
-	}
 	w.registry = newRegistry(t)
-	client := w.c.Client(kgo.TransactionalID(w.c.Name("writer")), kgo.ProducerBatchCompression(compression))
-	rest := w.events
-	for n := 1; len(rest) > 0; n++ {
-		batch := rest[:min(1+n*n%79, len(rest))]
-		rest = rest[len(batch):]
-		for range n % 4 % 3 { // 0, 1 or 2 times
-			w.write(t, client, batch, abortedAt, kgo.TryAbort)
-			w.aborted += len(batch)
-		}
-		w.write(t, client, batch, committedAt, kgo.TryCommit)
-	}
+	w.writer = w.c.Client(kgo.TransactionalID(w.c.Name("writer")), kgo.ProducerBatchCompression(compression))
+	w.fill(t, allEvents("audit_log"), func(m kafka.Message) kafka.Message { return m })
 	return w
 }
 
+// fill writes events as the connector does: events and copies in one transaction. Before
+// every second one its records were written by the same producer in one or two that were
+// aborted.
+func (w *world) fill(t *testing.T, events []auditlog.Event, as func(kafka.Message) kafka.Message) {
+	t.Helper()
+	for _, ev := range events {
+		w.want[ev.ID], w.last = wantRow(t, ev, committedAt), ev.ID
+	}
+	for rest := events; len(rest) > 0; {
+		w.batches++
+		batch := rest[:min(1+w.batches*w.batches%79, len(rest))]
+		rest = rest[len(batch):]
+		for range w.batches % 4 % 3 { // 0, 1 or 2 times
+			w.write(t, batch, abortedAt, as, kgo.TryAbort)
+			w.aborted += len(batch)
+		}
+		w.write(t, batch, committedAt, as, kgo.TryCommit)
+	}
+}
+
 // write writes a batch of events in one transaction.
-func (w *world) write(t *testing.T, client *kgo.Client, batch []auditlog.Event, at time.Time, end kgo.TransactionEndTry) {
+func (w *world) write(t *testing.T, batch []auditlog.Event, at time.Time, as func(kafka.Message) kafka.Message, end kgo.TransactionEndTry) {
 	t.Helper()
 	var records []*kgo.Record
 	for _, ev := range batch {
@@ -83,19 +93,19 @@ func (w *world) write(t *testing.T, client *kgo.Client, batch []auditlog.Event, 
 			if err != nil {
 				t.Fatalf("%s: %v", ev.Raw, err)
 			}
-			records = append(records, record(topic, messages[0]))
+			records = append(records, record(topic, as(messages[0])))
 			if topic == w.plain {
 				records = append(records, record(w.json, messages[1]))
 			}
 		}
 	}
-	if err := client.BeginTransaction(); err != nil {
+	if err := w.writer.BeginTransaction(); err != nil {
 		t.Fatal(err)
 	}
-	if err := client.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
+	if err := w.writer.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
-	if err := client.EndTransaction(t.Context(), end); err != nil {
+	if err := w.writer.EndTransaction(t.Context(), end); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -120,21 +130,19 @@ func record(topic string, m kafka.Message) *kgo.Record {
 	return &kgo.Record{Topic: topic, Key: m.Key, Value: m.Value, Headers: m.Headers}
 }
 
-// last is the id of the event behind which there is nothing.
-func (w *world) last() string { return w.events[len(w.events)-1].ID }
-
-// newRegistry is a schema registry with one schema, as Confluent's clients ask for it,
-// and as Apicurio's do.
+// newRegistry is a schema registry with the newest schema and that of the next release,
+// as Confluent's clients ask for them, and as Apicurio's do.
 func newRegistry(t *testing.T) string {
 	t.Helper()
-	text := schemas.Latest().Text
 	mux := http.NewServeMux()
-	mux.HandleFunc(fmt.Sprintf("GET /schemas/ids/%d", registryID), func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(map[string]string{"schema": text})
-	})
-	mux.HandleFunc(fmt.Sprintf("GET /apis/registry/v2/ids/contentIds/%d", registryID), func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write([]byte(text))
-	})
+	for id, version := range map[int]schemas.Version{registryID: schemas.Latest(), registryID + 1: kafkatest.NextSchema()} {
+		mux.HandleFunc(fmt.Sprintf("GET /schemas/ids/%d", id), func(w http.ResponseWriter, _ *http.Request) {
+			_ = json.NewEncoder(w).Encode(map[string]string{"schema": version.Text})
+		})
+		mux.HandleFunc(fmt.Sprintf("GET /apis/registry/v2/ids/contentIds/%d", id), func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte(version.Text))
+		})
+	}
 	mux.HandleFunc("GET /apis/registry/v2/ids/contentIds/{id}/references", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte("[]"))
 	})
@@ -143,19 +151,20 @@ func newRegistry(t *testing.T) string {
 	return server.URL
 }
 
-// allEvents returns a thousand events: seven of each known type, and odd ones.
-func allEvents() []auditlog.Event {
+// allEvents returns a thousand events: seven of each known type, and odd ones. Their ids
+// begin with the prefix.
+func allEvents(prefix string) []auditlog.Event {
 	const perType = 7
 	var events []auditlog.Event
 	for seed := range uint64(perType) {
 		for _, kind := range simulator.Types() {
-			id := fmt.Sprintf("audit_log-%d-%s", seed, kind.Name)
+			id := fmt.Sprintf("%s-%d-%s", prefix, seed, kind.Name)
 			at := auditlog.Second(1_780_000_000 + len(events))
 			events = append(events, event(id, kind.Name, at, simulator.Example(kind.Name, id, at, seed)))
 		}
 	}
 	for n, odd := range oddEvents {
-		id := fmt.Sprintf("audit_log-odd-%d", n)
+		id := fmt.Sprintf("%s-odd-%d", prefix, n)
 		at := auditlog.Second(1_780_100_000 + n)
 		raw := strings.NewReplacer("ID", id, "TIME", fmt.Sprint(int64(at))).Replace(odd.raw)
 		events = append(events, event(id, odd.kind, at, []byte(raw)))
@@ -184,11 +193,11 @@ var oddEvents = []struct{ kind, raw string }{
 	{"login.failed", `{"id":"ID","type":"login.failed","effective_at":TIME,"actor":{"type":"session","session":{"user":{"id":"","email":null},"ip_address":"2001:db8::1"}},"login.failed":{"error_code":"c","error_message":"m"}}`},
 	{"api_key.created", `{"id":"ID","type":"api_key.created","effective_at":TIME,"api_key.created":{"id":"k","data":{"scopes":["a",7,"","b"]},"long":"` + strings.Repeat("0123456789", 10_000) + `"}}`},
 	{"role.assignment.created", `{"id":"ID","type":"role.assignment.created","effective_at":TIME,"role.assignment.created":{"id":"role_assignment_role-api-organization-owner__api.organization__org-1_user-1","principal_id":"user-1","principal_type":"user","resource_id":"org-1","resource_type":"api.organization"}}`},
-	{"logout.succeeded", `{"id":"ID","type":"logout.succeeded","effective_at":TIME}`}, // the last: see world.last
+	{"logout.succeeded", `{"id":"ID","type":"logout.succeeded","effective_at":TIME}`},
 }
 
-// patience bounds what is waited for a consumer that works.
-const patience = 2 * time.Minute
+// patience bounds what is waited for a consumer that does not work.
+const patience = 10 * time.Minute
 
 func patient(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

@@ -1,35 +1,59 @@
-"""Runs the recipe of ClickHouse in process, and prints the rows as JSON lines.
+"""Runs the recipes of ClickHouse in process. Each line of its input is an object with the keys
 
-clickhouse.py FILE FOLDER BROKERS TOPIC GROUP REGISTRY LAST
+    file    a recipe to run; empty: none
+    group   what stands for GROUP in it
+    column  what stands for NEW_COLUMN
+    last    the id of the last event
+    until   a condition: the table is filled until the last event meets it
+
+and after each the rows of the table are printed as JSON lines.
+
+clickhouse.py FOLDER BROKERS TOPIC REGISTRY
 """
 
+import json
 import re
 import sys
 
 from chdb.session import Session
 
-file, folder, brokers, topic, group, registry, last = sys.argv[1:]
-text = re.sub("--.*", "", open(file).read())
-for name, value in {"BROKERS": brokers, "TOPIC": topic, "GROUP": group, "REGISTRY": registry}.items():
-    text = text.replace(f"'{name}'", f"'{value}'")
+folder, brokers, topic, registry = sys.argv[1:]
 session = Session(folder)
 session.query("CREATE DATABASE recipe")
 session.query("USE recipe")
 session.query("SET stream_like_engine_allow_direct_select = 1")
-for statement in filter(None, map(str.strip, text.split(";"))):
-    view = re.match(r"CREATE MATERIALIZED VIEW \w+ TO (\w+) AS (.*)", statement, re.S)
-    if not view:
+session.query("SET output_format_json_quote_64bit_integers = 0")
+view = None
+
+
+def run(file, names):
+    """Runs the statements of a recipe."""
+    global view
+    text = re.sub("--.*", "", open(file).read())
+    for name, value in names.items():
+        text = text.replace(f"'{name}'", f"'{value}'").replace(f"`{name}`", f"`{value}`")
+    for statement in filter(None, map(str.strip, text.split(";"))):
+        # In process nothing reads in the background. So what the view would do is done below.
+        made = re.match(r"CREATE MATERIALIZED VIEW \w+ TO (\w+) AS (.*)", statement, re.S)
+        if made:
+            view = made
+            continue
         try:
             session.query(statement)
         except RuntimeError as error:
-            # In process nothing reads in the background, which is all that fails: the table is there.
+            # That is all that fails: the table is there.
             if "Shutdown was called" not in str(error):
                 raise
-        continue
-    # So what the view would do is done here, once a block.
-    while str(session.query(f"SELECT count() FROM {view[1]} WHERE id = '{last}'")).strip() == "0":
+
+
+for line in sys.stdin:
+    command = json.loads(line)
+    if command["file"]:
+        run(command["file"], {"BROKERS": brokers, "TOPIC": topic, "REGISTRY": registry,
+                              "GROUP": command["group"], "NEW_COLUMN": command["column"]})
+    last = command["last"]
+    while str(session.query(f"SELECT count() FROM {view[1]} FINAL WHERE id = '{last}' AND {command['until']}")).strip() == "0":
         session.query(f"INSERT INTO {view[1]} {view[2]}")
-session.query("SET output_format_json_quote_64bit_integers = 0")
-columns = "* REPLACE (toUnixTimestamp64Milli(effective_at) AS effective_at, toUnixTimestamp64Milli(ingested_at) AS ingested_at)"
-# The last event at last: it is the sign that there is no more.
-print(session.query(f"SELECT {columns} FROM events ORDER BY id = '{last}', id", "JSONEachRow"), end="")
+    columns = "* REPLACE (toUnixTimestamp64Milli(effective_at) AS effective_at, toUnixTimestamp64Milli(ingested_at) AS ingested_at)"
+    # The last event at last: it is the sign that there is no more.
+    print(session.query(f"SELECT {columns} FROM events FINAL ORDER BY id = '{last}', id", "JSONEachRow"), end="", flush=True)

@@ -1,6 +1,6 @@
 """Prints the events of a topic as JSON lines, read by one of several clients and decoded by the recipe for Python.
 
-clients.py CLIENT RECIPE BROKERS TOPIC GROUP SCHEMA ISOLATION STATE
+clients.py CLIENT RECIPE BROKERS TOPIC GROUP ISOLATION STATE SCHEMA...
 """
 
 import asyncio
@@ -8,11 +8,11 @@ import importlib.util
 import json
 import sys
 
-client, recipe, brokers, topic, group, schema, isolation, state = sys.argv[1:]
+client, recipe, brokers, topic, group, isolation, state, *files = sys.argv[1:]
 spec = importlib.util.spec_from_file_location("recipe", recipe)
 read = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(read)
-schemas = read.load([schema])
+schemas = read.load(files)
 
 
 def show(value):
