@@ -123,8 +123,8 @@ verify-million: ## verify and --repair on a million events and real Kafka: time 
 	REQUIRE_KAFKA=1 go test -timeout 30m -run '^$$' -bench '^BenchmarkVerify$$' -benchtime 1x ./cmd/openai-audit-kafka $(ARGS)
 
 .PHONY: consumers
-consumers: ## read the topic with more consumers than CI does: sarama, KafkaJS, aiokafka and others (Java, Maven, Python, Node)
-	CONSUMERS=full REQUIRE_KAFKA=1 CGO_ENABLED=0 go test -count=1 -timeout 30m -v $(TESTFLAGS) -run '^TestMoreConsumers$$' ./internal/consumers
+consumers: ## read the topic with more consumers than CI does: Connect, Flink, Spark, sarama, KafkaJS and others (Java, Maven, Python, Node, PostgreSQL)
+	CONSUMERS=full REQUIRE_KAFKA=1 CGO_ENABLED=0 go test -count=1 -timeout 30m -v $(TESTFLAGS) -run '^Test(MoreConsumers|Sinks)$$' ./internal/consumers
 
 # CHROMIUM names the browser. SHOTS is a folder for screenshots of every state; those
 # in docs/images are from there.

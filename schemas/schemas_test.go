@@ -1,6 +1,7 @@
 package schemas_test
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -29,6 +30,21 @@ func TestFingerprints(t *testing.T) {
 	}
 	if _, ok := schemas.ByFingerprint(0); ok {
 		t.Error("a version has fingerprint 0")
+	}
+}
+
+// TestReleasedVersionsStay: a released version is never changed, not in its docs or
+// defaults either, which the fingerprint does not cover. Some registries would keep the
+// changed text as a version of its own, and readers with the old file and the new one
+// would not be the same. A change is a new version: its row is added here.
+func TestReleasedVersionsStay(t *testing.T) {
+	released := []string{
+		"968fd26450b3149343b652495c9b2337f78608a9ca5c5ff0494ca7a63a5483b2",
+	}
+	for i, v := range schemas.Versions() {
+		if got := fmt.Sprintf("%x", sha256.Sum256([]byte(v.Text))); i >= len(released) || got != released[i] {
+			t.Errorf("the file of version %d has the SHA-256 %s, and was released with another: put it back, and append what is new to a new version", v.Number, got)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -23,15 +24,23 @@ schema registry, and the cursor. It prints one line for each, with cause and rem
 then the guarantee that holds, and how many were ok. It writes nothing and fences no
 instance, so you can run it beside a running connector.
 
+With --consumers it also says which of the programs that read your topic cannot read
+what is written, by codec or framing: ` + strings.Join(ops.Consumers(), ", ") + `.
+
 ok: as it should be. warning: it works, at a price. failed: run would not work.
 
 Exit codes: 0 nothing failed, 2 wrong usage, 4 something failed, 78 wrong settings.`,
 		Example: `  openai-audit-kafka check
+  openai-audit-kafka check --consumers kafkajs,clickhouse
   openai-audit-kafka check --output json | jq '.checks[] | select(.state != "ok")'`,
 		Args: cobra.NoArgs,
 	}
 	name, output := organizationFlag(cmd), outputFlag(cmd)
+	readers := cmd.Flags().StringSlice("consumers", nil, "the programs that read the topic, as above")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if unknown := ops.UnknownConsumer(*readers); unknown != "" {
+			return a.usage("--consumers does not know %q: it takes %s", unknown, strings.Join(ops.Consumers(), ", "))
+		}
 		asJSON, err := a.wantsJSON(*output)
 		if err != nil {
 			return err
@@ -50,7 +59,7 @@ Exit codes: 0 nothing failed, 2 wrong usage, 4 something failed, 78 wrong settin
 		tenants := &ops.Tenants{}
 		return a.inTurn(cmd.Context(), organizations, asJSON, func(org connector.Organization, out io.Writer) (bool, error) {
 			run := runSettings(settings.Connector, org)
-			run.Tenants = tenants
+			run.Tenants, run.Consumers = tenants, *readers
 			report := ops.Check(cmd.Context(), operate(settings, org, log), run)
 			switch err := context.Cause(cmd.Context()); {
 			case err != nil:

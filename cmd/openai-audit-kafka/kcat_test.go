@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http/httptest"
 	"os/exec"
@@ -15,7 +16,7 @@ import (
 )
 
 // TestKcatAndTail: on real Kafka, tail prints what was written, and kcat, which
-// nobody here wrote, reads keys, headers and timestamps.
+// nobody here wrote, reads keys, headers and timestamps, and the copy in ECS.
 func TestKcatAndTail(t *testing.T) {
 	kcat, err := exec.LookPath("kcat")
 	if err != nil {
@@ -35,6 +36,7 @@ func TestKcatAndTail(t *testing.T) {
 	environ := []string{
 		"OPENAI_ADMIN_KEY=" + simulator.Key, "OPENAI_BASE_URL=" + server.URL + "/v1", "BACKFILL_START_TIME=2h",
 		"KAFKA_BROKERS=" + strings.Join(c.Brokers(), ","), "HTTP_ADDR=off",
+		"KAFKA_ECS_TOPIC=openai.audit.events.ecs",
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan int)
@@ -67,8 +69,39 @@ func TestKcatAndTail(t *testing.T) {
 		}
 	}
 
+	copies, err := exec.CommandContext(t.Context(), kcat, "-b", c.Brokers()[0], "-t", "openai.audit.events.ecs", "-C", "-e", "-q",
+		"-f", "%k %s\n").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want strings.Builder
+	for n, id := range ids {
+		fmt.Fprintf(&want, "%s %s login-succeeded %s\n", id, id, (at + auditlog.Second(n)).Time().UTC().Format("2006-01-02T15:04:05.000Z"))
+	}
+	if got := ecsOf(t, string(copies)); got != want.String() {
+		t.Errorf("the topic in ECS has\n%s\nwant\n%s", got, want.String())
+	}
+
 	code, tail, errs := runProgram(t, environ, "tail", "-n", "2")
 	if code != 0 || strings.Count(tail, "\n") != 2 || !strings.Contains(tail, ids[1]) || !strings.Contains(tail, ids[2]) {
 		t.Errorf("tail -n 2: exit code %d\n%s%s", code, tail, errs)
 	}
+}
+
+// ecsOf returns key, id, action and time of each line with a key and an event in ECS.
+func ecsOf(t *testing.T, lines string) string {
+	t.Helper()
+	var got strings.Builder
+	for line := range strings.Lines(lines) {
+		key, value, _ := strings.Cut(line, " ")
+		var ecs struct {
+			At    string `json:"@timestamp"`
+			Event struct{ ID, Action string }
+		}
+		if err := json.Unmarshal([]byte(value), &ecs); err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		fmt.Fprintln(&got, key, ecs.Event.ID, ecs.Event.Action, ecs.At)
+	}
+	return got.String()
 }

@@ -69,7 +69,8 @@ func TestKillAnywhere(t *testing.T) {
 	process := k.start()
 	defer func() { _ = process.Process.Kill(); _ = process.Wait() }()
 	report := await(t, c, api, k.topics[:2])
-	t.Logf("seed %d: %v; kills by phase: %v", seed, report, k.fell)
+	aborted := len(c.Read(t, k.topics[0], kgo.ReadUncommitted())) - len(c.Read(t, k.topics[0], kgo.ReadCommitted()))
+	t.Logf("seed %d: %v; kills by phase: %v; %d kills left %d aborted records", seed, report, k.fell, kills, aborted)
 	trials.Add(kills, report)
 	for _, p := range []phase{fetching, producing, endSent, endAnswered} {
 		if k.fell[p] == 0 {

@@ -147,6 +147,11 @@ func TestOperatorCommands(t *testing.T) {
 		if !strings.Contains(out, "ok       api key: it may read organization events") || !strings.Contains(out, "exactly once for read_committed consumers; a lost broker loses data, since replication is 1.\n") {
 			t.Error(out)
 		}
+		out, _ = w.command(t, exitDone, "check --consumers java,kafkajs")
+		if !strings.Contains(out, "ok       consumer java: ") || !strings.Contains(out, "warning  consumer kafkajs: it brings no codec for KAFKA_COMPRESSION=zstd") {
+			t.Error(out)
+		}
+		w.command(t, exitUsage, "check --consumers java,nobody")
 		out, _ = w.command(t, exitFound, "check --output json", "OPENAI_ADMIN_KEY=sk-proj-0123456789abcdef")
 		var got struct {
 			Organization string

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,16 +58,18 @@ func TestDetections(t *testing.T) {
 	nothing := map[string][]string{}
 	for name, ids := range attacks {
 		nothing[name] = []string{}
-		t.Logf("%-28s %2d events of %d, found %d with SQL, %d with Sigma; %d in the quiet month", name, len(ids), len(attacked.events),
-			len(found["sql, attacked"][name]), len(found["sigma, attacked"][name]), len(found["sql, quiet"][name])+len(found["sigma, quiet"][name]))
+		t.Logf("%-28s %2d events of %d, found %d with SQL, %d with Sigma, %d in ECS, %d in OCSF; %d in the quiet month", name, len(ids), len(attacked.events),
+			len(found["sql, attacked"][name]), len(found["sigma, attacked"][name]), len(found["sigma ecs, attacked"][name]),
+			len(found["sigma ocsf, attacked"][name]), len(found["sql, quiet"][name])+len(found["sigma, quiet"][name]))
 	}
 	// Sigma cannot say what is usual for somebody.
 	noBaseline := maps.Clone(attacks)
 	delete(noBaseline, "change_from_new_country")
 	noBaselineNothing := maps.Clone(nothing)
 	delete(noBaselineNothing, "change_from_new_country")
-	want := map[string]map[string][]string{
-		"sql, quiet": nothing, "sql, attacked": attacks, "sigma, quiet": noBaselineNothing, "sigma, attacked": noBaseline,
+	want := map[string]map[string][]string{"sql, quiet": nothing, "sql, attacked": attacks}
+	for _, form := range []string{"sigma", "sigma ecs", "sigma ocsf"} {
+		want[form+", quiet"], want[form+", attacked"] = noBaselineNothing, noBaseline
 	}
 	if diff := cmp.Diff(want, found); diff != "" {
 		t.Errorf("found (-want +got):\n%s", diff)
@@ -234,15 +237,15 @@ func (m *month) attack() map[string][]string {
 }
 
 // write writes the columns of the events as JSON lines, through the connector's encoder,
-// and returns the file.
+// and returns the file. Beside it are the events in ECS and in OCSF.
 func (m *month) write(t *testing.T, file string) string {
 	t.Helper()
-	encoder := encoder(t, codec.SingleObject())
+	encoder := encoder(t, codec.SingleObject(), "ecs", "ocsf")
 	decoder, err := codec.NewDecoder(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var lines bytes.Buffer
+	var lines [3]bytes.Buffer
 	for _, ev := range m.events {
 		messages, _, err := encoder.Encode(ev, committedAt)
 		if err != nil {
@@ -252,12 +255,16 @@ func (m *month) write(t *testing.T, file string) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := json.NewEncoder(&lines).Encode(record); err != nil {
+		if err := json.NewEncoder(&lines[0]).Encode(record); err != nil {
 			t.Fatal(err)
 		}
+		fmt.Fprintf(&lines[1], "%s\n", messages[1].Value)
+		fmt.Fprintf(&lines[2], "%s\n", messages[2].Value)
 	}
-	if err := os.WriteFile(file, lines.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
+	for i, suffix := range []string{".jsonl", ".ecs.jsonl", ".ocsf.jsonl"} {
+		if err := os.WriteFile(strings.TrimSuffix(file, ".jsonl")+suffix, lines[i].Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return file
 }

@@ -89,7 +89,7 @@ func (w *world) write(t *testing.T, batch []auditlog.Event, at time.Time, as fun
 	var records []*kgo.Record
 	for _, ev := range batch {
 		for topic, framing := range map[string]codec.Framing{w.plain: codec.SingleObject(), w.framed: codec.Confluent(registryID)} {
-			messages, _, err := encoder(t, framing).Encode(ev, at)
+			messages, _, err := encoder(t, framing, "json").Encode(ev, at)
 			if err != nil {
 				t.Fatalf("%s: %v", ev.Raw, err)
 			}
@@ -110,15 +110,19 @@ func (w *world) write(t *testing.T, batch []auditlog.Event, at time.Time, as fun
 	}
 }
 
-// encoder is the connector's, with the copy in JSON.
-func encoder(t *testing.T, framing codec.Framing) *codec.Encoder {
+// encoder is the connector's, with the copies of these names.
+func encoder(t *testing.T, framing codec.Framing, names ...string) *codec.Encoder {
 	t.Helper()
-	asJSON, ok := codec.CopyNamed("json")
-	if !ok {
-		t.Fatal("there is no copy in JSON")
+	var copies []codec.Copy
+	for _, name := range names {
+		c, ok := codec.CopyNamed(name)
+		if !ok {
+			t.Fatalf("there is no copy %s", name)
+		}
+		copies = append(copies, c)
 	}
 	encoder, err := codec.NewEncoder(codec.Config{
-		Organization: organization, Schema: schemas.Latest(), Framing: framing, SourceTopic: "events", Copies: []codec.Copy{asJSON},
+		Organization: organization, Schema: schemas.Latest(), Framing: framing, SourceTopic: "events", Copies: copies,
 	})
 	if err != nil {
 		t.Fatal(err)

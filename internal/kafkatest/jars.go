@@ -35,7 +35,10 @@ var pom = template.Must(template.New("pom.xml").Parse(`<project xmlns="http://ma
   <groupId>openai-audit-kafka</groupId><artifactId>kafkatest</artifactId><version>1</version>
   <dependencies>
 {{- range .}}
-    <dependency><groupId>{{index . 0}}</groupId><artifactId>{{index . 1}}</artifactId><version>{{index . 2}}</version></dependency>
+    <dependency><groupId>{{index . 0}}</groupId><artifactId>{{index . 1}}</artifactId><version>{{index . 2}}</version>
+{{- if gt (len .) 3}}<type>{{index . 3}}</type><classifier>{{index . 4}}</classifier>
+      <exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions>{{end -}}
+    </dependency>
 {{- end}}
   </dependencies>
 </project>
@@ -60,7 +63,8 @@ func kafkaJars(version string) []string {
 }
 
 // Java returns the class path with the jars, each group:artifact:version, and all that
-// they need. The name is that of the folder where they are kept.
+// they need. group:artifact:version:type:classifier is another file of the artifact, alone.
+// The name is that of the folder where they are kept.
 func Java(t testing.TB, name string, jars ...string) string {
 	t.Helper()
 	if _, err := exec.LookPath("javac"); err != nil {

@@ -23,6 +23,8 @@ type RunSettings struct {
 	// Tenants compares the tenant events of the organizations that are checked one
 	// after the other; nil: this one is checked alone.
 	Tenants *Tenants
+	// Consumers are those of the function Consumers that read the topic.
+	Consumers []string
 }
 
 // Tenants notices when two organizations list the same tenant events.
@@ -41,6 +43,7 @@ func Check(ctx context.Context, c Config, run RunSettings) *CheckReport {
 		part(limited)
 		cancel()
 	}
+	k.checkConsumers()
 	k.report.Guarantee = k.guarantee()
 	return k.report
 }

@@ -1,5 +1,4 @@
--- The table that the sink in sink.json fills. Not run as it stands. Made by the sink itself, it would fail: the defaults of the lists are not
--- understood.
+-- The table that the sink in sink.json fills. The sink cannot make it: it does not understand the defaults of the lists.
 CREATE TABLE events (
     id                       text NOT NULL,
     type                     text NOT NULL,
