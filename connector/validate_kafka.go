@@ -139,7 +139,7 @@ func (v *validator) tls(t TLS) {
 	case cert != nil && key != nil:
 		if _, err := tls.X509KeyPair(cert, key); err != nil && isEncrypted(key) {
 			v.fileFault("Kafka.TLS.KeyFile", t.KeyFile, nil, "the key is encrypted, and there is nobody to type its password",
-				"give it decrypted, as by openssl pkey -in FILE -out FILE, and guard the file")
+				"decrypt it into another file, openssl pkey -in FILE -out OTHER, name that one here, and guard it")
 		} else if err != nil {
 			v.fileFault("Kafka.TLS.CertFile", t.CertFile, nil, "not a PEM certificate for the key in Kafka.TLS.KeyFile", "check both files", "Kafka.TLS.KeyFile")
 		}

@@ -50,7 +50,7 @@ var remedies = map[error]string{
 	ErrRegistryUnavailable:  "check SCHEMA_REGISTRY_URL, SCHEMA_REGISTRY_TLS_CA_FILE, the network, and what answers in place of the registry",
 	ErrRegistryUnauthorized: "check SCHEMA_REGISTRY_USERNAME and SCHEMA_REGISTRY_PASSWORD, and what the user may do",
 	ErrRegistryReadOnly:     "set its mode to READWRITE until the schema is registered, or have it registered where that may be done; it is tried again",
-	ErrSchemaIncompatible:   "give the connector a topic of its own, or see with `schema check` what is registered under the subject",
+	ErrSchemaIncompatible:   "give the connector a topic of its own, or remove what is under the subject, which `schema check` describes",
 	ErrSchemaMissing:        "register it with `schema register`, or set SCHEMA_REGISTRY_AUTO_REGISTER=true",
 }
 

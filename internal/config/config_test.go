@@ -480,6 +480,10 @@ func TestEncryptedKey(t *testing.T) {
 	if len(faults) != 1 || faults[0].Variable != "KAFKA_TLS_KEY_FILE" || !strings.Contains(faults[0].Problem, "encrypted") {
 		t.Error(err)
 	}
+	// With the same file for both, openssl leaves it empty.
+	if !strings.Contains(err.Error(), "openssl pkey -in FILE -out OTHER") {
+		t.Error(err)
+	}
 }
 
 // A file that is none is named at once, though nobody writes the FIFO.

@@ -159,7 +159,7 @@ func (e *environment) remedy(name string, field *connector.FieldError) string {
 	}
 	switch {
 	case meant != "":
-		return "did you mean " + meant + "? TLS and signing in have settings of their own"
+		return "did you mean " + meant + "? TLS and signing in are KAFKA_TLS and KAFKA_SASL_MECHANISM"
 	case strings.HasSuffix(name, "ADMIN_KEY") && !e.isGiven(name):
 		return field.Remedy + ", or the path of a file with it in " + name + FileSuffix
 	}

@@ -22,6 +22,15 @@ func (r *Refusal) Unwrap() error { return r.Why }
 
 func refuse(do, format string, args ...any) error { return &Refusal{remedy.New(do, format, args...)} }
 
+// withoutRemedy is an error whose remedy is said elsewhere.
+type withoutRemedy struct {
+	error
+	cause string
+}
+
+func (e withoutRemedy) Error() string { return e.cause }
+func (e withoutRemedy) Unwrap() error { return e.error }
+
 // Format says how the values of the events topic are written.
 type Format struct {
 	Framing codec.Framing
@@ -36,7 +45,8 @@ func (t Target) Format(ctx context.Context) (Format, error) {
 	}
 	framing, version, err := codec.Register(ctx, t.Registry, t.Logger)
 	if errors.Is(err, codec.ErrSchemaIncompatible) || errors.Is(err, codec.ErrSchemaMissing) {
-		err = refuse("register the schema (`schema register`), give the connector a topic of its own, or remove what is under the subject", "%w", err)
+		cause, do := remedy.Split(err)
+		err = refuse(do, "%w", withoutRemedy{err, cause})
 	}
 	return Format{framing, version}, err
 }
