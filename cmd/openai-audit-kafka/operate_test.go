@@ -255,6 +255,50 @@ func testSeveral(t *testing.T, w *operated) {
 	w.command(t, exitUsage, "cursor set --live-from 1h --yes", several...)
 }
 
+// Two organizations that are both well: every command that looks shows each, in the
+// order of the settings, and with --organization one alone; what writes asks which.
+func TestTwoOrganizations(t *testing.T) {
+	w := newOperated(t)
+	other := simulator.New(simulator.Config{Seed: 2, Keys: []string{"sk-admin-other"}})
+	server := httptest.NewServer(other)
+	t.Cleanup(server.Close)
+	other.Generate(operatedEvents, w.ago(40), w.ago(2))
+	w.environ = append(slices.Clone(w.environ[1:]),
+		"ORGANIZATIONS_0_NAME=emea", "ORGANIZATIONS_0_ADMIN_KEY=sk-admin-other", "ORGANIZATIONS_0_BASE_URL="+server.URL+"/v1",
+		"ORGANIZATIONS_1_NAME=default", "ORGANIZATIONS_1_ADMIN_KEY="+simulator.Key)
+	w.runOnce(t, 2*operatedEvents)
+
+	for command, field := range map[string]string{"cursor show": "floor", "check": "guarantee", "verify --from 60d --to 0s": "api"} {
+		text, said := w.command(t, exitDone, command)
+		if first, second := strings.Index(text, "emea:\n"), strings.Index(text, "default:\n"); first != 0 || second < first || said != "" && command != "verify --from 60d --to 0s" {
+			t.Errorf("%s:\n%s%s", command, text, said)
+		}
+		for only, want := range map[string][]string{"": {"emea", "default"}, " --organization emea": {"emea"}, " --organization default": {"default"}} {
+			out, _ := w.command(t, exitDone, command+" --output json"+only)
+			var got []string
+			for decoder := json.NewDecoder(strings.NewReader(out)); decoder.More(); {
+				var object map[string]any
+				if err := decoder.Decode(&object); err != nil {
+					t.Fatalf("%s%s: %v\n%s", command, only, err, out)
+				}
+				got = append(got, fmt.Sprint(object["organization"]))
+				if object[field] == nil || command != "check" && command != "cursor show" && object[field] != float64(operatedEvents) {
+					t.Errorf("%s%s: %s is %v", command, only, field, object[field])
+				}
+			}
+			if !slices.Equal(got, want) || only == "" && strings.Count(out, "\n") != len(want) {
+				t.Errorf("%s%s: %v\n%s", command, only, got, out)
+			}
+		}
+	}
+	for _, command := range []string{"verify --from 60d --to 0s --repair", "cursor reset --yes", "cursor set --live-from 1h --yes", "cursor set --accept-topics --yes"} {
+		if _, said := w.command(t, exitUsage, command); !strings.Contains(said, "there are several organizations: say which with --organization (emea, default)") {
+			t.Errorf("%s: %s", command, said)
+		}
+	}
+	w.command(t, exitDone, "verify --from 60d --to 0s --repair --organization emea")
+}
+
 func testSchemaCommands(t *testing.T, w *operated) {
 	w.command(t, exitSettings, "schema check")
 	w.command(t, exitSettings, "schema register")
