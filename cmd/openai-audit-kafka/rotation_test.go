@@ -24,14 +24,15 @@ import (
 type tokenEndpoint struct {
 	*httptest.Server
 	token  func(ends time.Time) string
-	life   time.Duration
+	life   atomic.Int64 // a time.Duration
 	given  atomic.Int64
 	denied atomic.Int64
 	fails  atomic.Bool
 }
 
 func newTokenEndpoint(t *testing.T, life time.Duration, token func(ends time.Time) string) *tokenEndpoint {
-	e := &tokenEndpoint{life: life, token: token}
+	e := &tokenEndpoint{token: token}
+	e.life.Store(int64(life))
 	e.Server = httptest.NewServer(e)
 	t.Cleanup(e.Close)
 	return e
@@ -44,8 +45,9 @@ func (e *tokenEndpoint) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	e.given.Add(1)
+	life := time.Duration(e.life.Load())
 	w.Header().Set("Content-Type", "application/json")
-	fmt.Fprintf(w, `{"access_token": %q, "token_type": "Bearer", "expires_in": %d}`, e.token(time.Now().Add(e.life)), int(e.life.Seconds()))
+	fmt.Fprintf(w, `{"access_token": %q, "token_type": "Bearer", "expires_in": %d}`, e.token(time.Now().Add(life)), int(life.Seconds()))
 }
 
 // rotating is a running connector whose credentials change.
@@ -101,12 +103,13 @@ func (r *rotating) stop() {
 
 // A broker that wants everybody to sign in every three seconds, with Kerberos, and with tokens whose
 // signature, audience and extensions it checks. Tokens end under load and their endpoint fails for
-// longer than one lives; the key of the keytab is changed, and the KDC goes away. Nothing is lost, and nothing is there twice.
+// longer than one lives; the key of their signature is changed, beside the old one and in its place;
+// the key of the keytab is changed, and the KDC goes away. Nothing is lost, and nothing is there twice.
 func TestCredentialsChangeUnderRunningConnectors(t *testing.T) {
 	t.Parallel() // it starts a broker of its own
 	kdc := kafkatest.NewKDC(t)
 	keytab := kdc.Keytab(kafkatest.User)
-	c := kafkatest.Real(t, kafkatest.Kerberized(kdc), kafkatest.TokenExtensions(), kafkatest.Properties(map[string]string{"connections.max.reauth.ms": "3000"}))
+	c := kafkatest.Real(t, kafkatest.Kerberized(kdc), kafkatest.TokenExtensions(), kafkatest.KeysByURL(), kafkatest.Properties(map[string]string{"connections.max.reauth.ms": "3000"}))
 	s := c.Security()
 	acls := kadm.NewACLs().Topics("kerberos.", "token.").TransactionalIDs("kerberos.", "token.").
 		Operations(kadm.OpRead, kadm.OpWrite, kadm.OpCreate, kadm.OpDescribeConfigs).
@@ -153,6 +156,16 @@ func TestCredentialsChangeUnderRunningConnectors(t *testing.T) {
 		r.until("the last token has ended", func() bool { return r.says("the token endpoint answered 503") })
 		endpoint.fails.Store(false)
 		r.equal("with the endpoint back")
+
+		s.ChangeKey(true)
+		changed := endpoint.given.Load()
+		endpoint.life.Store(int64(time.Hour))
+		r.until("the next token is of the second key", func() bool { return endpoint.given.Load() > changed })
+		r.equal("with it, for an hour")
+		changed = endpoint.given.Load()
+		s.ChangeKey(false) // the second one leaked
+		r.until("the token is refused long before its end, and replaced", func() bool { return endpoint.given.Load() > changed })
+		r.equal("with a token of the third key")
 		r.stop()
 	})
 	t.Run("Kerberos", func(t *testing.T) {

@@ -37,6 +37,7 @@ type AWS struct {
 
 	mu     sync.Mutex
 	loaded *aws.Config // nil: load it
+	trial  trial       // of the credentials
 }
 
 const (
@@ -82,15 +83,18 @@ func (m mskIAM) Authenticate(ctx context.Context, addr string) (sasl.Session, []
 		return nil, nil, err
 	}
 	message, err := challenge(ctx, credentials, host, region, time.Now())
-	return mskSession{}, message, err
+	return mskSession(m), message, err
 }
 
-type mskSession struct{}
+type mskSession struct{ aws *AWS }
 
-func (mskSession) Challenge(answer []byte) (done bool, message []byte, err error) {
+func (s mskSession) Challenge(answer []byte) (done bool, message []byte, err error) {
 	if len(answer) == 0 {
 		return false, nil, errors.New("the broker's answer to AWS_MSK_IAM is empty")
 	}
+	s.aws.mu.Lock()
+	defer s.aws.mu.Unlock()
+	s.aws.trial = trial{}
 	return true, nil, nil
 }
 
@@ -133,6 +137,10 @@ func regionOf(host string) string {
 func (a *AWS) credentials(ctx context.Context, region string) (aws.Credentials, string, error) {
 	a.mu.Lock() // those who come meanwhile take what the first one gets
 	defer a.mu.Unlock()
+	if a.trial.failed() {
+		a.loaded, a.trial = nil, trial{}
+	}
+	a.trial.begin()
 	if a.loaded == nil {
 		loaded, err := a.load(ctx, region)
 		if err != nil {

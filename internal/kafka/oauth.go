@@ -29,6 +29,7 @@ type OAuth struct {
 	client clientcredentials.Config // it remembers how the endpoint wants the secret
 	token  *oauth2.Token            // the last one
 	renew  time.Time                // when to ask for the next one
+	trial  trial                    // of the token
 }
 
 // leastLife is what is left of a token that is still used. Near its end kgo would sign in once
@@ -39,9 +40,11 @@ const leastLife = 5 * time.Second
 func (o *OAuth) bearer(ctx context.Context) (string, error) {
 	o.mu.Lock() // those who come meanwhile take what the first one gets
 	defer o.mu.Unlock()
-	if o.token != nil && time.Now().Before(o.renew) {
+	if o.token != nil && time.Now().Before(o.renew) && !o.trial.failed() {
+		o.trial.begin()
 		return o.token.AccessToken, nil
 	}
+	o.trial = trial{}
 	token, err := o.ask(ctx)
 	now := time.Now()
 	switch {
@@ -55,7 +58,15 @@ func (o *OAuth) bearer(ctx context.Context) (string, error) {
 	case o.token == nil || o.token.Expiry.Sub(now) < leastLife:
 		return "", err
 	}
+	o.trial.begin()
 	return o.token.AccessToken, nil
+}
+
+// taken notes that a broker took the token.
+func (o *OAuth) taken() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.trial = trial{}
 }
 
 // ask gets a new token.
@@ -109,32 +120,41 @@ func withoutBody(err error) error {
 
 // bearerToken is the mechanism OAUTHBEARER. That of franz-go takes the first answer of a broker
 // that refuses for a fault of the protocol, and never hears that it was a refusal.
-type bearerToken struct{ sasl.Mechanism }
+type bearerToken struct{ SASL }
 
-func (s SASL) bearerToken() sasl.Mechanism {
-	return bearerToken{oauth.Oauth(func(ctx context.Context) (auth oauth.Auth, err error) {
-		if s.OAuth != nil && s.OAuth.TokenURL != "" {
-			auth.Token, err = s.OAuth.bearer(ctx)
-		} else {
-			auth.Token, err = s.Token.read()
-		}
-		auth.Extensions = s.Extensions
-		return auth, err
-	})}
-}
+func (s SASL) bearerToken() sasl.Mechanism { return bearerToken{s} }
+
+func (bearerToken) Name() string { return "OAUTHBEARER" }
 
 // Authenticate is called for each connection, and when the broker wants us to sign in once more.
 func (b bearerToken) Authenticate(ctx context.Context, addr string) (sasl.Session, []byte, error) {
-	_, message, err := b.Mechanism.Authenticate(ctx, addr)
-	return new(bearerSession), message, err
+	auth, session := oauth.Auth{Extensions: b.Extensions}, new(bearerSession)
+	var err error
+	if b.OAuth != nil && b.OAuth.TokenURL != "" {
+		session.from = b.OAuth
+		auth.Token, err = b.OAuth.bearer(ctx)
+	} else {
+		auth.Token, err = b.Token.read()
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	_, message, err := auth.AsMechanism().Authenticate(ctx, addr)
+	return session, message, err
 }
 
-type bearerSession struct{ refused bool }
+type bearerSession struct {
+	from    *OAuth // nil: the token was given
+	refused bool
+}
 
 // Challenge answers a refusal with the one byte of RFC 7628, and the broker then says why.
 func (s *bearerSession) Challenge(answer []byte) (done bool, message []byte, err error) {
 	switch {
 	case len(answer) == 0:
+		if s.from != nil {
+			s.from.taken()
+		}
 		return true, nil, nil
 	case s.refused:
 		return false, nil, errors.New("the broker refused the token and went on")

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
@@ -20,6 +21,22 @@ func (s Secret) read() (string, error) {
 	}
 	return s()
 }
+
+// trial is about credentials that are kept for some time: since when brokers were shown
+// them, and none took them. They may have been revoked, or the key of their signature may
+// be gone, long before their end. Then new ones are asked for, and not at every refusal.
+type trial struct{ since time.Time }
+
+// trialTime is more than a broker needs to answer.
+const trialTime = 10 * time.Second
+
+func (t *trial) begin() {
+	if t.since.IsZero() {
+		t.since = time.Now()
+	}
+}
+
+func (t *trial) failed() bool { return !t.since.IsZero() && time.Since(t.since) > trialTime }
 
 // SASL says who we are.
 type SASL struct {

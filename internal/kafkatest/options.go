@@ -15,6 +15,7 @@ type options struct {
 	version    string
 	properties map[string]string
 	secured    bool
+	keysByURL  bool
 	kdc        *KDC   // nil without Kerberos
 	controller bool   // only the first node is one
 	class      string // that the brokers need, of ours; empty: none

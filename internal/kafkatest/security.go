@@ -1,19 +1,13 @@
 package kafkatest
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 )
 
 // The users that secured brokers know, with Password. They may do nothing until
@@ -43,43 +37,11 @@ type Security struct {
 	CertFile string // PEM, a client certificate of User
 	KeyFile  string // PEM, its key
 
-	brokerFile string // certificate and key of the brokers
-	jwksFile   string // the public key of our tokens
+	brokerFile string           // certificate and key of the brokers
+	jwksFile   string           // the public key of our tokens
+	jwksServer *httptest.Server // nil: in the file
 	ca         *authority
-	tokens     *ecdsa.PrivateKey
-}
-
-// Audience is whom our tokens are for.
-const Audience = "kafka"
-
-// Token returns a token of OAUTHBEARER that the brokers take for the user until it
-// ends: signed with the key of their JWKS, and for Audience.
-func (s *Security) Token(user string, ends time.Time) string {
-	text := encoded(map[string]any{"alg": "ES256", "kid": "ours"}) + "." +
-		encoded(map[string]any{"sub": user, "aud": Audience, "iat": ends.Add(-time.Hour).Unix(), "exp": ends.Unix()})
-	hash := sha256.Sum256([]byte(text))
-	r, v, _ := ecdsa.Sign(rand.Reader, s.tokens, hash[:]) // never fails with a key of ours
-	signature := make([]byte, 64)
-	r.FillBytes(signature[:32])
-	v.FillBytes(signature[32:])
-	return text + "." + base64.RawURLEncoding.EncodeToString(signature)
-}
-
-func encoded(v any) string {
-	text, _ := json.Marshal(v) // of text and numbers, which never fails
-	return base64.RawURLEncoding.EncodeToString(text)
-}
-
-// jwks returns the public key of our tokens, as RFC 7517 writes it.
-func (s *Security) jwks() ([]byte, error) {
-	point, err := s.tokens.PublicKey.Bytes() // 4, x, y
-	if err != nil {
-		return nil, err
-	}
-	coordinate := base64.RawURLEncoding.EncodeToString
-	return json.Marshal(map[string]any{"keys": []map[string]string{{
-		"kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": "ours", "x": coordinate(point[1:33]), "y": coordinate(point[33:]),
-	}}})
+	keys       *signingKeys
 }
 
 // Renew writes a new client certificate of User, with a new key.
@@ -91,7 +53,7 @@ func (s *Security) Renew() error {
 	return errors.Join(os.WriteFile(s.CertFile, cert, 0o600), os.WriteFile(s.KeyFile, key, 0o600))
 }
 
-func newSecurity(dir string, nodes []*Node) (*Security, error) {
+func newSecurity(dir string, o options, nodes []*Node) (*Security, error) {
 	s := &Security{
 		CAFile: filepath.Join(dir, "ca.pem"), CertFile: filepath.Join(dir, "client.pem"),
 		KeyFile: filepath.Join(dir, "client-key.pem"), brokerFile: filepath.Join(dir, "broker.pem"), jwksFile: filepath.Join(dir, "jwks.json"),
@@ -110,10 +72,8 @@ func newSecurity(dir string, nodes []*Node) (*Security, error) {
 		return nil, err
 	}
 	s.ca = ca
-	if s.tokens, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
-		return nil, err
-	}
-	keys, err := s.jwks()
+	s.keys = newSigningKeys()
+	keys, err := s.keys.jwks()
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +84,18 @@ func newSecurity(dir string, nodes []*Node) (*Security, error) {
 			return nil, err
 		}
 	}
+	if o.keysByURL {
+		if s.jwksServer, err = s.keys.serve(ca); err != nil {
+			return nil, err
+		}
+	}
 	return s, s.Renew()
+}
+
+func (s *Security) close() {
+	if s != nil && s.jwksServer != nil {
+		s.jwksServer.Close()
+	}
 }
 
 // properties returns what the node's server.properties has more, or other than
@@ -150,10 +121,11 @@ func (s *Security) properties(n *Node, plain map[string]string) map[string]strin
 	}
 	p["listener.name.sasltls.sasl.enabled.mechanisms"] = p["sasl.enabled.mechanisms"] + ",OAUTHBEARER"
 	const oauth = "listener.name.sasltls.oauthbearer."
-	p[oauth+"sasl.jaas.config"] = `org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="admin";`
+	p[oauth+"sasl.jaas.config"] = `org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="admin" ssl.truststore.type="PEM" ssl.truststore.location="` + s.CAFile + `";`
 	p[oauth+"sasl.server.callback.handler.class"] = "org.apache.kafka.common.security.oauthbearer.OAuthBearerValidatorCallbackHandler"
 	p[oauth+"sasl.oauthbearer.jwks.endpoint.url"] = s.jwksURL()
 	p[oauth+"sasl.oauthbearer.expected.audience"] = Audience
+	p[oauth+"sasl.oauthbearer.jwks.endpoint.refresh.ms"] = "2000"
 	for i, l := range secureListeners {
 		p["listeners"] += "," + l.name + "://" + n.secure[i]
 		p["listener.security.protocol.map"] += "," + l.name + ":" + l.protocol
@@ -168,7 +140,13 @@ func (s *Security) properties(n *Node, plain map[string]string) map[string]strin
 	return p
 }
 
-func (s *Security) jwksURL() string { return "file://" + s.jwksFile }
+// jwksURL is where the brokers find the keys of our tokens.
+func (s *Security) jwksURL() string {
+	if s.jwksServer != nil {
+		return s.jwksServer.URL + "/keys"
+	}
+	return "file://" + s.jwksFile
+}
 
 // scramUsers returns the arguments that give the storage tool the users.
 func scramUsers() []string {

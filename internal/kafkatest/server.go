@@ -49,7 +49,7 @@ func startServer(ctx context.Context, dir string, o options) (*server, error) {
 		}
 	}
 	if o.secured {
-		if s.security, err = newSecurity(dir, s.nodes); err != nil {
+		if s.security, err = newSecurity(dir, o, s.nodes); err != nil {
 			return nil, err
 		}
 		for _, n := range s.nodes {
@@ -230,4 +230,5 @@ func (s *server) stop() {
 	for _, n := range s.nodes {
 		_ = n.Kill()
 	}
+	s.security.close()
 }
