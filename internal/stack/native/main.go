@@ -41,7 +41,11 @@ var notRun = map[string]string{
 
 func run(ctx context.Context) (err error) {
 	watch := flag.Duration("watch", 40*time.Second, "how long alerts are watched")
+	only := flag.Bool("fetch", false, "only fetch the programs of others, and print NAME=PATH of each, for images that stand in for theirs")
 	flag.Parse()
+	if *only {
+		return fetchOthers(ctx)
+	}
 	project, err := stack.Load(ctx, ".", "compose.yaml")
 	if err != nil {
 		return err

@@ -60,10 +60,6 @@ func (r *runner) start(ctx context.Context, name string) error {
 	}
 	r.started = append(r.started, s)
 	go func() { _ = s.cmd.Wait(); close(s.done) }() // ends with the process
-	if s.stack.Healthcheck == nil || s.stack.Healthcheck.Disable {
-		fmt.Printf("  %-11s started, without a health check\n", name)
-		return nil
-	}
 	if err := r.healthy(ctx, s); err != nil {
 		return err
 	}
