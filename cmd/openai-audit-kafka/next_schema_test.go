@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -119,7 +120,7 @@ type upgraded struct {
 func (w *upgraded) next(t *testing.T, line string, environ ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), w.program, strings.Fields(line)...)
-	cmd.Env = append(w.environ, environ...)
+	cmd.Env = slices.Concat(w.environ, environ)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Errorf("%s: %v\n%s", line, err, out)
@@ -132,7 +133,7 @@ func (w *upgraded) next(t *testing.T, line string, environ ...string) string {
 func (w *upgraded) step(t *testing.T, environ ...string) (log, status string) {
 	t.Helper()
 	events := w.committed(t) + 5
-	p := startCommand(t, exec.CommandContext(t.Context(), w.program), append(append(w.environ, "HTTP_ADDR=127.0.0.1:0"), environ...))
+	p := startCommand(t, exec.CommandContext(t.Context(), w.program), slices.Concat(w.environ, []string{"HTTP_ADDR=127.0.0.1:0"}, environ))
 	w.api.Step(5, 0, 0)
 	for deadline := time.Now().Add(5 * time.Minute); w.committed(t) < events; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -160,7 +161,11 @@ func (w *upgraded) status(t *testing.T, log string) string {
 			addr = line.Addr
 		}
 	}
-	answer, err := http.Get("http://" + addr + "/api/status")
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr+"/api/status", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}

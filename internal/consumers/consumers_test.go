@@ -179,21 +179,29 @@ func startStreams(t *testing.T, w *world) *program {
 	return p
 }
 
-// startClickHouse runs the recipe in process.
 func startClickHouse(t *testing.T, w *world) *program {
-	p := launch(t, kafkatest.Python(t), filepath.Join("testdata", "clickhouse.py"), t.TempDir(), w.c.Brokers()[0], w.framed, w.registry)
-	w.fillTable(t, p, recipe(t, "clickhouse/events.sql"), w.c.Name("group"), "true")
-	return p
+	return launchClickHouse(t, w, w.table(t, "clickhouse/events.sql", "true"))
 }
 
-// fillTable has ClickHouse run a file, empty: none, fill its table by the group until the
-// last event is there and meets the condition, and print it.
-func (w *world) fillTable(t *testing.T, p *program, file, group, until string) {
+// launchClickHouse runs recipes in process, one after the other, and prints the table
+// after each. A process stays for as long as it has something to do, and no longer: an idle
+// consumer of the library reads nothing more after a minute.
+func launchClickHouse(t *testing.T, w *world, commands ...string) *program {
 	t.Helper()
-	command := map[string]string{"file": file, "group": group, "column": kafkatest.AddedColumn, "last": w.last, "until": until}
-	if err := json.NewEncoder(p.stdin).Encode(command); err != nil {
+	return launch(t, kafkatest.Python(t), append([]string{filepath.Join("testdata", "clickhouse.py"), t.TempDir(), w.c.Brokers()[0], w.framed, w.registry}, commands...)...)
+}
+
+// table is the command to run a recipe, and to fill the table until the last event is
+// there and meets the condition.
+func (w *world) table(t *testing.T, file, until string) string {
+	t.Helper()
+	text, err := json.Marshal(map[string]string{
+		"file": recipe(t, file), "group": w.c.Name("group"), "column": kafkatest.AddedColumn, "last": w.last, "until": until,
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
+	return string(text)
 }
 
 // startKcat reads keys and headers, and the bytes in the JSON topic. kcat cannot decode

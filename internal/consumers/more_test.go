@@ -37,6 +37,10 @@ func TestMoreConsumers(t *testing.T) {
 	w.readMore(t, "before an upgrade")
 	w.upgrade(t)
 	w.readMore(t, "after it")
+	t.Run("KafkaJS without the new file", func(t *testing.T) {
+		_, said := launchNode(t, w, "read_committed", w.files[:1]).ended(t)
+		saysRemedy(t, said, "nothing is lost")
+	})
 }
 
 // readMore has each consumer read all that there is, with the documented setting and as
@@ -120,8 +124,15 @@ func readPythonClient(name string) func(*testing.T, *world, string) []row {
 	}
 }
 
-// readNode runs the recipe for Node where npm has installed what it needs.
 func readNode(t *testing.T, w *world, isolation string) []row {
+	p := launchNode(t, w, isolation, w.files)
+	defer p.kill()
+	return p.until(t, w.last)
+}
+
+// launchNode runs the recipe for Node where npm has installed what it needs, with these
+// files of the schema.
+func launchNode(t *testing.T, w *world, isolation string, files []string) *program {
 	node, err := exec.LookPath("node")
 	if err != nil {
 		kafkatest.Missing(t, "Node: install the packages nodejs and npm")
@@ -145,8 +156,8 @@ func readNode(t *testing.T, w *world, isolation string) []row {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	args := []string{filepath.Join(dir, "read.mjs"), w.c.Brokers()[0], w.plain, w.c.Name("group")}
-	for i, version := range []schemas.Version{schemas.Latest(), kafkatest.NextSchema()}[:len(w.files)] {
-		args = append(args, strings.TrimPrefix(version.URN(), "urn:avro:crc64:")+"="+w.files[i])
+	for i, version := range []schemas.Version{schemas.Latest(), kafkatest.NextSchema()}[:len(files)] {
+		args = append(args, strings.TrimPrefix(version.URN(), "urn:avro:crc64:")+"="+files[i])
 	}
-	return w.rows(t, node, args...)
+	return launch(t, node, args...)
 }

@@ -231,7 +231,7 @@ func startPostgres(t *testing.T) *postgres {
 			return append([]string{"setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", filepath.Join(bin, name)}, args...)
 		}
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -103,21 +103,21 @@ func goesOn(t *testing.T, w *world, before []row, p *program) {
 	}
 }
 
-func upgradePython(t *testing.T, w *world, c consumer, before []row, p *program) {
+func upgradePython(t *testing.T, w *world, _ consumer, before []row, p *program) {
 	stops(t, p)
 	group := p.cmd.Args[4]
 	goesOn(t, w, before, launchPython(t, w, group))
 	w.whole(t, "from the beginning, with both files", launchPython(t, w, w.c.Name("group")).until(t, w.last))
 }
 
-func upgradeGo(t *testing.T, w *world, c consumer, before []row, p *program) {
+func upgradeGo(t *testing.T, w *world, _ consumer, before []row, p *program) {
 	stops(t, p)
 	group, binary := p.cmd.Args[3], goRecipe(t, kafkatest.NextRelease(t))
 	goesOn(t, w, before, launchGo(t, w, binary, group))
 	w.whole(t, "from the beginning, with the new package", launchGo(t, w, binary, w.c.Name("group")).until(t, w.last))
 }
 
-func upgradeJava(t *testing.T, w *world, c consumer, _ []row, p *program) {
+func upgradeJava(t *testing.T, w *world, _ consumer, _ []row, p *program) {
 	stops(t, p)
 	w.whole(t, "read as the new version", launchJava(t, w, w.files...).until(t, w.last))
 	older := slices.Clone(w.files)
@@ -125,12 +125,11 @@ func upgradeJava(t *testing.T, w *world, c consumer, _ []row, p *program) {
 	w.whole(t, "read as the version before", launchJava(t, w, older...).until(t, w.last), columns(t)...)
 }
 
-// upgradeClickHouse: a table goes on without the column. The recipe for one more column
-// adds it, and a new group fills it.
-func upgradeClickHouse(t *testing.T, w *world, c consumer, _ []row, p *program) {
-	w.fillTable(t, p, "", "", "true")
+// upgradeClickHouse: the table of the recipe reads on without the column. The recipe for
+// one more column adds it, and a new group fills it.
+func upgradeClickHouse(t *testing.T, w *world, _ consumer, _ []row, _ *program) {
+	p := launchClickHouse(t, w, w.table(t, "clickhouse/events.sql", "true"), w.table(t, "clickhouse/new_column.sql", kafkatest.AddedColumn+" IS NOT NULL"))
 	w.whole(t, "the table as it was", p.until(t, w.last), columns(t)...)
-	w.fillTable(t, p, recipe(t, "clickhouse/new_column.sql"), w.c.Name("group"), kafkatest.AddedColumn+" IS NOT NULL")
 	w.whole(t, "the table with the column", p.until(t, w.last))
 }
 

@@ -1,4 +1,9 @@
+import static java.time.format.DateTimeFormatter.ISO_OFFSET_DATE_TIME;
+
 import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
+import java.time.OffsetDateTime;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -21,7 +26,7 @@ class Iceberg {
     ObjectMapper json = new ObjectMapper();
     HadoopCatalog catalog = new HadoopCatalog(new Configuration(), args[0]);
     TableIdentifier name = TableIdentifier.of(args[1], args[2]);
-    var in = new java.io.BufferedReader(new java.io.InputStreamReader(System.in));
+    var in = new BufferedReader(new InputStreamReader(System.in));
     while (in.readLine() != null) {
       if (catalog.tableExists(name)) {
         Table table = catalog.loadTable(name);
@@ -31,7 +36,7 @@ class Iceberg {
             Map<String, Object> row = new LinkedHashMap<>();
             for (Types.NestedField field : table.schema().columns()) {
               Object value = record.getField(field.name());
-              row.put(field.name(), value instanceof java.time.temporal.TemporalAccessor ? value.toString() : value);
+              row.put(field.name(), value instanceof OffsetDateTime time ? ISO_OFFSET_DATE_TIME.format(time) : value);
             }
             rows.add(row);
           }

@@ -1,6 +1,6 @@
-"""Runs the recipes of ClickHouse in process. Each line of its input is an object with the keys
+"""Runs the recipes of ClickHouse in process. Each command is a JSON object with the keys
 
-    file    a recipe to run; empty: none
+    file    a recipe to run
     group   what stands for GROUP in it
     column  what stands for NEW_COLUMN
     last    the id of the last event
@@ -8,7 +8,7 @@
 
 and after each the rows of the table are printed as JSON lines.
 
-clickhouse.py FOLDER BROKERS TOPIC REGISTRY
+clickhouse.py FOLDER BROKERS TOPIC REGISTRY COMMAND...
 """
 
 import json
@@ -17,7 +17,7 @@ import sys
 
 from chdb.session import Session
 
-folder, brokers, topic, registry = sys.argv[1:]
+folder, brokers, topic, registry, *commands = sys.argv[1:]
 session = Session(folder)
 session.query("CREATE DATABASE recipe")
 session.query("USE recipe")
@@ -46,11 +46,9 @@ def run(file, names):
                 raise
 
 
-for line in sys.stdin:
-    command = json.loads(line)
-    if command["file"]:
-        run(command["file"], {"BROKERS": brokers, "TOPIC": topic, "REGISTRY": registry,
-                              "GROUP": command["group"], "NEW_COLUMN": command["column"]})
+for command in map(json.loads, commands):
+    run(command["file"], {"BROKERS": brokers, "TOPIC": topic, "REGISTRY": registry,
+                          "GROUP": command["group"], "NEW_COLUMN": command["column"]})
     last = command["last"]
     while str(session.query(f"SELECT count() FROM {view[1]} FINAL WHERE id = '{last}' AND {command['until']}")).strip() == "0":
         session.query(f"INSERT INTO {view[1]} {view[2]}")
