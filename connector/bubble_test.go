@@ -197,7 +197,7 @@ func simulateWeeks(t *testing.T, w *world, rng *rand.Rand) {
 	w.api.AllowTenant(true)
 	time.Sleep(30 * time.Hour)
 	i.stop()
-	w.since = w.startInTopic()
+	w.since = w.kafka().startInTopic()
 	if r := w.report(); !r.OK() {
 		t.Error(r)
 	} else {
@@ -206,7 +206,7 @@ func simulateWeeks(t *testing.T, w *world, rng *rand.Rand) {
 }
 
 // startInTopic is the start that the cursor stands for.
-func (w *world) startInTopic() auditlog.Second {
+func (w inKafka) startInTopic() auditlog.Second {
 	return auditlog.SecondOf(w.cursor().Start.Time())
 }
 

@@ -23,7 +23,7 @@ func (o *opening) checkFirstRun(ctx context.Context) error {
 	}
 	if found {
 		return refuse("if the offsets topic was lost, restore it, or give the connector a new events topic; `cursor reset` says that writing everything again is meant",
-			"there is no cursor of %s in %s, and %s holds its events", s.Name, s.cfg.Kafka.OffsetsTopic, topic.Name)
+			"there is no cursor of %s in %s, and %s holds its events", s.name, s.cfg.Kafka.OffsetsTopic, topic.Name)
 	}
 	return nil
 }
@@ -42,7 +42,7 @@ func (o *organization) checkPartition(ctx context.Context, offsets kafka.Topic) 
 		return err
 	}
 	return refuse("somebody added partitions: restore their number from before (make the topic anew and copy it), or `cursor reset` starts anew and emits again",
-		"the cursor of %s is in partition %d of %s, and belongs into %d now", o.Name, at, offsets.Name, o.target.Partition(offsets.Partitions))
+		"the cursor of %s is in partition %d of %s, and belongs into %d now", o.name, at, offsets.Name, o.target.Partition(offsets.Partitions))
 }
 
 // checkOrganization refuses to mix organizations: a cursor of another one than the
@@ -55,7 +55,7 @@ func (o *opening) checkOrganization(ctx context.Context, apiName string) error {
 	if err := o.checkCursors(ctx, apiName); err != nil {
 		return refused(err)
 	}
-	if name := s.claims.claim(apiName, s.Name); name != s.Name {
+	if name := s.claims.claim(apiName, s.name); name != s.name {
 		return refused(window.ReadAlready(apiName, name))
 	}
 	return nil
@@ -64,20 +64,20 @@ func (o *opening) checkOrganization(ctx context.Context, apiName string) error {
 // checkPage refuses a page of another organization than the one that is read: the
 // key was replaced by one of another's while we run. Nothing of it may be written.
 func (s *session) checkPage(page openai.Page) error {
-	return refused(window.CheckOrganization(s.Name, s.apiName, page.Organization))
+	return refused(window.CheckOrganization(s.name, s.apiName, page.Organization))
 }
 
 // checkCursors compares the API's name with the cursors that are there.
 func (o *opening) checkCursors(ctx context.Context, apiName string) error {
 	s := o.session
 	if o.known != nil && o.known.Cursor.APIOrganization != "" {
-		return window.CheckOrganization(s.Name, o.known.Cursor.APIOrganization, apiName)
+		return window.CheckOrganization(s.name, o.known.Cursor.APIOrganization, apiName)
 	}
 	cursors, err := o.cursors(ctx)
 	if err != nil {
 		return err
 	}
-	name, err := window.OtherName(s.Name, apiName, cursors)
+	name, err := window.OtherName(s.name, apiName, cursors)
 	if err == nil && name != "" {
 		err = window.ReadAlready(apiName, name)
 	}
@@ -100,7 +100,7 @@ func (o *opening) confirmAlone(ctx context.Context, apiName string) error {
 	if err != nil {
 		return err
 	}
-	name, unreadable := window.OtherName(s.Name, apiName, cursors)
+	name, unreadable := window.OtherName(s.name, apiName, cursors)
 	if name == "" && unreadable == nil {
 		return nil
 	}
@@ -117,10 +117,10 @@ func (o *opening) confirmAlone(ctx context.Context, apiName string) error {
 // says so again.
 func (o *opening) withdraw(ctx context.Context) error {
 	s := o.session
-	undone := txlog.Change{Key: auditlog.CursorKey(s.Name)}
+	undone := txlog.Change{Key: auditlog.CursorKey(s.name)}
 	if o.known != nil {
 		var err error
-		reset := window.Reset(s.Name, o.known.Cursor.Openers, auditlog.SecondOf(s.now()))
+		reset := window.Reset(s.name, o.known.Cursor.Openers, auditlog.SecondOf(s.now()))
 		if undone.Value, err = reset.Encode(); err != nil {
 			return err
 		}

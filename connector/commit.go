@@ -55,7 +55,7 @@ func (s *session) apply(ctx context.Context, effect window.Effect, must bool) er
 // tellCommit tells how a commit ended, and wakes who waits for what it changed.
 func (s *session) tellCommit(out ledger.Outcome, err error) {
 	if out.Sent {
-		s.telemetry.Committed(s.Name, result(err), out.Took)
+		s.telemetry.Committed(s.name, result(err), out.Took)
 	}
 	if err != nil || out.Step.Staged == 0 {
 		return
@@ -121,7 +121,7 @@ func (s *session) tellWritten(read []encodedBatch, step window.Step) {
 	s.newest = max(s.newest, newest)
 	s.mu.Unlock()
 	for _, w := range byScope {
-		s.telemetry.Written(s.Name, *w)
+		s.telemetry.Written(s.name, *w)
 	}
 	level := slog.LevelDebug // history tells of its progress elsewhere
 	if head {

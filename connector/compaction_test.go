@@ -19,7 +19,7 @@ func TestCompactedToTheLastRecord(t *testing.T) {
 	t.Parallel() // it waits for the broker
 	t.Run("inprocess", func(t *testing.T) {
 		w := newQuickWorld(t, kafkatest.InProcess(t), simulator.Config{})
-		w.ensureOffsets()
+		w.kafka().ensureOffsets()
 		compacted(w, func() { w.cluster.Fake().Compact() })
 	})
 	t.Run("kafka", func(t *testing.T) {
@@ -30,7 +30,7 @@ func TestCompactedToTheLastRecord(t *testing.T) {
 			"max.compaction.lag.ms": "1000", "delete.retention.ms": "0",
 		})
 		compacted(w, func() {})
-		w.awaitLastRecords()
+		w.kafka().awaitLastRecords()
 		i := w.start()
 		i.awaitReady()
 		w.burst(3, 3)
@@ -78,7 +78,7 @@ func compacted(w *world, compact func()) {
 // awaitLastRecords waits until the broker has cleaned all that was written so far: of
 // each key one record is left, and no tombstone. What is written last is never cleaned,
 // and the cleaner needs something new each time, so a key of nobody's comes behind.
-func (w *world) awaitLastRecords() {
+func (w inKafka) awaitLastRecords() {
 	w.t.Helper()
 	const behind = "behind"
 	client := w.cluster.Client()

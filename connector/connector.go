@@ -114,7 +114,7 @@ func (c *Connector) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for _, o := range orgs {
 		// Ends with ctx, or by itself; waited for below.
-		wg.Go(func() { t.ended(o.Name, o.run(ctx)) })
+		wg.Go(func() { t.ended(o.name, o.run(ctx)) })
 	}
 	wg.Wait()
 	return t.err()

@@ -175,7 +175,7 @@ func TestTenantListFailsForADay(t *testing.T) {
 }
 
 // scopeState is what was last told of the scope.
-func (r *recorder) scopeState(scope string) string {
+func (r *instance) scopeState(scope string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.positions.ScopeStates[scope]

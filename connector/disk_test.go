@@ -38,8 +38,8 @@ func TestDiskBreaks(t *testing.T) {
 	w.burst(5, 5)
 	i := w.start()
 	w.awaitEqual(20 * time.Second)
-	w.moveTo(good, bad, w.cfg.Kafka.Topic)
-	w.alter(w.cfg.Kafka.Topic, "segment.ms", "1")
+	w.kafka().moveTo(good, bad, w.cfg.Kafka.Topic)
+	w.kafka().alter(w.cfg.Kafka.Topic, "segment.ms", "1")
 
 	// The files that are open can still be written; the next segment cannot be made.
 	partition := filepath.Join(bad, w.cfg.Kafka.Topic+"-0")
@@ -70,7 +70,7 @@ func TestDiskBreaks(t *testing.T) {
 }
 
 // moveTo moves the topic to one of the broker's disks, and all others to the other.
-func (w *world) moveTo(others, dir, topic string) {
+func (w inKafka) moveTo(others, dir, topic string) {
 	w.t.Helper()
 	admin := w.cluster.Admin()
 	moved := false

@@ -24,8 +24,8 @@ const settleTime = 9 * time.Second
 func (c *Connector) workInGroup(ctx context.Context, orgs []*organization, t *team) {
 	for _, o := range orgs {
 		o.shared = true
-		o.telemetry.Leading(o.Name, false)
-		o.telemetry.Ready(o.Name, "starting: joining consumer group "+c.cfg.Kafka.GroupID)
+		o.telemetry.Leading(o.name, false)
+		o.telemetry.Ready(o.name, "starting: joining consumer group "+c.cfg.Kafka.GroupID)
 	}
 	for attempt := 1; ctx.Err() == nil; attempt++ {
 		err := c.takePart(ctx, orgs, t)
@@ -38,7 +38,7 @@ func (c *Connector) workInGroup(ctx context.Context, orgs []*organization, t *te
 		}
 		pause := backoff(attempt, kafka.Patience(err))
 		for _, o := range orgs {
-			o.telemetry.Ready(o.Name, err.Error())
+			o.telemetry.Ready(o.name, err.Error())
 		}
 		c.cfg.Logger.Error("taking part in the consumer group failed", "error", err, "backoff", pause.Round(time.Millisecond))
 		if wait(ctx, pause) != nil {
@@ -71,16 +71,16 @@ func (c *Connector) takePart(ctx context.Context, orgs []*organization, t *team)
 		done := make(chan struct{})
 		mine := 0
 		for _, o := range orgs {
-			if txlog.Partition(o.Name, partitions) != partition {
+			if txlog.Partition(o.name, partitions) != partition {
 				continue
 			}
 			mine++
 			// Ends with ctx, when the partition is lost; waited for below.
 			go func() {
-				t.began(o.Name)
+				t.began(o.name)
 				by.work(o, func() error {
 					err := o.own(ctx)
-					t.ended(o.Name, err)
+					t.ended(o.name, err)
 					return err
 				})
 				done <- struct{}{}
@@ -126,7 +126,7 @@ func (b *standby) tell(reason error) {
 	}
 	for o, waits := range b.waiting {
 		if waits {
-			o.telemetry.Ready(o.Name, b.reason)
+			o.telemetry.Ready(o.name, b.reason)
 		}
 	}
 }
@@ -143,7 +143,7 @@ func (b *standby) work(o *organization, own func() error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.waiting[o] = true
-	o.telemetry.Ready(o.Name, b.reason)
+	o.telemetry.Ready(o.name, b.reason)
 }
 
 // own works for an organization while its partition is ours. To be fenced by who

@@ -76,20 +76,20 @@ func (o *organization) tellHanging(all []txlog.Hanging) {
 	out := make([]HangingTransaction, len(all))
 	for i, h := range all {
 		out[i] = HangingTransaction{
-			Topic: h.Topic, Partition: h.Partition.Partition, ProducerID: h.Producer, Epoch: h.Epoch,
+			Topic: h.Partition.Topic, Partition: h.Partition.Partition, ProducerID: h.Producer, Epoch: h.Epoch,
 			StartOffset: h.Start, Since: h.LastWrite, TransactionalID: h.TransactionalID,
 		}
 	}
-	o.telemetry.Hanging(o.Name, out)
+	o.telemetry.Hanging(o.name, out)
 	if len(all) == 0 {
-		o.telemetry.Warned(o.Name, hangingSubject, Warning{})
+		o.telemetry.Warned(o.name, hangingSubject, Warning{})
 		return
 	}
 	var where []string
 	for _, h := range all {
 		where = append(where, txlog.Describe(h.OpenTransaction))
 	}
-	o.telemetry.Warned(o.Name, hangingSubject, Warning{
+	o.telemetry.Warned(o.name, hangingSubject, Warning{
 		Text: fmt.Sprintf("A hanging transaction: %s. read_committed consumers of these partitions see nothing behind it.", strings.Join(where, "; ")),
 		Remedy: "Our own is ended by the connector, where it has ClusterAction on the cluster; else, and for one of another organization, run " +
 			"`openai-audit-kafka transactions` and `openai-audit-kafka transactions end --organization NAME --yes` as a user who has it.",
@@ -120,7 +120,7 @@ func (o *organization) tellHidden(where []kafka.Partition) {
 	o.hidden = where
 	const subject = "hidden transactions"
 	if len(where) == 0 {
-		o.telemetry.Warned(o.Name, subject, Warning{})
+		o.telemetry.Warned(o.name, subject, Warning{})
 		return
 	}
 	var names, topics []string
@@ -133,7 +133,7 @@ func (o *organization) tellHidden(where []kafka.Partition) {
 		Remedy: fmt.Sprintf("Grant READ on %s to this user, so that it is seen, and ended if it is ours; or run `openai-audit-kafka transactions` as a user who has it.",
 			strings.Join(slices.Compact(topics), " and ")),
 	}
-	o.telemetry.Warned(o.Name, subject, w)
+	o.telemetry.Warned(o.name, subject, w)
 	o.log.Warn("a transaction may hang where this user may not look", "where", names, "remedy", w.Remedy)
 }
 

@@ -25,7 +25,7 @@ func TestHiddenTransactionIsTold(t *testing.T) {
 		i := w.start()
 		i.awaitReady()
 		events := w.cfg.Kafka.Topic
-		w.describe(func(p *kmsg.DescribeProducersResponseTopicPartition, _ string) {
+		w.kafka().describe(func(p *kmsg.DescribeProducersResponseTopicPartition, _ string) {
 			p.ErrorCode = kerr.TopicAuthorizationFailed.Code
 		})
 		fake := w.cluster.Fake()
@@ -35,7 +35,7 @@ func TestHiddenTransactionIsTold(t *testing.T) {
 		})
 		neighbour := w.cluster.Client(kgo.TransactionalID("neighbour"), kgo.TransactionTimeout(10*time.Minute))
 		w.must(neighbour.BeginTransaction())
-		w.produce(neighbour, &kgo.Record{Topic: events})
+		w.kafka().produce(neighbour, &kgo.Record{Topic: events})
 
 		told := func() []string { return l.lines("a transaction may hang where this user may not look") }
 		time.Sleep(70 * time.Second)
@@ -62,11 +62,11 @@ func TestHiddenTransactionIsTold(t *testing.T) {
 
 // hang lets Kafka say that a transaction of the organization is open in its dead
 // letter topic, which no coordinator knows, until somebody writes a marker there.
-func (w *world) hang() {
+func (w inKafka) hang() {
 	w.t.Helper()
 	topic := w.cfg.Kafka.DLQTopic // events without a cursor would be refused
 	w.cluster.CreateTopic(topic, 1, nil)
-	left := w.produce(w.cluster.Client(), &kgo.Record{
+	left := w.kafka().produce(w.cluster.Client(), &kgo.Record{
 		Topic:   topic,
 		Headers: []kgo.RecordHeader{{Key: codec.HeaderSource, Value: []byte(codec.Source("default"))}},
 	})
@@ -77,7 +77,7 @@ func (w *world) hang() {
 		ended.Store(true)
 		return nil, nil, false
 	})
-	w.describe(func(p *kmsg.DescribeProducersResponseTopicPartition, of string) {
+	w.kafka().describe(func(p *kmsg.DescribeProducersResponseTopicPartition, of string) {
 		if of != topic || ended.Load() {
 			return
 		}
@@ -89,7 +89,7 @@ func (w *world) hang() {
 }
 
 // describe lets brokers answer about a partition's producers with what fill puts in.
-func (w *world) describe(fill func(p *kmsg.DescribeProducersResponseTopicPartition, topic string)) {
+func (w inKafka) describe(fill func(p *kmsg.DescribeProducersResponseTopicPartition, topic string)) {
 	fake := w.cluster.Fake()
 	fake.ControlKey(kmsg.DescribeProducers.Int16(), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		fake.KeepControl()
@@ -111,7 +111,7 @@ func (w *world) describe(fill func(p *kmsg.DescribeProducersResponseTopicPartiti
 }
 
 // produce writes the record, and returns it as it is in the topic.
-func (w *world) produce(client *kgo.Client, r *kgo.Record) *kgo.Record {
+func (w inKafka) produce(client *kgo.Client, r *kgo.Record) *kgo.Record {
 	w.t.Helper()
 	r, err := client.ProduceSync(w.t.Context(), r).First()
 	if err != nil {

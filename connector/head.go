@@ -62,7 +62,7 @@ func (p *poller) poll(ctx context.Context) error {
 	s := p.session
 	var walks []headWalk
 	for _, scope := range []auditlog.Scope{auditlog.ScopeTenant, auditlog.ScopeOrganization} {
-		if scope == auditlog.ScopeTenant && s.TenantEvents == TenantOff || !s.lists.due(scope) {
+		if scope == auditlog.ScopeTenant && s.settings.TenantEvents == TenantOff || !s.lists.due(scope) {
 			continue
 		}
 		walk, err := p.walkHead(ctx, scope)
@@ -160,7 +160,7 @@ func (s *session) alsoRead(scope auditlog.Scope) auditlog.Scope {
 // events: they are written for both.
 func (p *poller) noteTenant(page openai.Page) {
 	s := p.session
-	other := s.tenants.Note(s.Name, page.Events)
+	other := s.tenants.Note(s.name, page.Events)
 	if other == "" || other == s.tenantOf {
 		return
 	}
@@ -169,7 +169,7 @@ func (p *poller) noteTenant(page openai.Page) {
 		Text:   fmt.Sprintf("It lists the same tenant events as %s: each of them is written once for each of the two.", other),
 		Remedy: "To have each once, set ORGANIZATIONS_<n>_TENANT_EVENTS=off for all organizations of the tenant but one.",
 	}
-	s.telemetry.Warned(s.Name, "tenant", w)
+	s.telemetry.Warned(s.name, "tenant", w)
 	s.log.Warn("two organizations list the same tenant events, and each event is written once for each of them", "other", other, "remedy", w.Remedy)
 }
 
@@ -199,7 +199,7 @@ func (p *poller) merge(walks []headWalk) (encodedBatch, error) {
 	}
 	events, repeats := window.Merge(listed)
 	if repeats > 0 {
-		s.telemetry.Skipped(s.Name, repeats)
+		s.telemetry.Skipped(s.name, repeats)
 	}
 	var err error
 	r.Events = events
@@ -245,15 +245,15 @@ func (s *session) notePage(page openai.Page) {
 	s.mu.Unlock()
 	s.warnOfClock(was, page.Skew)
 	if n := page.Repeats + page.Strays; n > 0 {
-		s.telemetry.Skipped(s.Name, n)
+		s.telemetry.Skipped(s.name, n)
 	}
 }
 
 // warnOfClock warns once of clocks that are far apart.
-func (s *session) warnOfClock(was, is time.Duration) {
+func (o *organization) warnOfClock(was, is time.Duration) {
 	const notable = 5 * time.Minute
 	if is.Abs() > notable && was.Abs() <= notable {
-		s.log.Warn("the API's clock and this host's differ; the earlier one is used, so new events may be read again for longer",
+		o.log.Warn("the API's clock and this host's differ; the earlier one is used, so new events may be read again for longer",
 			"api_ahead_by", is.Round(time.Second))
 	}
 }

@@ -73,7 +73,7 @@ func (p *poller) tellReady() string {
 			reason = "reading " + string(scope) + " events: " + h.failing.Error()
 		}
 	}
-	s.telemetry.Ready(s.Name, reason)
+	s.telemetry.Ready(s.name, reason)
 	return reason
 }
 
@@ -90,7 +90,7 @@ func (s *session) tellWaiting() {
 			"; if that stays, set API_REQUESTS_PER_MINUTE or look at the account's limits"
 	}
 	s.log.Warn("waiting for the API", "reason", reason)
-	s.telemetry.Ready(s.Name, reason)
+	s.telemetry.Ready(s.name, reason)
 }
 
 // wanted reports whether the scope's failing makes the organization unready. With
@@ -100,7 +100,7 @@ func (p *poller) wanted(scope auditlog.Scope, h list) bool {
 	if scope == auditlog.ScopeOrganization {
 		return true
 	}
-	return s.TenantEvents == TenantOn || s.TenantEvents == TenantAuto && !denied(scope, h.failing)
+	return s.settings.TenantEvents == TenantOn || s.settings.TenantEvents == TenantAuto && !denied(scope, h.failing)
 }
 
 // tellPositions reports how far the organization is.
@@ -136,5 +136,5 @@ func (s *session) tellPositions() {
 		// What was missed holds the floor; what a start asks for lies below it.
 		p.CatchingUp = from >= c.Floor
 	}
-	s.telemetry.Positions(s.Name, p)
+	s.telemetry.Positions(s.name, p)
 }

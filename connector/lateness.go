@@ -29,7 +29,7 @@ func (p *poller) tellWalks() {
 	}
 	s.walksTold = !s.walksTold
 	if !s.walksTold {
-		s.telemetry.Warned(s.Name, walksSubject, Warning{})
+		s.telemetry.Warned(s.name, walksSubject, Warning{})
 		return
 	}
 	w := Warning{
@@ -37,6 +37,6 @@ func (p *poller) tellWalks() {
 		Remedy: fmt.Sprintf("Raise API_REQUESTS_PER_MINUTE if OpenAI allows it, or look for late events less far back: LOOKBACK is %v, DEEP_LOOKBACK is %v.",
 			s.policy.Lookback.Round(time.Second), s.policy.DeepLookback.Round(time.Second)),
 	}
-	s.telemetry.Warned(s.Name, walksSubject, w)
+	s.telemetry.Warned(s.name, walksSubject, w)
 	s.log.Warn("the walks for late events need a large part of the request budget", "events_per_second", rate, "requests_per_minute", needed, "remedy", w.Remedy)
 }

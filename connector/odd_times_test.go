@@ -20,7 +20,7 @@ import (
 // Events whose effective_at is odd, or changes, or stands elsewhere than they are listed.
 
 // letters are the dead letters, committed.
-func (w *world) letters() []*kgo.Record {
+func (w inKafka) letters() []*kgo.Record {
 	return w.cluster.Read(w.t, w.cfg.Kafka.DLQTopic, kgo.ReadCommitted())
 }
 
@@ -37,7 +37,7 @@ func TestTimelessForEver(t *testing.T) {
 		w.api.AddRaw(auditlog.ScopeOrganization, auditlog.Second(ms), []byte(`{"type":"login.succeeded","effective_at":1e30}`))
 		for hour := range 9 {
 			time.Sleep(time.Hour)
-			if n := len(w.letters()); n != 2 {
+			if n := len(w.kafka().letters()); n != 2 {
 				t.Fatalf("after %d hours two events are %d dead letters", hour+1, n)
 			}
 			if hour%3 == 2 {
@@ -50,7 +50,7 @@ func TestTimelessForEver(t *testing.T) {
 			t.Errorf("%d ids are remembered of two events", n)
 		}
 		seen := 0
-		for _, value := range w.state() {
+		for _, value := range w.kafka().state() {
 			if value != nil {
 				seen++
 			}
@@ -63,7 +63,7 @@ func TestTimelessForEver(t *testing.T) {
 }
 
 // state is what the offsets topic holds, as compaction will leave it.
-func (w *world) state() map[string][]byte {
+func (w inKafka) state() map[string][]byte {
 	out := map[string][]byte{}
 	for _, r := range w.cluster.Read(w.t, w.cfg.Kafka.OffsetsTopic, kgo.ReadCommitted()) {
 		out[string(r.Key)] = r.Value
@@ -140,7 +140,7 @@ func TestStrays(t *testing.T) {
 			t.Errorf("%d requests an hour beside a stray", n)
 		}
 		got := map[string]int{}
-		for _, r := range append(w.letters(), w.cluster.Read(t, w.cfg.Kafka.Topic, kgo.ReadCommitted())...) {
+		for _, r := range append(w.kafka().letters(), w.cluster.Read(t, w.cfg.Kafka.Topic, kgo.ReadCommitted())...) {
 			got[string(r.Key)]++
 		}
 		for _, id := range []string{
@@ -151,8 +151,8 @@ func TestStrays(t *testing.T) {
 				t.Errorf("%s is there %d times", id, got[id])
 			}
 		}
-		if len(got) != 509 || len(w.letters()) != 1 {
-			t.Errorf("%d events of 509, of which %d are dead letters", len(got), len(w.letters()))
+		if len(got) != 509 || len(w.kafka().letters()) != 1 {
+			t.Errorf("%d events of 509, of which %d are dead letters", len(got), len(w.kafka().letters()))
 		}
 		if ready, reason := i.readiness(w); !ready {
 			t.Error(reason)

@@ -20,7 +20,8 @@ import (
 // sessions: each begins with a fence and a read of the state, and ends with the
 // first error, after which only the topic knows what happened.
 type organization struct {
-	Organization
+	name      string
+	settings  Organization
 	cfg       Config
 	target    target.Target
 	me        opener
@@ -51,18 +52,19 @@ type organization struct {
 func (c *Connector) organization(org Organization) (*organization, error) {
 	log := c.cfg.Logger.With("organization", org.Name)
 	o := &organization{
-		Organization: org,
-		cfg:          c.cfg,
-		target:       c.target(org.Name, log),
-		me:           opener{host: c.host, process: thisProcess(), running: isRunning},
-		now:          c.now,
-		log:          log,
-		telemetry:    c.cfg.Telemetry,
-		policy:       window.Policy{Lookback: c.cfg.Lookback, DeepLookback: c.cfg.DeepLookback},
-		keep:         keepKeys(org.Name, log),
-		claims:       &c.claims,
-		tenants:      &c.tenants,
-		turns:        &c.turns,
+		name:      org.Name,
+		settings:  org,
+		cfg:       c.cfg,
+		target:    c.target(org.Name, log),
+		me:        opener{host: c.host, process: thisProcess(), running: isRunning},
+		now:       c.now,
+		log:       log,
+		telemetry: c.cfg.Telemetry,
+		policy:    window.Policy{Lookback: c.cfg.Lookback, DeepLookback: c.cfg.DeepLookback},
+		keep:      keepKeys(org.Name, log),
+		claims:    &c.claims,
+		tenants:   &c.tenants,
+		turns:     &c.turns,
 		limiter: openai.NewLimiter(openai.LimiterConfig{
 			Concurrency:       c.cfg.APIConcurrency,
 			RequestsPerMinute: c.cfg.APIRequestsPerMinute,
@@ -101,14 +103,14 @@ func (o *organization) run(ctx context.Context) error {
 	for attempt := 1; ; attempt++ {
 		began := o.now()
 		err := o.session(ctx)
-		o.telemetry.Leading(o.Name, false)
+		o.telemetry.Leading(o.name, false)
 		switch {
 		case errors.Is(err, txlog.ErrFenced), errors.Is(err, ErrFenced):
 			return fmt.Errorf("%w: %w", ErrFenced, err)
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, ErrRefused):
-			o.telemetry.Ready(o.Name, err.Error())
+			o.telemetry.Ready(o.name, err.Error())
 			return err
 		}
 		if o.now().Sub(began) > time.Minute {
@@ -117,7 +119,7 @@ func (o *organization) run(ctx context.Context) error {
 		pause := backoff(attempt, kafka.Patience(err))
 		o.failed = err
 		o.tellHangingError(err)
-		o.telemetry.Ready(o.Name, err.Error())
+		o.telemetry.Ready(o.name, err.Error())
 		o.log.Error("starting again from what the topic says", "error", err,
 			"attempt", attempt, "backoff", pause.Round(time.Millisecond))
 		if wait(ctx, pause) != nil {

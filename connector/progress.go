@@ -84,7 +84,7 @@ func (p *progress) begin(s *session, from, until auditlog.Second) {
 		p.marks[i].seconds -= lost
 	}
 	p.until = until
-	s.telemetry.Progressed(s.Name, p.at(s, now))
+	s.telemetry.Progressed(s.name, p.at(s, now))
 }
 
 // written counts a part that was committed, and tells of it; in the log now and then.
@@ -103,7 +103,7 @@ func (p *progress) written(s *session, events int, to auditlog.Second) {
 		}
 	}
 	is := p.at(s, now)
-	s.telemetry.Progressed(s.Name, is)
+	s.telemetry.Progressed(s.name, is)
 	if now.Sub(p.told) < progressEvery {
 		return
 	}
@@ -121,7 +121,7 @@ func (p *progress) end(s *session) {
 	p.reached = p.until
 	is := p.at(s, now)
 	is.Done, is.Left = true, 0
-	s.telemetry.Progressed(s.Name, is)
+	s.telemetry.Progressed(s.name, is)
 	if p.kind == ReadHistory {
 		s.log.Info("history is read", "until", p.until.String(), "events", is.Events, "seconds", int(is.Took.Round(time.Second)/time.Second),
 			"requests", is.Requests)

@@ -257,7 +257,7 @@ func TestDedupeMemory(t *testing.T) {
 				w.awaitEqual(30 * time.Second)
 				i.stop()
 			}
-			if size := w.largestState(); size > 100_000 {
+			if size := w.kafka().largestState(); size > 100_000 {
 				t.Errorf("%d ids: a record of the state has %d bytes", n, size)
 			}
 		}
@@ -312,9 +312,9 @@ func TestTenantScope(t *testing.T) {
 }
 
 // largestState is the size of the largest value in the offsets topic.
-func (w *world) largestState() int {
+func (w inKafka) largestState() int {
 	most := 0
-	for _, value := range w.stateValues() {
+	for _, value := range w.kafka().stateValues() {
 		most = max(most, len(value))
 	}
 	return most

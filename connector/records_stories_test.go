@@ -129,14 +129,14 @@ func TestPoisonRecord(t *testing.T) {
 			t.Errorf("%d transactions, want 2: the opening one, and one with all events", n)
 		}
 		ended := time.Now()
-		events := byValue(t, w.read(w.cfg.Kafka.Topic), func(r *kgo.Record) []byte {
+		events := byValue(t, w.kafka().read(w.cfg.Kafka.Topic), func(r *kgo.Record) []byte {
 			event, err := kafkatest.Decode(r.Value)
 			w.must(err)
 			return event.Raw
 		})
-		letters := byValue(t, w.read(w.cfg.Kafka.DLQTopic), func(r *kgo.Record) []byte { return r.Value })
-		plain := byValue(t, w.read(w.cfg.Kafka.JSONTopic), func(r *kgo.Record) []byte { return r.Value })
-		ocsf := byValue(t, w.read(w.cfg.Kafka.OCSFTopic), rawOfOCSF)
+		letters := byValue(t, w.kafka().read(w.cfg.Kafka.DLQTopic), func(r *kgo.Record) []byte { return r.Value })
+		plain := byValue(t, w.kafka().read(w.cfg.Kafka.JSONTopic), func(r *kgo.Record) []byte { return r.Value })
+		ocsf := byValue(t, w.kafka().read(w.cfg.Kafka.OCSFTopic), rawOfOCSF)
 		for name, o := range oddities {
 			raw := string(o.bytes(at))
 			if o.reason != "" {
@@ -255,7 +255,7 @@ func TestTooLargeForEveryTopic(t *testing.T) {
 		i := w.start()
 		w.awaitEqual(20 * time.Second)
 		w.must(i.stop())
-		letter := w.read(w.cfg.Kafka.DLQTopic)[0]
+		letter := w.kafka().read(w.cfg.Kafka.DLQTopic)[0]
 		sum := sha256.Sum256(raw)
 		got := headersOf(letter)
 		for _, want := range []string{
@@ -303,7 +303,7 @@ func TestOldTimestampTimeout(t *testing.T) {
 		w.must(i.stop())
 		ended := time.Now()
 		for _, topic := range []string{w.cfg.Kafka.Topic, w.cfg.Kafka.JSONTopic, w.cfg.Kafka.OCSFTopic} {
-			records := w.read(topic)
+			records := w.kafka().read(topic)
 			if len(records) != len(times) {
 				t.Errorf("%s has %d records, want %d", topic, len(records), len(times))
 			}
@@ -334,7 +334,7 @@ func TestOCSFCopyOfALogin(t *testing.T) {
 		i := w.start()
 		w.awaitEqual(20 * time.Second)
 		w.must(i.stop())
-		records := w.read(w.cfg.Kafka.OCSFTopic)
+		records := w.kafka().read(w.cfg.Kafka.OCSFTopic)
 		if len(records) != 1 {
 			t.Fatalf("%d records", len(records))
 		}
@@ -400,7 +400,7 @@ func TestUnknownShape(t *testing.T) {
 	})
 }
 
-func (w *world) read(topic string) []*kgo.Record {
+func (w inKafka) read(topic string) []*kgo.Record {
 	w.t.Helper()
 	return w.cluster.Read(w.t, topic, kgo.ReadCommitted())
 }

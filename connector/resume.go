@@ -30,7 +30,7 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 		// A start may wait for as long as the brokers are away: the cause stays in the reason.
 		starting = "starting again after: " + o.failed.Error()
 	}
-	o.telemetry.Ready(o.Name, starting)
+	o.telemetry.Ready(o.name, starting)
 	topics, err := o.prepareTopics(ctx)
 	if err != nil {
 		return nil, err
@@ -59,7 +59,7 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 	// commit, nothing has changed: the next start finds the same state.
 	s := &session{
 		organization: o, kafkaLog: log, topics: topics, format: format, partition: partition,
-		ledger: ledger.New(o.Name, log, o.now), offsetsRead: read,
+		ledger: ledger.New(o.name, log, o.now), offsetsRead: read,
 	}
 	if err := (&opening{session: s}).begin(ctx, records); err != nil {
 		log.Close()
@@ -78,7 +78,7 @@ func (o *organization) beforeFence(ctx context.Context, records map[string][]byt
 	if !whole {
 		decode = window.DecodeIncomplete
 	}
-	found, err := decode(o.Name, records)
+	found, err := decode(o.name, records)
 	switch {
 	case err != nil && !whole:
 		return nil
@@ -121,7 +121,7 @@ type opening struct {
 // commits the first transaction.
 func (o *opening) begin(ctx context.Context, records map[string][]byte) error {
 	s := o.session
-	state, err := decodeState(s.Name, records)
+	state, err := decodeState(s.name, records)
 	if err != nil {
 		return err
 	}
@@ -174,7 +174,7 @@ func (o *opening) begin(ctx context.Context, records map[string][]byte) error {
 			return err
 		}
 	}
-	s.telemetry.Leading(s.Name, true)
+	s.telemetry.Leading(s.name, true)
 	s.log.Info("opened", "first_run", first, "start", state.Cursor.Start.String(), "floor", state.Cursor.Floor.String(),
 		"seen_ids", state.Seen.Len(), "partition", s.partition)
 	return nil
@@ -198,7 +198,7 @@ func (o *opening) chooseSchema(known *window.State) (err error) {
 			Remedy: fmt.Sprintf("Set SCHEMA_VERSION=%d once every reader of the topic knows it.", newest),
 		}
 		s.log.Warn("a newer version of the schema waits", "written", s.format.Schema.Number, "newest", newest, "remedy", w.Remedy)
-		s.telemetry.Warned(s.Name, "schema version", w)
+		s.telemetry.Warned(s.name, "schema version", w)
 	}
 	return nil
 }
@@ -215,7 +215,7 @@ func (o *opening) hello(ctx context.Context) (openai.Page, error) {
 		if err == nil || ctx.Err() != nil {
 			return page, err
 		}
-		s.telemetry.Ready(s.Name, err.Error())
+		s.telemetry.Ready(s.name, err.Error())
 		if err := s.report(ctx, err.Error()); err != nil {
 			return openai.Page{}, err
 		}
@@ -231,7 +231,7 @@ func (o *opening) hello(ctx context.Context) (openai.Page, error) {
 func (o *opening) firstState(ctx context.Context, now auditlog.Second, reset *window.State) (*window.State, error) {
 	s := o.session
 	on := map[auditlog.Scope]bool{auditlog.ScopeOrganization: true}
-	if s.TenantEvents != TenantOff {
+	if s.settings.TenantEvents != TenantOff {
 		// Known before history begins, so that both scopes are read as one. If it
 		// cannot be told now, the tenant's time comes as soon as it can be read.
 		_, err := s.live.Newest(ctx, auditlog.ScopeTenant, 1)
@@ -241,7 +241,7 @@ func (o *opening) firstState(ctx context.Context, now auditlog.Second, reset *wi
 		on[auditlog.ScopeTenant] = err == nil
 	}
 	state := &window.State{
-		Cursor: window.FirstRun(s.Name, min(s.backfillStart(), now), now, on, s.policy),
+		Cursor: window.FirstRun(s.name, min(s.backfillStart(), now), now, on, s.policy),
 		Seen:   window.NewSeenIDs(),
 	}
 	if reset != nil {
@@ -254,7 +254,7 @@ func (o *opening) firstState(ctx context.Context, now auditlog.Second, reset *wi
 func (o *opening) reconcile(state *window.State, now auditlog.Second) {
 	s := o.session
 	state.Cursor = window.MoveStart(s.backfillStart())(state.Cursor)
-	if s.TenantEvents == TenantOff {
+	if s.settings.TenantEvents == TenantOff {
 		latest := window.Latest(laterNow(s.now(), s.skew), state.Seen)
 		state.Cursor = window.SwitchedOff(auditlog.ScopeTenant, now, latest, s.policy)(state.Cursor)
 	}

@@ -38,34 +38,34 @@ var refusals = map[string]struct {
 	remedy []string // what the error tells to do
 }{
 	"a cursor that is no JSON": {
-		make:   func(w *world) { w.put("cursor/default", []byte(`{"version":1,`)) },
+		make:   func(w *world) { w.kafka().put("cursor/default", []byte(`{"version":1,`)) },
 		remedy: []string{"cannot be read", "`cursor reset`"},
 	},
 	"a cursor that lacks what it must have": {
-		make:   func(w *world) { w.put("cursor/default", []byte(`{"version":1,"organization":"default"}`)) },
+		make:   func(w *world) { w.kafka().put("cursor/default", []byte(`{"version":1,"organization":"default"}`)) },
 		remedy: []string{"cannot be read", "`cursor reset`"},
 	},
 	"a cursor of a newer version": {
-		make:   func(w *world) { w.put("cursor/default", []byte(`{"version":99,"whatever":[]}`)) },
+		make:   func(w *world) { w.kafka().put("cursor/default", []byte(`{"version":99,"whatever":[]}`)) },
 		remedy: []string{"version 99", "run that one"},
 	},
 	"a cursor copied from another name": {
 		make: func(w *world) {
-			w.put("cursor/default", []byte(`{"version":1,"organization":"other","start_anew":true}`))
+			w.kafka().put("cursor/default", []byte(`{"version":1,"organization":"other","start_anew":true}`))
 		},
 		remedy: []string{"written for other", "`cursor reset`"},
 	},
 	"seen ids without a cursor": {
-		make:   func(w *world) { w.put("cursor/default", nil) },
+		make:   func(w *world) { w.kafka().put("cursor/default", nil) },
 		remedy: []string{"seen ids of default, and no cursor", "`cursor reset`"},
 	},
 	"a record of seen ids that was deleted": {
-		make:   func(w *world) { w.put(w.seenKeys()[0], nil) },
+		make:   func(w *world) { w.kafka().put(w.kafka().seenKeys()[0], nil) },
 		remedy: []string{"records of seen ids of default", "1 are gone", "`cursor set --live-from`", "`verify --repair`"},
 	},
 	"an offsets topic whose beginning was deleted": {
 		make: func(w *world) {
-			w.emptyBefore(w.cfg.Kafka.OffsetsTopic, func() {
+			w.kafka().emptyBefore(w.cfg.Kafka.OffsetsTopic, func() {
 				w.burst(5, 5)
 				i := w.start()
 				w.awaitEqual(20 * time.Second)
@@ -75,16 +75,18 @@ var refusals = map[string]struct {
 		remedy: []string{"records of seen ids of default", "are gone", "`cursor set --live-from`", "`verify --repair`"},
 	},
 	"a record of seen ids that is no JSON": {
-		make:   func(w *world) { w.put("seen/default/2026-01-01T00:00:00Z", []byte("x")) },
+		make:   func(w *world) { w.kafka().put("seen/default/2026-01-01T00:00:00Z", []byte("x")) },
 		remedy: []string{"2026-01-01", "`cursor reset`"},
 	},
 	"a record of seen ids of a newer version": {
-		make:   func(w *world) { w.put("seen/default/2026-01-01T00:00:00Z", []byte(`{"version":99,"ids":["a"]}`)) },
+		make: func(w *world) {
+			w.kafka().put("seen/default/2026-01-01T00:00:00Z", []byte(`{"version":99,"ids":["a"]}`))
+		},
 		remedy: []string{"version 99", "run that one"},
 	},
 	"a record of seen ids under a key of another form": {
 		make: func(w *world) {
-			w.put("seen/default/2026-01-01T00:00:30Z/x", []byte(`{"version":1,"ids":["a"]}`))
+			w.kafka().put("seen/default/2026-01-01T00:00:30Z/x", []byte(`{"version":1,"ids":["a"]}`))
 		},
 		remedy: []string{"2026-01-01T00:00:30Z/x", "`cursor reset`"},
 	},
@@ -98,13 +100,13 @@ var refusals = map[string]struct {
 	},
 	"an organization whose cursor may be an unreadable one under another name": {
 		make: func(w *world) {
-			w.put("cursor/default", []byte(`{"version":99,"api_organization":"org-a"}`))
+			w.kafka().put("cursor/default", []byte(`{"version":99,"api_organization":"org-a"}`))
 			w.cfg.Organizations[0].Name = "renamed"
 		},
 		remedy: []string{"cursor/default", "may be the cursor of org-a", "version 99", "`cursor reset`"},
 	},
 	"a cursor in another partition than its own": {
-		make:   func(w *world) { w.addPartitions() },
+		make:   func(w *world) { w.kafka().addPartitions() },
 		remedy: []string{"somebody added partitions", "`cursor reset`"},
 	},
 	"an offsets topic that is not compacted": {
@@ -116,29 +118,29 @@ var refusals = map[string]struct {
 	},
 	"an offsets topic that is compacted and deleted": {
 		make: func(w *world) {
-			w.alter(w.cfg.Kafka.OffsetsTopic, "cleanup.policy", "compact,delete")
+			w.kafka().alter(w.cfg.Kafka.OffsetsTopic, "cleanup.policy", "compact,delete")
 		},
 		remedy: []string{"compact alone", "kafka-configs.sh"},
 	},
 	"an events topic that was made again": {
-		make:   func(w *world) { w.remake(w.cfg.Kafka.Topic, 1) },
+		make:   func(w *world) { w.kafka().remake(w.cfg.Kafka.Topic, 1) },
 		remedy: []string{"the events topic is another", "`cursor set --accept-topics`", "`verify --repair`"},
 	},
 	"a dead letters' topic that was made again": {
-		make:   func(w *world) { w.remake(w.cfg.Kafka.DLQTopic, 1) },
+		make:   func(w *world) { w.kafka().remake(w.cfg.Kafka.DLQTopic, 1) },
 		remedy: []string{"the dlq topic is another", "`cursor set --accept-topics`"},
 	},
 	"a JSON topic that was made again": {
 		before: func(w *world) { w.cfg.Kafka.JSONTopic = w.cfg.Kafka.Topic + ".json" },
-		make:   func(w *world) { w.remake(w.cfg.Kafka.JSONTopic, 1) },
+		make:   func(w *world) { w.kafka().remake(w.cfg.Kafka.JSONTopic, 1) },
 		remedy: []string{"the json topic is another", "`cursor set --accept-topics`"},
 	},
 	"an offsets topic that was made again": {
-		make:   func(w *world) { w.remake(w.cfg.Kafka.OffsetsTopic, 16) },
+		make:   func(w *world) { w.kafka().remake(w.cfg.Kafka.OffsetsTopic, 16) },
 		remedy: []string{"there is no cursor", "new events topic", "`cursor reset`"},
 	},
 	"an offsets topic that was emptied": {
-		make:   func(w *world) { w.empty(w.cfg.Kafka.OffsetsTopic) },
+		make:   func(w *world) { w.kafka().empty(w.cfg.Kafka.OffsetsTopic) },
 		remedy: []string{"there is no cursor", "new events topic", "`cursor reset`"},
 	},
 	"values framed in another way than before": {
@@ -180,7 +182,7 @@ var refusals = map[string]struct {
 	"an earlier start than the topic keeps event times": {
 		make: func(w *world) {
 			w.cfg.Kafka.Timestamp = connector.TimestampEvent
-			w.alter(w.cfg.Kafka.Topic, "retention.ms", fmt.Sprint((7 * 24 * time.Hour).Milliseconds()))
+			w.kafka().alter(w.cfg.Kafka.Topic, "retention.ms", fmt.Sprint((7 * 24 * time.Hour).Milliseconds()))
 			w.backfill(time.Now().Add(-8 * 24 * time.Hour))
 		},
 		remedy: []string{"retention.ms", "KAFKA_TIMESTAMP=ingest", "BACKFILL_START_TIME"},
@@ -204,8 +206,8 @@ func TestDamagedCursorTopic(t *testing.T) {
 				}
 				refused.make(w)
 				w.burst(5, 5)
-				w.awaitMarkers() // they are part of the ends
-				before := w.ends()
+				w.kafka().awaitMarkers() // they are part of the ends
+				before := w.kafka().ends()
 				i := w.start()
 				err := i.end(20 * time.Second)
 				if !errors.Is(err, connector.ErrRefused) {
@@ -219,7 +221,7 @@ func TestDamagedCursorTopic(t *testing.T) {
 				if reason := i.reason(); reason == "" || !strings.Contains(err.Error(), reason) {
 					t.Errorf("it is not ready because %q, and ended with %v", reason, err)
 				}
-				for topic, end := range w.ends() {
+				for topic, end := range w.kafka().ends() {
 					if end != before[topic] {
 						t.Errorf("%s ends at %d, and ended at %d before: something was written", topic, end, before[topic])
 					}
@@ -245,7 +247,7 @@ func TestRefusedStartFencesNobody(t *testing.T) {
 		running := w.start()
 		running.awaitReady()
 		for _, value := range []string{`{"version":99}`, `{"version":1`} {
-			w.put("cursor/default", []byte(value))
+			w.kafka().put("cursor/default", []byte(value))
 			w.host = "host-2"
 			if err := w.start().end(20 * time.Second); !errors.Is(err, connector.ErrRefused) {
 				t.Fatalf("with the cursor %s it ended with %v", value, err)
@@ -263,7 +265,7 @@ func TestRefusedStartFencesNobody(t *testing.T) {
 		w.burst(3, 3)
 		w.awaitEqual(20 * time.Second)
 		// With more partitions, where the cursor is in another than its own.
-		w.addPartitions()
+		w.kafka().addPartitions()
 		if err := w.start().end(20 * time.Second); !errors.Is(err, connector.ErrRefused) {
 			t.Fatalf("with more partitions it ended with %v", err)
 		}
@@ -337,7 +339,7 @@ func TestUnreadableIsNotMissing(t *testing.T) {
 		i := w.start()
 		w.awaitEqual(20 * time.Second)
 		w.must(i.stop())
-		w.put("cursor/default", []byte("\x00"))
+		w.kafka().put("cursor/default", []byte("\x00"))
 		for _, start := range []*connector.BackfillStart{w.cfg.Organizations[0].BackfillStart, {Earliest: true}, nil} {
 			w.cfg.Organizations[0].BackfillStart = start
 			if err := w.start().end(20 * time.Second); !errors.Is(err, connector.ErrRefused) {
@@ -376,7 +378,7 @@ func TestSameOrganizationUnderTwoNames(t *testing.T) {
 func TestSameOrganizationUnderTwoNamesAtOnce(t *testing.T) {
 	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
 		w := newQuickWorld(t, c, simulator.Config{Organization: "org-a"})
-		w.ensureOffsets()
+		w.kafka().ensureOffsets()
 		w.burst(20, 20)
 		var both sync.WaitGroup
 		both.Add(2)
@@ -416,8 +418,8 @@ func TestSameOrganizationUnderTwoNamesAtOnce(t *testing.T) {
 func TestRefusedOrganizationStopsAlone(t *testing.T) {
 	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
 		w := newQuickWorld(t, c, simulator.Config{})
-		w.ensureOffsets()
-		w.putFor("bad", "cursor/bad", []byte("x"))
+		w.kafka().ensureOffsets()
+		w.kafka().putFor("bad", "cursor/bad", []byte("x"))
 		bad := w.cfg.Organizations[0]
 		bad.Name = "bad"
 		w.cfg.Organizations = append(w.cfg.Organizations, bad)
@@ -434,7 +436,7 @@ func TestRefusedOrganizationStopsAlone(t *testing.T) {
 			t.Errorf("stopped while one was at work, it ended with %v", err)
 		}
 
-		w.put("cursor/default", []byte("x"))
+		w.kafka().put("cursor/default", []byte("x"))
 		if err := w.start().end(20 * time.Second); !errors.Is(err, connector.ErrRefused) {
 			t.Errorf("with all refused it ended with %v", err)
 		}
@@ -452,11 +454,11 @@ func TestForeignKeys(t *testing.T) {
 		w.awaitEqual(20 * time.Second)
 		w.must(i.stop())
 		for n := range 3 {
-			w.put(fmt.Sprintf("somebody/%d", n), []byte("else's"))
+			w.kafka().put(fmt.Sprintf("somebody/%d", n), []byte("else's"))
 		}
-		w.put("", []byte("without a key"))
-		w.put("cursor/neighbour", []byte("not ours to read"))
-		w.put("seen/neighbour/x", []byte("nor this"))
+		w.kafka().put("", []byte("without a key"))
+		w.kafka().put("cursor/neighbour", []byte("not ours to read"))
+		w.kafka().put("seen/neighbour/x", []byte("nor this"))
 		i = w.start()
 		i.awaitReady()
 		if fake := c.Fake(); fake != nil { // then it has to open once more
@@ -685,9 +687,9 @@ func (w *world) must(err error) {
 }
 
 // put writes a record where the organization's state is, as somebody else would.
-func (w *world) put(key string, value []byte) { w.putFor("default", key, value) }
+func (w inKafka) put(key string, value []byte) { w.kafka().putFor("default", key, value) }
 
-func (w *world) putFor(organization, key string, value []byte) {
+func (w inKafka) putFor(organization, key string, value []byte) {
 	w.t.Helper()
 	details, err := w.cluster.Admin().ListTopics(w.t.Context(), w.cfg.Kafka.OffsetsTopic)
 	w.must(err)
@@ -699,7 +701,7 @@ func (w *world) putFor(organization, key string, value []byte) {
 }
 
 // seenKeys are the keys of the records of seen ids that stand in the offsets topic.
-func (w *world) seenKeys() []string {
+func (w inKafka) seenKeys() []string {
 	stands := map[string]bool{}
 	for _, r := range w.cluster.Read(w.t, w.cfg.Kafka.OffsetsTopic, kgo.ReadCommitted()) {
 		if strings.HasPrefix(string(r.Key), "seen/") {
@@ -711,16 +713,16 @@ func (w *world) seenKeys() []string {
 }
 
 // ensureOffsets makes the offsets topic as the connector would.
-func (w *world) ensureOffsets() {
+func (w inKafka) ensureOffsets() {
 	w.cluster.CreateTopic(w.cfg.Kafka.OffsetsTopic, 16, map[string]string{"cleanup.policy": "compact"})
 }
 
 // ends returns where each partition of the world's topics ends.
-func (w *world) ends() map[string]int64 {
+func (w inKafka) ends() map[string]int64 {
 	w.t.Helper()
 	ends := map[string]int64{}
 	for _, topic := range []string{w.cfg.Kafka.Topic, w.cfg.Kafka.DLQTopic, w.cfg.Kafka.OffsetsTopic} {
-		if !w.exists(topic) {
+		if !w.kafka().exists(topic) {
 			continue
 		}
 		offsets, err := w.cluster.Admin().ListEndOffsets(w.t.Context(), topic)
@@ -731,13 +733,13 @@ func (w *world) ends() map[string]int64 {
 }
 
 // awaitMarkers waits until what was committed is stable.
-func (w *world) awaitMarkers() {
+func (w inKafka) awaitMarkers() {
 	w.t.Helper()
 	w.cluster.AwaitMarkers(w.t, w.cfg.Kafka.Topic, w.cfg.Kafka.DLQTopic, w.cfg.Kafka.OffsetsTopic)
 }
 
 // remake deletes the topic and makes it again, empty.
-func (w *world) remake(topic string, partitions int32) {
+func (w inKafka) remake(topic string, partitions int32) {
 	w.t.Helper()
 	admin := w.cluster.Admin()
 	described, err := admin.DescribeTopicConfigs(w.t.Context(), topic)
@@ -750,13 +752,13 @@ func (w *world) remake(topic string, partitions int32) {
 	}
 	_, err = admin.DeleteTopic(w.t.Context(), topic)
 	w.must(err)
-	eventually(w.t, 20*time.Second, "the topic is gone", func() bool { return !w.exists(topic) })
+	eventually(w.t, 20*time.Second, "the topic is gone", func() bool { return !w.kafka().exists(topic) })
 	w.cluster.CreateTopic(topic, partitions, config)
 }
 
 // alter changes a setting of the topic, and waits until the broker tells it so: it
 // describes topics from what has reached it.
-func (w *world) alter(topic, name, value string) {
+func (w inKafka) alter(topic, name, value string) {
 	w.t.Helper()
 	admin := w.cluster.Admin()
 	responses, err := admin.AlterTopicConfigs(w.t.Context(), []kadm.AlterConfig{{Name: name, Value: &value}}, topic)
@@ -770,18 +772,18 @@ func (w *world) alter(topic, name, value string) {
 }
 
 // empty deletes all records of the topic.
-func (w *world) empty(topic string) { w.emptyBefore(topic, func() {}) }
+func (w inKafka) empty(topic string) { w.kafka().emptyBefore(topic, func() {}) }
 
 // emptyBefore deletes the records that the topic has before what is done, and does
 // that. The topic is compacted: Kafka lets nobody delete records while it is.
-func (w *world) emptyBefore(topic string, do func()) {
+func (w inKafka) emptyBefore(topic string, do func()) {
 	w.t.Helper()
 	admin := w.cluster.Admin()
 	ends, err := admin.ListEndOffsets(w.t.Context(), topic)
 	w.must(err)
 	do()
-	w.alter(topic, "cleanup.policy", "delete")
-	defer w.alter(topic, "cleanup.policy", "compact")
+	w.kafka().alter(topic, "cleanup.policy", "delete")
+	defer w.kafka().alter(topic, "cleanup.policy", "compact")
 	// A broker tells a new policy a moment before its log goes by it.
 	eventually(w.t, time.Minute, "records may be deleted", func() bool {
 		deleted, err := admin.DeleteRecords(w.t.Context(), ends.Offsets())
@@ -795,7 +797,7 @@ func (w *world) emptyBefore(topic string, do func()) {
 
 // addPartitions adds so many partitions to the offsets topic that the state
 // belongs into another one.
-func (w *world) addPartitions() {
+func (w inKafka) addPartitions() {
 	w.t.Helper()
 	const was = 16
 	n := int32(was + 1)

@@ -55,7 +55,7 @@ func stopBeside(t *testing.T, fault kafkatest.Fault, group string, after time.Du
 		w.api.Generate(100, w.since, auditlog.SecondOf(now.Add(-time.Minute)))
 		w.cfg.Kafka.GroupID = group
 		if fault.Key == kmsg.ListTransactions.Int16() || fault.Key == kmsg.WriteTxnMarkers.Int16() {
-			w.hang() // no start sends these without
+			w.kafka().hang() // no start sends these without
 		}
 		w.proxy = w.cluster.Proxy(fault)
 		i := w.start()

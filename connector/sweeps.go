@@ -15,7 +15,7 @@ const lookEvery = 5 * time.Second
 
 // sweeper does one kind of sweeps, one after the other.
 type sweeper struct {
-	*session
+	session *session
 	// find returns the sweep that is to be done now; nil if there is none.
 	find   func() *sweepRun
 	polled <-chan struct{} // closed after the first polls, which go first
@@ -94,7 +94,7 @@ func (w *sweeper) run(ctx context.Context) error {
 			default:
 				failures++
 				pause = backoff(failures, time.Minute)
-				w.log.Warn("reading the past failed", "error", err, "from", sweep.From.String(), "to", sweep.To.String(),
+				w.session.log.Warn("reading the past failed", "error", err, "from", sweep.From.String(), "to", sweep.To.String(),
 					"backoff", pause.Round(time.Millisecond))
 			}
 		}

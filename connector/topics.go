@@ -26,7 +26,7 @@ func (o *opening) checkHistoryFits(known auditlog.Second) error {
 	if from >= known || s.cfg.Kafka.Timestamp != TimestampEvent {
 		return nil
 	}
-	age, setting := s.now().Sub(from.Time()), cmp.Or(s.BackfillSetting, "BACKFILL_START_TIME")
+	age, setting := s.now().Sub(from.Time()), cmp.Or(s.settings.BackfillSetting, "BACKFILL_START_TIME")
 	for _, role := range target.Roles() {
 		topic := s.topics[role]
 		if !target.HoldsEvents(role) || !topic.Known || topic.TimestampType == "LogAppendTime" {
@@ -49,7 +49,7 @@ func (o *opening) checkHistoryFits(known auditlog.Second) error {
 // backfillStart returns the time from which history is wanted; without any, the
 // latest there is.
 func (o *organization) backfillStart() auditlog.Second {
-	switch b := o.BackfillStart; {
+	switch b := o.settings.BackfillStart; {
 	case b == nil:
 		return auditlog.MaxSecond
 	case b.Earliest:

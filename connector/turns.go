@@ -100,10 +100,11 @@ func (t *turns) budget(all int) int {
 
 // inTurn does a sweep: of history when it is our turn, and of what is new or late at
 // once. A turn ends early where others wait; what is read by then is committed.
-func (s *session) inTurn(ctx context.Context, sweep *sweepRun) error {
+func (w *sweeper) inTurn(ctx context.Context, sweep *sweepRun) error {
 	if sweep.Segment == nil {
 		return sweep.run(ctx)
 	}
+	s := w.session
 	if err := s.turns.take(ctx, sweep.From); err != nil {
 		return err
 	}

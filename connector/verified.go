@@ -51,7 +51,7 @@ func (s *session) readVerified(ctx context.Context, at int64) (next int64, err e
 
 // tellVerified tells the result that is among records of the state, if one is.
 func (o *organization) tellVerified(records map[string][]byte) {
-	value, ok := records[auditlog.VerifiedKey(o.Name)]
+	value, ok := records[auditlog.VerifiedKey(o.name)]
 	if !ok {
 		return
 	}
@@ -60,7 +60,7 @@ func (o *organization) tellVerified(records map[string][]byte) {
 		o.log.Debug("nothing depends on it", "error", err)
 		return
 	}
-	o.telemetry.Verified(o.Name, Verification{
+	o.telemetry.Verified(o.name, Verification{
 		From: v.From.Time(), To: v.To.Time(), At: v.At.Time(), By: v.By, Host: v.Host, Counts: v.Counts, Faults: v.Faults(),
 	})
 }

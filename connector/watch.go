@@ -25,7 +25,7 @@ func (s *session) report(ctx context.Context, reason string) error {
 	if s.reported == "" {
 		s.unreadySince = auditlog.SecondOf(now)
 	}
-	change := txlog.Change{Key: auditlog.ReportKey(s.Name)} // without a value: ready
+	change := txlog.Change{Key: auditlog.ReportKey(s.name)} // without a value: ready
 	if reason != "" {
 		var err error
 		r := auditlog.Report{Host: s.me.host, At: auditlog.SecondOf(now), Since: s.unreadySince, Reason: reason}
@@ -78,7 +78,7 @@ func (b *standby) watch(ctx context.Context, partitions int32) {
 				o.log.Debug("the instance at work cannot be seen now", "error", err)
 				continue // what was seen last gets older, and that is shown
 			}
-			o.telemetry.Watched(o.Name, leader)
+			o.telemetry.Watched(o.name, leader)
 		}
 		if wait(ctx, watchEvery) != nil {
 			return
@@ -96,13 +96,13 @@ func (o *organization) lookAt(ctx context.Context, f *txlog.Follower) (Leader, e
 	}
 	o.tellVerified(records)
 	var c auditlog.Cursor
-	if value, ok := records[auditlog.CursorKey(o.Name)]; ok {
+	if value, ok := records[auditlog.CursorKey(o.name)]; ok {
 		if c, err = auditlog.DecodeCursor(value); err != nil {
 			return Leader{}, err
 		}
 	}
 	var r auditlog.Report
-	if value, ok := records[auditlog.ReportKey(o.Name)]; ok {
+	if value, ok := records[auditlog.ReportKey(o.name)]; ok {
 		if r, err = auditlog.DecodeReport(value); err != nil {
 			return Leader{}, err
 		}

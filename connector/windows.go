@@ -171,7 +171,7 @@ func (t *windowTry) take(page openai.Page) error {
 	t.pages++
 	fresh, repeats := t.read.Page(page.Events, page.Began, page.Last)
 	if repeats > 0 {
-		s.telemetry.Skipped(s.Name, repeats)
+		s.telemetry.Skipped(s.name, repeats)
 	}
 	t.count(0, t.read.Events-had)
 	encoded, err := s.encodeAll(fresh)

@@ -126,12 +126,12 @@ func weather(t *testing.T, s storm) (r kafkatest.Report, strikes int) {
 	}
 	// Made beforehand, with one partition of offsets: three hundred runs share one
 	// broker.
-	for _, topic := range w.eventTopics() {
+	for _, topic := range w.kafka().eventTopics() {
 		w.cluster.CreateTopic(topic, s.partitions, map[string]string{"retention.ms": "-1"})
 	}
 	w.cluster.CreateTopic(w.cfg.Kafka.DLQTopic, 1, map[string]string{"retention.ms": "-1"})
 	w.cluster.CreateTopic(w.cfg.Kafka.OffsetsTopic, 1, map[string]string{"cleanup.policy": "compact"})
-	t.Cleanup(w.dropTopics)
+	t.Cleanup(w.kafka().dropTopics)
 	now := time.Now()
 	w.backfill(now.Add(-90 * 24 * time.Hour))
 	w.api.Generate(3000, w.since, auditlog.SecondOf(now.Add(-time.Minute)))
@@ -157,7 +157,7 @@ func weather(t *testing.T, s storm) (r kafkatest.Report, strikes int) {
 	r, i = w.settled(i, 2*time.Minute)
 	t.Logf("%v; %v", r, w.proxy.Strikes())
 	w.mayBeFenced(i.stop())
-	w.wantCopies()
+	w.kafka().wantCopies()
 	for _, n := range w.proxy.Strikes() {
 		strikes += n
 	}
@@ -165,17 +165,17 @@ func weather(t *testing.T, s storm) (r kafkatest.Report, strikes int) {
 }
 
 // eventTopics are the topic of events and those of their copies.
-func (w *world) eventTopics() []string {
+func (w inKafka) eventTopics() []string {
 	all := []string{w.cfg.Kafka.Topic, w.cfg.Kafka.JSONTopic, w.cfg.Kafka.OCSFTopic}
 	return slices.DeleteFunc(all, func(name string) bool { return name == "" })
 }
 
 // wantCopies fails unless each topic of copies holds each event that the topic of
 // events does, as often, under the same key.
-func (w *world) wantCopies() {
+func (w inKafka) wantCopies() {
 	w.t.Helper()
 	var want map[string]int
-	for n, topic := range w.eventTopics() {
+	for n, topic := range w.kafka().eventTopics() {
 		got := map[string]int{}
 		for _, r := range w.cluster.Read(w.t, topic, kgo.ReadCommitted()) {
 			got[string(r.Key)]++
@@ -235,12 +235,12 @@ func (w *world) mayEnd(err error) {
 }
 
 // dropTopics spares the broker the topics of runs that went well.
-func (w *world) dropTopics() {
+func (w inKafka) dropTopics() {
 	if w.t.Failed() {
 		return
 	}
 	// The test's own context has ended.
-	_, err := w.cluster.Admin().DeleteTopics(context.Background(), append(w.eventTopics(), w.cfg.Kafka.DLQTopic, w.cfg.Kafka.OffsetsTopic)...)
+	_, err := w.cluster.Admin().DeleteTopics(context.Background(), append(w.kafka().eventTopics(), w.cfg.Kafka.DLQTopic, w.cfg.Kafka.OffsetsTopic)...)
 	if err != nil {
 		w.t.Logf("deleting the topics: %v", err)
 	}

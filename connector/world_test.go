@@ -59,6 +59,12 @@ func newWorld(t *testing.T, c *kafkatest.Cluster, api simulator.Config) *world {
 	return w
 }
 
+// inKafka is the side of a world that lies in Kafka: what its topics hold, and what a test
+// does to them behind the connector's back.
+type inKafka struct{ *world }
+
+func (w *world) kafka() inKafka { return inKafka{w} }
+
 // backfill asks for history.
 func (w *world) backfill(from time.Time) {
 	w.cfg.Organizations[0].BackfillStart = &connector.BackfillStart{At: from}
@@ -155,7 +161,7 @@ func (w *world) report() kafkatest.Report {
 	w.t.Helper()
 	var records []*kgo.Record
 	for _, topic := range []string{w.cfg.Kafka.Topic, w.cfg.Kafka.DLQTopic} {
-		if w.exists(topic) {
+		if w.kafka().exists(topic) {
 			records = append(records, w.cluster.Read(w.t, topic, kgo.ReadCommitted())...)
 		}
 	}
@@ -164,7 +170,7 @@ func (w *world) report() kafkatest.Report {
 
 // exists reports whether the topic is there: the connector makes it when it gets
 // to that.
-func (w *world) exists(topic string) bool {
+func (w inKafka) exists(topic string) bool {
 	w.t.Helper()
 	topics, err := w.cluster.Admin().ListTopics(w.t.Context(), topic)
 	if err != nil {
@@ -328,7 +334,7 @@ func (r *recorder) Positions(_ string, p connector.Positions) {
 }
 
 // caughtUp says of each time at which history was left whether it was what was missed.
-func (r *recorder) caughtUp() []bool {
+func (r *instance) caughtUp() []bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Compact(slices.Clone(r.catching))
@@ -359,14 +365,14 @@ func (r *recorder) worstDelay() time.Duration {
 }
 
 // remembered is how many ids are.
-func (r *recorder) remembered() int {
+func (r *instance) remembered() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.positions.SeenIDs
 }
 
 // mostAtOnce is how many events of a scope the largest commit had.
-func (r *recorder) mostAtOnce() int {
+func (r *instance) mostAtOnce() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.most
@@ -386,7 +392,7 @@ func (r *recorder) reason() string {
 }
 
 // hasSaid reports whether a reason had the words, if only for a moment.
-func (r *recorder) hasSaid(words string) bool {
+func (r *instance) hasSaid(words string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.ContainsFunc(r.said, func(reason string) bool { return strings.Contains(reason, words) })
@@ -482,7 +488,7 @@ func (w *world) cursor() auditlog.Cursor {
 }
 
 // stateValues are the values in the offsets topic, as committed.
-func (w *world) stateValues() [][]byte {
+func (w inKafka) stateValues() [][]byte {
 	var out [][]byte
 	for _, r := range w.cluster.Read(w.t, w.cfg.Kafka.OffsetsTopic, kgo.ReadCommitted()) {
 		out = append(out, r.Value)

@@ -242,7 +242,7 @@ func (y *year) end() kafkatest.Report {
 	y.cfg.DeepLookback, y.cfg.Organizations[0].TenantEvents = 24*time.Hour, connector.TenantOn
 	y.begin()
 	time.Sleep(52 * time.Hour)
-	y.since = y.startInTopic()
+	y.since = y.kafka().startInTopic()
 	before := y.report()
 	if len(before.Doubled)+len(before.Extra)+len(before.Different)+len(before.Unreadable) > 0 {
 		y.t.Errorf("before the last repair: %v", before)

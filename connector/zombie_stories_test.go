@@ -78,7 +78,7 @@ func TestZombieWriter(t *testing.T) {
 		second.running()
 
 		w.must(second.stop())
-		w.awaitMarkers() // until they are there, the second is at work for who looks
+		w.kafka().awaitMarkers() // until they are there, the second is at work for who looks
 		third := w.on("host-1").start()
 		third.awaitReady()
 		w.burst(10, 10)

@@ -26,7 +26,7 @@ func TestBrokersAreKilled(t *testing.T) {
 	c := kafkatest.Real(t, kafkatest.Nodes(3))
 	trials := kafkatest.NewTrials(t, c.Backend(), "kill -9 of a broker of three")
 	w := newProcesses(t, c)
-	w.replicated()
+	w.kafka().replicated()
 	p := w.start(c.Brokers())
 	w.await()
 	ctx, stopFeed := context.WithCancel(t.Context())
@@ -35,14 +35,14 @@ func TestBrokersAreKilled(t *testing.T) {
 	defer stopFeed()
 	kills := kafkatest.Runs(t, 2, 9)
 	for n := range kills {
-		node, is := w.victim(n)
+		node, is := w.kafka().victim(n)
 		began := time.Now()
 		w.must(node.Kill())
 		// Longer than the broker's session, so that others take over, or shorter.
 		time.Sleep(time.Duration(8-5*(n%2)) * time.Second)
 		w.must(node.Start())
 		c.WaitReady()
-		w.inSync(3)
+		w.kafka().inSync(3)
 		t.Logf("broker %d, %s, was away for %v", node.ID, is, time.Since(began).Round(time.Second))
 	}
 	stopFeed()
@@ -51,7 +51,7 @@ func TestBrokersAreKilled(t *testing.T) {
 	trials.Add(kills, await(t, c, w.api, w.topics[:2]))
 	w.alive(p)
 	p.stop()
-	w.underMinISR()
+	w.kafka().underMinISR()
 }
 
 // All brokers are killed, and come back after a minute: the process lives, says at
@@ -96,7 +96,7 @@ func TestAllBrokersDown(t *testing.T) {
 
 // replicated gives the world topics with three replicas, two of which must have a
 // record before it counts.
-func (w *processes) replicated() {
+func (w inKafka) replicated() {
 	w.topics = []string{w.c.Name("events3"), w.c.Name("dlq3"), w.c.Name("offsets3")}
 	for _, topic := range w.topics {
 		policy := "delete"
@@ -107,11 +107,11 @@ func (w *processes) replicated() {
 			"cleanup.policy": policy, "min.insync.replicas": "2", "unclean.leader.election.enable": "false",
 		})
 	}
-	w.inSync(3)
+	w.kafka().inSync(3)
 }
 
 // victim returns the broker to kill in a round, and what it is.
-func (w *processes) victim(round int) (*kafkatest.Node, string) {
+func (w inKafka) victim(round int) (*kafkatest.Node, string) {
 	w.t.Helper()
 	var id int32
 	var is string
@@ -125,7 +125,7 @@ func (w *processes) victim(round int) (*kafkatest.Node, string) {
 	case 1, 2:
 		topic := w.topics[2*(round-1)]
 		is = "the leader of " + topic
-		id = w.partition(topic).Leader
+		id = w.kafka().partition(topic).Leader
 	default:
 		is = "the next one in turn"
 		id = int32(1 + round%3) // from 1 on, in round 3
@@ -135,7 +135,7 @@ func (w *processes) victim(round int) (*kafkatest.Node, string) {
 
 // inSync waits until every partition has so many replicas in sync, those of
 // transactions too.
-func (w *processes) inSync(n int) {
+func (w inKafka) inSync(n int) {
 	w.t.Helper()
 	w.until("all replicas are in sync", func() bool {
 		return !slices.ContainsFunc(append(w.topics[:3:3], "__transaction_state"), func(topic string) bool {
@@ -153,7 +153,7 @@ func (w *processes) inSync(n int) {
 	})
 }
 
-func (w *processes) partition(topic string) kadm.PartitionDetail {
+func (w inKafka) partition(topic string) kadm.PartitionDetail {
 	w.t.Helper()
 	details, err := w.c.Admin().ListTopics(w.t.Context(), topic)
 	w.must(err)

@@ -31,7 +31,7 @@ func TestManagedCluster(t *testing.T) {
 		t.Fatalf("no command in\n%s", p.log.String())
 	}
 	w.must(c.Shell(t.Context(), printed[1]))
-	w.hasSettings("managed.offsets", map[string]string{"cleanup.policy": "compact", "retention.ms": "-1", "segment.bytes": "52428800", "segment.ms": "14400000"})
+	w.kafka().hasSettings("managed.offsets", map[string]string{"cleanup.policy": "compact", "retention.ms": "-1", "segment.bytes": "52428800", "segment.ms": "14400000"})
 	p = w.start(c.Brokers())
 	w.await()
 	w.alive(p)
@@ -41,8 +41,8 @@ func TestManagedCluster(t *testing.T) {
 	p = w.start(c.Brokers())
 	w.await()
 	w.alive(p)
-	w.hasSettings("made", map[string]string{"cleanup.policy": "delete", "retention.ms": "-1"})
-	w.hasSettings("made.offsets", map[string]string{"cleanup.policy": "compact", "retention.ms": "-1", "segment.bytes": "52428800", "segment.ms": "14400000"})
+	w.kafka().hasSettings("made", map[string]string{"cleanup.policy": "delete", "retention.ms": "-1"})
+	w.kafka().hasSettings("made.offsets", map[string]string{"cleanup.policy": "compact", "retention.ms": "-1", "segment.bytes": "52428800", "segment.ms": "14400000"})
 	for _, want := range []string{`"topic":"made.offsets","left_out":"min.cleanable.dirty.ratio"`, "is compacted later", "group.min.session.timeout.ms"} {
 		if !strings.Contains(p.log.String(), want) {
 			t.Errorf("it does not say %q:\n%s", want, p.log.String())
@@ -51,7 +51,7 @@ func TestManagedCluster(t *testing.T) {
 }
 
 // hasSettings fails unless these and no others were set for the topic.
-func (w *processes) hasSettings(topic string, want map[string]string) {
+func (w inKafka) hasSettings(topic string, want map[string]string) {
 	w.t.Helper()
 	described, err := w.c.Admin().DescribeTopicConfigs(w.t.Context(), topic)
 	settings, found := described.On(topic, nil)

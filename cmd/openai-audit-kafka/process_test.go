@@ -252,6 +252,11 @@ func newProcesses(t *testing.T, c *kafkatest.Cluster) *processes {
 	return w
 }
 
+// inKafka is what the processes write to: its brokers, topics and partitions.
+type inKafka struct{ *processes }
+
+func (w *processes) kafka() inKafka { return inKafka{w} }
+
 // start starts the program against the brokers: the connector, or what the
 // arguments say.
 func (w *processes) start(brokers []string, args ...string) *process {
@@ -305,7 +310,7 @@ func (w *processes) until(what string, ok func() bool) {
 }
 
 // ends returns where the topics of events and dead letters end.
-func (w *processes) ends() map[string]int64 {
+func (w inKafka) ends() map[string]int64 {
 	w.t.Helper()
 	ends := map[string]int64{}
 	for _, topic := range w.topics[:2] {
@@ -319,7 +324,7 @@ func (w *processes) ends() map[string]int64 {
 }
 
 // stable returns the last stable offset of the events topic.
-func (w *processes) stable() int64 {
+func (w inKafka) stable() int64 {
 	w.t.Helper()
 	offsets, err := w.c.Admin().ListCommittedOffsets(w.t.Context(), w.topics[0])
 	if err = errors.Join(err, offsets.Error()); err != nil {

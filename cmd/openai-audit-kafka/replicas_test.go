@@ -19,7 +19,7 @@ import (
 // answers NOT_ENOUGH_REPLICAS, which the client keeps to itself and tries again for
 // ever: it is given up after 25 s, /readyz names min.insync.replicas, and when the
 // broker is back nothing is lost or doubled.
-func (w *processes) underMinISR() {
+func (w inKafka) underMinISR() {
 	w.t.Helper()
 	trials := kafkatest.NewTrials(w.t, w.c.Backend(), "fewer replicas in sync than min.insync.replicas")
 	w.addr = freeAddr(w.t)
@@ -27,11 +27,11 @@ func (w *processes) underMinISR() {
 	p := w.start(w.proxy.Brokers())
 	w.await()
 	w.until("it is ready", func() bool { ready, _ := readiness(w.t, w.addr); return ready })
-	w.alter(w.topics[0], "min.insync.replicas", "3")
+	w.kafka().alter(w.topics[0], "min.insync.replicas", "3")
 
-	node := w.follower()
+	node := w.kafka().follower()
 	w.must(node.Kill())
-	w.until("the events have two replicas in sync", func() bool { return len(w.partition(w.topics[0]).ISR) == 2 })
+	w.until("the events have two replicas in sync", func() bool { return len(w.kafka().partition(w.topics[0]).ISR) == 2 })
 	opened := w.proxy.Count(kmsg.InitProducerID.Int16()).Requests
 	w.api.Step(10, 0, 0)
 	w.until("the leader answers that they are too few", func() bool {
@@ -57,7 +57,7 @@ func (w *processes) underMinISR() {
 }
 
 // alter changes a setting of a topic.
-func (w *processes) alter(topic, name, value string) {
+func (w inKafka) alter(topic, name, value string) {
 	w.t.Helper()
 	altered, err := w.c.Admin().AlterTopicConfigs(w.t.Context(), []kadm.AlterConfig{{Name: name, Value: &value}}, topic)
 	w.must(err)
@@ -67,11 +67,11 @@ func (w *processes) alter(topic, name, value string) {
 
 // follower returns a broker that the events do without: neither their leader nor the
 // coordinator of the transactions.
-func (w *processes) follower() *kafkatest.Node {
+func (w inKafka) follower() *kafkatest.Node {
 	w.t.Helper()
-	coordinator, _ := w.victim(0)
-	for _, id := range w.partition(w.topics[0]).ISR {
-		if id != w.partition(w.topics[0]).Leader && int(id) != coordinator.ID {
+	coordinator, _ := w.kafka().victim(0)
+	for _, id := range w.kafka().partition(w.topics[0]).ISR {
+		if id != w.kafka().partition(w.topics[0]).Leader && int(id) != coordinator.ID {
 			return w.c.Node(int(id) - 1)
 		}
 	}

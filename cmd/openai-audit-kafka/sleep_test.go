@@ -81,12 +81,12 @@ func sleeper(t *testing.T, w *processes, n int, past time.Duration) kafkatest.Re
 // nothing and say in that time that it was fenced; the second one works on.
 func (w *processes) wakes(sleeper, second *process, within time.Duration) kafkatest.Report {
 	w.t.Helper()
-	before := w.ends()
+	before := w.kafka().ends()
 	sleeper.signal(syscall.SIGCONT)
 	if code := sleeper.exit(within); code != exitFenced {
 		w.t.Errorf("exit code %d\n%s", code, sleeper.log.String())
 	}
-	if after := w.ends(); !maps.Equal(before, after) {
+	if after := w.kafka().ends(); !maps.Equal(before, after) {
 		w.t.Errorf("the topics ended at %v, and at %v after the sleeper woke up", before, after)
 	}
 	w.api.Step(20, 0, 0)
@@ -162,7 +162,7 @@ func TestHangingTransaction(t *testing.T) {
 		if code := p.exit(20 * time.Second); code != -1 {
 			t.Fatalf("start %d ended by itself with %d\n%s", n, code, p.log.String())
 		}
-		now := w.stable()
+		now := w.kafka().stable()
 		if now <= stable {
 			t.Errorf("start %d: the last stable offset is %d, and was %d", n, now, stable)
 		}
@@ -172,7 +172,7 @@ func TestHangingTransaction(t *testing.T) {
 	w.extra = nil
 	w.start(w.c.Brokers())
 	trials.Add(starts, await(t, w.c, w.api, w.topics[:2]))
-	if stable, end := w.stable(), w.ends()[w.topics[0]]; stable != end {
+	if stable, end := w.kafka().stable(), w.kafka().ends()[w.topics[0]]; stable != end {
 		t.Errorf("the last stable offset is %d of %d: a transaction is left open", stable, end)
 	}
 }

@@ -107,12 +107,12 @@ func (w *processes) sample(p *process, at time.Duration) sample {
 	w.must(err)
 	return sample{
 		at: at.Round(time.Second), rss: rss(w.t, pid), files: int64(len(files)),
-		goroutines: metric(w.t, w.addr, "go_goroutines"), offsets: w.size(w.topics[2]),
+		goroutines: metric(w.t, w.addr, "go_goroutines"), offsets: w.kafka().size(w.topics[2]),
 	}
 }
 
 // size returns the bytes of a topic on the broker's disk.
-func (w *processes) size(topic string) (bytes int64) {
+func (w inKafka) size(topic string) (bytes int64) {
 	w.t.Helper()
 	dirs, err := w.c.Admin().DescribeAllLogDirs(w.t.Context(), nil)
 	w.must(err)

@@ -29,7 +29,7 @@ func (p Partition) String() string { return fmt.Sprintf("%s, partition %d", p.To
 // OpenTransaction is a transaction that a partition has no marker of: its leader
 // hides from read_committed consumers everything from Start on.
 type OpenTransaction struct {
-	Partition
+	Partition        Partition
 	Producer         int64
 	Epoch            int16
 	CoordinatorEpoch int32
@@ -127,7 +127,7 @@ func openIn(where Partition, producers []kmsg.DescribeProducersResponseTopicPart
 // they share an epoch.
 func WriteMarker(ctx context.Context, client *kgo.Client, t OpenTransaction, commit bool) error {
 	topic := kmsg.NewWriteTxnMarkersRequestMarkerTopic()
-	topic.Topic, topic.Partitions = t.Topic, []int32{t.Partition.Partition}
+	topic.Topic, topic.Partitions = t.Partition.Topic, []int32{t.Partition.Partition}
 	marker := kmsg.NewWriteTxnMarkersRequestMarker()
 	marker.ProducerID, marker.ProducerEpoch, marker.Committed = t.Producer, min(t.Epoch, math.MaxInt16-1)+1, commit
 	marker.CoordinatorEpoch = max(0, t.CoordinatorEpoch) // -1 stands for none yet

@@ -52,7 +52,7 @@ func (c *Cluster) CompareIDs(ctx context.Context, truth iter.Seq[string], topic 
 		found[id] = 0
 	}
 	r := Report{API: len(found)}
-	err := c.scan(ctx, topic, kgo.ReadCommitted(), func(record *kgo.Record) {
+	err := readerOf(c).scan(ctx, topic, kgo.ReadCommitted(), func(record *kgo.Record) {
 		r.Topic++
 		id := string(record.Key)
 		if _, wanted := found[id]; !wanted {

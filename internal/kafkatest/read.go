@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -24,16 +25,21 @@ func (c *Cluster) Read(t testing.TB, topic string, isolation kgo.IsolationLevel)
 	ctx, cancel := context.WithTimeout(context.Background(), readPatience)
 	defer cancel()
 	var records []*kgo.Record
-	err := c.scan(ctx, topic, isolation, func(r *kgo.Record) { records = append(records, r) })
+	err := readerOf(c).scan(ctx, topic, isolation, func(r *kgo.Record) { records = append(records, r) })
 	if err != nil {
 		t.Fatal(err)
 	}
 	return records
 }
 
+// reader reads topics, with clients of its own.
+type reader struct{ options []kgo.Opt }
+
+func readerOf(c *Cluster) reader { return reader{c.clientOptions()} }
+
 // scan hands over what Read returns, one record after the other.
-func (c *Cluster) scan(ctx context.Context, topic string, isolation kgo.IsolationLevel, take func(*kgo.Record)) error {
-	starts, ends, err := c.bounds(ctx, topic)
+func (r reader) scan(ctx context.Context, topic string, isolation kgo.IsolationLevel, take func(*kgo.Record)) error {
+	starts, ends, err := r.bounds(ctx, topic)
 	if err != nil {
 		return err
 	}
@@ -48,7 +54,7 @@ func (c *Cluster) scan(ctx context.Context, topic string, isolation kgo.Isolatio
 	if len(next) == 0 {
 		return nil
 	}
-	reader, err := kgo.NewClient(append(c.clientOptions(),
+	client, err := kgo.NewClient(append(slices.Clone(r.options),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}),
 		kgo.FetchIsolationLevel(isolation),
 		// A log of transactions ends in a marker, which is not delivered. Without
@@ -58,9 +64,9 @@ func (c *Cluster) scan(ctx context.Context, topic string, isolation kgo.Isolatio
 	if err != nil {
 		return err
 	}
-	defer reader.Close()
+	defer client.Close()
 	for len(next) > 0 {
-		fetches := reader.PollFetches(ctx)
+		fetches := client.PollFetches(ctx)
 		if ctx.Err() != nil {
 			return fmt.Errorf("reading %s: still at offsets %v of %v: %w: is a transaction open?", topic, next, ends, context.Cause(ctx))
 		}
@@ -70,13 +76,13 @@ func (c *Cluster) scan(ctx context.Context, topic string, isolation kgo.Isolatio
 			}
 			return fmt.Errorf("reading %s, partition %d: %w", e.Topic, e.Partition, e.Err)
 		}
-		fetches.EachRecord(func(r *kgo.Record) {
-			end := ends[r.Partition]
-			if r.Offset < end && !r.Attrs.IsControl() {
-				take(r)
+		fetches.EachRecord(func(record *kgo.Record) {
+			end := ends[record.Partition]
+			if record.Offset < end && !record.Attrs.IsControl() {
+				take(record)
 			}
-			if next[r.Partition] = r.Offset + 1; r.Offset+1 >= end {
-				delete(next, r.Partition)
+			if next[record.Partition] = record.Offset + 1; record.Offset+1 >= end {
+				delete(next, record.Partition)
 			}
 		})
 	}
@@ -85,9 +91,9 @@ func (c *Cluster) scan(ctx context.Context, topic string, isolation kgo.Isolatio
 
 // bounds returns where each partition of the topic begins and ends. A broker that
 // has just come back may not take connections yet, so it asks again for a while.
-func (c *Cluster) bounds(ctx context.Context, topic string) (starts, ends map[int32]int64, err error) {
+func (r reader) bounds(ctx context.Context, topic string) (starts, ends map[int32]int64, err error) {
 	for deadline := time.Now().Add(20 * time.Second); ; {
-		starts, ends, err = c.boundsNow(ctx, topic)
+		starts, ends, err = r.boundsNow(ctx, topic)
 		if err == nil || ctx.Err() != nil || time.Now().After(deadline) || errors.Is(err, kerr.UnknownTopicOrPartition) {
 			return starts, ends, err
 		}
@@ -98,8 +104,8 @@ func (c *Cluster) bounds(ctx context.Context, topic string) (starts, ends map[in
 	}
 }
 
-func (c *Cluster) boundsNow(ctx context.Context, topic string) (starts, ends map[int32]int64, err error) {
-	client, err := kgo.NewClient(c.clientOptions()...)
+func (r reader) boundsNow(ctx context.Context, topic string) (starts, ends map[int32]int64, err error) {
+	client, err := kgo.NewClient(r.options...)
 	if err != nil {
 		return nil, nil, err
 	}

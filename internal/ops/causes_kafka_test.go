@@ -76,11 +76,11 @@ var rightCauses = []cause{
 	lacks("READ on the consumer group", "Group", kadm.OpRead, named("consumer group"), ops.Failed, "READ on Group:group"),
 	lacks("nothing", "", 0, named("consumer group"), ops.OK, "it may be a member of"),
 	{name: "no right to make a missing topic", wrong: func(w *world) {
-		w.asOther("events", kadm.OpCreate)
+		w.kafka().asOther("events", kadm.OpCreate)
 		w.ops.Topics.Events = w.cluster.Name("events")
-		w.grant(kadm.NewACLs().Topics(w.ops.Topics.Events).Operations(kadm.OpWrite, kadm.OpRead))
+		w.kafka().grant(kadm.NewACLs().Topics(w.ops.Topics.Events).Operations(kadm.OpWrite, kadm.OpRead))
 	}, of: topicOf(eventsTopic), state: ops.Failed, words: "CREATE on Topic:events", secured: true},
-	{name: "no right at all", wrong: func(w *world) { w.makeTopics(); w.other() },
+	{name: "no right at all", wrong: func(w *world) { w.kafka().makeTopics(); w.other() },
 		of: topicOf(eventsTopic), state: ops.Failed, words: "may not be seen", secured: true},
 }
 
@@ -95,30 +95,30 @@ func topicOf(of func(target.Topics) string) func(*world) string {
 
 // lacks is the cause that one right of all is missing.
 func lacks(name, resource string, op kadm.ACLOperation, of func(*world) string, state ops.CheckState, words string) cause {
-	return cause{name: "lacks " + name, wrong: func(w *world) { w.asOther(resource, op) }, of: of, state: state, words: words, secured: true}
+	return cause{name: "lacks " + name, wrong: func(w *world) { w.kafka().asOther(resource, op) }, of: of, state: state, words: words, secured: true}
 }
 
 // other signs in as somebody without any rights.
 func (w *world) other() { w.ops.Connection.SASL.Username = kafkatest.OtherUser }
 
-func (w *world) makeTopics() {
+func (w inKafka) makeTopics() {
 	w.ops.Topics.Copies["json"] = w.cluster.Name("json")
 	for _, name := range []string{w.ops.Topics.Events, w.ops.Topics.DLQ, w.ops.Topics.Copies["json"]} {
-		w.topic(name, -1, nil)
+		w.kafka().topic(name, -1, nil)
 	}
-	w.topic(w.ops.Topics.Offsets, -1, map[string]string{"cleanup.policy": "compact"})
+	w.kafka().topic(w.ops.Topics.Offsets, -1, map[string]string{"cleanup.policy": "compact"})
 	w.settings.GroupID = w.cluster.Name("group")
 }
 
-func (w *world) grant(acls *kadm.ACLBuilder) {
+func (w inKafka) grant(acls *kadm.ACLBuilder) {
 	w.t.Helper()
 	mustGrant(w.t, w.cluster, acls.Allow("User:"+kafkatest.OtherUser).AllowHosts("*").ResourcePatternType(kadm.ACLPatternLiteral))
 }
 
 // asOther signs in as a user who has every right but one.
-func (w *world) asOther(resource string, lacking kadm.ACLOperation) {
+func (w inKafka) asOther(resource string, lacking kadm.ACLOperation) {
 	w.t.Helper()
-	w.makeTopics()
+	w.kafka().makeTopics()
 	w.other()
 	all := func(of string, rights ...kadm.ACLOperation) []kadm.ACLOperation {
 		if of != resource {
@@ -128,10 +128,10 @@ func (w *world) asOther(resource string, lacking kadm.ACLOperation) {
 		return append(slices.DeleteFunc(slices.Clone(rights), func(o kadm.ACLOperation) bool { return o == lacking }), kadm.OpDescribe)
 	}
 	for role, name := range map[string]string{"events": w.ops.Topics.Events, "dlq": w.ops.Topics.DLQ, "offsets": w.ops.Topics.Offsets, "json": w.ops.Topics.Copies["json"]} {
-		w.grant(kadm.NewACLs().Topics(name).Operations(all(role, everyRight...)...))
+		w.kafka().grant(kadm.NewACLs().Topics(name).Operations(all(role, everyRight...)...))
 	}
-	w.grant(kadm.NewACLs().TransactionalIDs(w.ops.Topics.Offsets + "/default").Operations(all("TransactionalId", kadm.OpWrite)...))
-	w.grant(kadm.NewACLs().Groups(w.settings.GroupID).Operations(all("Group", kadm.OpRead)...))
+	w.kafka().grant(kadm.NewACLs().TransactionalIDs(w.ops.Topics.Offsets + "/default").Operations(all("TransactionalId", kadm.OpWrite)...))
+	w.kafka().grant(kadm.NewACLs().Groups(w.settings.GroupID).Operations(all("Group", kadm.OpRead)...))
 }
 
 // asEvent writes events with their own time as the record's.
@@ -147,7 +147,7 @@ func made(of func(target.Topics) string, replicas int16, settings map[string]str
 		for _, change := range more {
 			change(w)
 		}
-		w.topic(of(w.ops.Topics), replicas, settings)
+		w.kafka().topic(of(w.ops.Topics), replicas, settings)
 	}
 }
 
@@ -170,7 +170,7 @@ var topicCauses = []cause{
 		of: topicOf(eventsTopic), state: ops.Failed, words: "kafka-topics.sh"},
 	{name: "more replicas wanted than brokers", wrong: func(w *world) { w.ops.Making.Replication = 9 },
 		of: topicOf(eventsTopic), state: ops.Failed, words: "KAFKA_REPLICATION_FACTOR"},
-	{name: "a codec that they take", wrong: func(w *world) { w.topic(w.ops.Topics.Events, 2, nil) },
+	{name: "a codec that they take", wrong: func(w *world) { w.kafka().topic(w.ops.Topics.Events, 2, nil) },
 		of: named("compression"), state: ops.OK, words: "zstd is not refused"},
 	{name: "replication 1", wrong: made(eventsTopic, 1, nil), of: settingsOf(eventsTopic), state: ops.Warning, words: "a lost broker loses data"},
 	{name: "min ISR 1", wrong: made(eventsTopic, 2, map[string]string{"min.insync.replicas": "1"}), of: settingsOf(eventsTopic), state: ops.Warning, words: "can be lost with it"},
@@ -179,7 +179,7 @@ var topicCauses = []cause{
 	{name: "unclean leader election", wrong: made(eventsTopic, 2, map[string]string{"unclean.leader.election.enable": "true"}), of: settingsOf(eventsTopic), state: ops.Warning, words: "unclean.leader.election.enable"},
 	{name: "the offsets topic is not compacted", wrong: made(offsetsTopic, 2, map[string]string{"cleanup.policy": "delete"}), of: settingsOf(offsetsTopic), state: ops.Failed, words: "cleanup.policy=delete"},
 	{name: "the offsets topic is compacted and deleted", wrong: made(offsetsTopic, 2, map[string]string{"cleanup.policy": "compact,delete"}), of: settingsOf(offsetsTopic), state: ops.Failed, words: "cleanup.policy=compact,delete"},
-	{name: "fewer replicas of the offsets topic", wrong: made(offsetsTopic, 1, map[string]string{"cleanup.policy": "compact"}, func(w *world) { w.topic(w.ops.Topics.Events, 2, nil) }),
+	{name: "fewer replicas of the offsets topic", wrong: made(offsetsTopic, 1, map[string]string{"cleanup.policy": "compact"}, func(w *world) { w.kafka().topic(w.ops.Topics.Events, 2, nil) }),
 		of: settingsOf(offsetsTopic), state: ops.Warning, words: "and the events topic 2"},
 	{name: "small events", wrong: made(eventsTopic, 2, map[string]string{"max.message.bytes": "10000"}), of: settingsOf(eventsTopic), state: ops.Warning, words: "become dead letters"},
 	{name: "small dead letters", wrong: made(dlqTopic, 2, map[string]string{"max.message.bytes": "10000"}), of: settingsOf(dlqTopic), state: ops.Warning, words: "are cut"},

@@ -93,7 +93,7 @@ var registryCauses = []cause{
 }
 
 func stored(key, value string) func(*world) {
-	return func(w *world) { w.produceState(w.cursor().Partition, key, []byte(value)) }
+	return func(w *world) { w.kafka().produceState(w.cursor().Partition, key, []byte(value)) }
 }
 
 var cursorOf = named("cursor")
@@ -113,7 +113,7 @@ var stateCauses = []cause{
 	{name: "a newer cursor", wrong: stored("cursor/default", `{"version":99}`), of: cursorOf, state: ops.Failed, words: "newer version", history: true},
 	{name: "the state was lost", wrong: func(w *world) {
 		w.ops.Topics.Offsets = w.cluster.Name("new")
-		w.topic(w.ops.Topics.Offsets, 2, map[string]string{"cleanup.policy": "compact"})
+		w.kafka().topic(w.ops.Topics.Offsets, 2, map[string]string{"cleanup.policy": "compact"})
 	}, of: cursorOf, state: ops.Failed, words: "the state was lost", history: true},
 	{name: "another events topic", wrong: func(w *world) { w.ops.Topics.Events = w.cluster.Name("new") },
 		of: cursorOf, state: ops.Failed, words: "accept-topics", history: true},

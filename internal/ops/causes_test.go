@@ -174,7 +174,7 @@ func mustGrant(t *testing.T, c *kafkatest.Cluster, acls *kadm.ACLBuilder) {
 }
 
 // topic makes a topic of the world, with so many replicas.
-func (w *world) topic(name string, replicas int16, settings map[string]string) {
+func (w inKafka) topic(name string, replicas int16, settings map[string]string) {
 	w.t.Helper()
 	configs := map[string]*string{}
 	for key, value := range settings {

@@ -91,7 +91,7 @@ func (k *checker) checkHanging(ctx context.Context) {
 	case len(found.Hanging) > 0:
 		var where []string
 		for _, h := range found.Hanging {
-			where = append(where, txlog.Describe(h.OpenTransaction))
+			where = append(where, txlog.Describe(h.Hanging.OpenTransaction))
 		}
 		k.add("hanging transactions", failed("start the connector of that organization, with ClusterAction on the cluster, or run `openai-audit-kafka transactions end --organization NAME --yes`",
 			"%s: consumers see nothing behind it", strings.Join(where, "; ")))

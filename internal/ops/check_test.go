@@ -46,13 +46,13 @@ func TestCheckDisturbsNobody(t *testing.T) {
 		w.api.Generate(30, ago(time.Hour), ago(time.Minute))
 		w.backfill(time.Now().Add(-2 * time.Hour))
 		stop := w.start()
-		eventually(t, "the topic equals the API", func() bool { return w.exists() && w.report(time.Now().Add(-2*time.Hour)).OK() })
+		eventually(t, "the topic equals the API", func() bool { return w.kafka().exists() && w.report(time.Now().Add(-2*time.Hour)).OK() })
 		w.settings.GroupID = c.Name("group")
 		proxy := c.Proxy()
 		w.ops.Connection.Dial = proxy.Dial
-		quiet := w.quiet()
+		quiet := w.kafka().quiet()
 		w.wantFinding(cause{of: named("instance"), state: ops.OK, words: "is at work since"})
-		if after := w.ends(); after != quiet {
+		if after := w.kafka().ends(); after != quiet {
 			t.Errorf("the topics ended at %v, and at %v after the check", quiet, after)
 		}
 		// What tries the codec cannot be written: the ends above would have moved.
@@ -76,7 +76,7 @@ func TestCheckDisturbsNobody(t *testing.T) {
 }
 
 // ends are where the topics end, all partitions together.
-func (w *world) ends() (ends [3]int64) {
+func (w inKafka) ends() (ends [3]int64) {
 	w.t.Helper()
 	for i, topic := range []string{w.ops.Topics.Events, w.ops.Topics.DLQ, w.ops.Topics.Offsets} {
 		listed, err := w.cluster.Admin().ListEndOffsets(w.t.Context(), topic)
@@ -91,11 +91,11 @@ func (w *world) ends() (ends [3]int64) {
 }
 
 // quiet waits until nothing was written for two seconds, and returns the ends.
-func (w *world) quiet() (ends [3]int64) {
+func (w inKafka) quiet() (ends [3]int64) {
 	w.t.Helper()
 	since := time.Now()
 	eventually(w.t, "nothing more is written", func() bool {
-		if now := w.ends(); now != ends {
+		if now := w.kafka().ends(); now != ends {
 			ends, since = now, time.Now()
 		}
 		return time.Since(since) > 2*time.Second
@@ -108,7 +108,7 @@ func TestCheckLeavesAnOpenTransactionAlone(t *testing.T) {
 	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
 		w := newWorld(t, c, simulator.Config{Seed: 1})
 		w.api.Generate(3, ago(time.Hour), ago(time.Minute))
-		w.topic(w.ops.Topics.Events, 1, nil)
+		w.kafka().topic(w.ops.Topics.Events, 1, nil)
 		id := w.ops.Topics.Offsets + "/" + w.ops.Organization
 		client := c.Client(kgo.TransactionalID(id), kgo.DefaultProduceTopic(w.ops.Topics.Events))
 		if err := client.BeginTransaction(); err != nil {
@@ -132,13 +132,13 @@ func TestGuarantee(t *testing.T) {
 	c := kafkatest.InProcess(t, kafkatest.Nodes(3))
 	topics := func(replicas int16, settings map[string]string) func(*world) {
 		return func(w *world) {
-			w.topic(w.ops.Topics.Events, replicas, settings)
-			w.topic(w.ops.Topics.DLQ, replicas, settings)
+			w.kafka().topic(w.ops.Topics.Events, replicas, settings)
+			w.kafka().topic(w.ops.Topics.DLQ, replicas, settings)
 			compacted := map[string]string{"cleanup.policy": "compact"}
 			for key, value := range settings {
 				compacted[key] = value
 			}
-			w.topic(w.ops.Topics.Offsets, replicas, compacted)
+			w.kafka().topic(w.ops.Topics.Offsets, replicas, compacted)
 		}
 	}
 	two := map[string]string{"min.insync.replicas": "2"}

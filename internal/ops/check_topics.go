@@ -3,12 +3,14 @@ package ops
 import (
 	"time"
 
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 )
 
 // checkSettings looks at the settings of the topics that are there.
 func (k *checker) checkSettings() {
+	want := wanted{k.cfg, k.run.Backfill}
 	for _, role := range target.Roles() {
 		topic, ok := k.topics[role]
 		if !ok {
@@ -16,9 +18,9 @@ func (k *checker) checkSettings() {
 		}
 		findings := []Finding{replicationFinding(topic)}
 		if topic.Known {
-			findings = append(findings, k.settingFinding(role, topic), sizeFinding(role, topic))
+			findings = append(findings, want.settingFinding(role, topic), sizeFinding(role, topic))
 			if role != target.Offsets {
-				findings = append(findings, k.timeFinding(role, topic), k.retentionFinding(role, topic))
+				findings = append(findings, want.timeFinding(role, topic), want.retentionFinding(role, topic))
 			}
 		}
 		k.add("settings of "+topic.Name, worst(findings))
@@ -72,9 +74,15 @@ func replicationFinding(t kafka.Topic) Finding {
 	return fine("")
 }
 
+// wanted is what is to be written to the topics, by which their settings are judged.
+type wanted struct {
+	cfg      Config
+	backfill *auditlog.Second // from when history is wanted; nil: none is
+}
+
 // settingFinding finds what a start would refuse.
-func (k *checker) settingFinding(role string, t kafka.Topic) Finding {
-	if err := kafka.CheckSettings(k.cfg.Spec(role), t); err != nil {
+func (w wanted) settingFinding(role string, t kafka.Topic) Finding {
+	if err := kafka.CheckSettings(w.cfg.Spec(role), t); err != nil {
 		return failed(kafka.Explain(err), "%v", err)
 	}
 	if role != target.Offsets && t.CleanupPolicy != "delete" {
@@ -96,18 +104,18 @@ func sizeFinding(role string, t kafka.Topic) Finding {
 }
 
 // timeFinding looks at what the topic does with timestamps.
-func (k *checker) timeFinding(role string, t kafka.Topic) Finding {
+func (w wanted) timeFinding(role string, t kafka.Topic) Finding {
 	switch {
-	case t.TimestampType == "LogAppendTime" && k.cfg.EventTime:
+	case t.TimestampType == "LogAppendTime" && w.cfg.EventTime:
 		return warning("set message.timestamp.type=CreateTime, or KAFKA_TIMESTAMP=ingest", "message.timestamp.type=LogAppendTime: KAFKA_TIMESTAMP=event has no effect")
 	case t.TimestampType == "LogAppendTime", role == target.DLQ:
 		return fine("")
-	case !k.cfg.EventTime && t.TimestampAfterMaxMs < time.Minute.Milliseconds():
+	case !w.cfg.EventTime && t.TimestampAfterMaxMs < time.Minute.Milliseconds():
 		return warning("raise it, or keep the clocks close", "message.timestamp.after.max.ms is %d: a host clock ahead by more stops the writing", t.TimestampAfterMaxMs)
-	case k.cfg.EventTime && k.run.Backfill != nil && k.age().Milliseconds() > t.TimestampBeforeMaxMs:
+	case w.cfg.EventTime && w.backfill != nil && w.age().Milliseconds() > t.TimestampBeforeMaxMs:
 		return failed("raise message.timestamp.before.max.ms, set KAFKA_TIMESTAMP=ingest, or ask for less with BACKFILL_START_TIME",
-			"it refuses records older than %s, and history from %s ago is wanted with KAFKA_TIMESTAMP=event", span(milliseconds(t.TimestampBeforeMaxMs)), span(k.age()))
-	case k.cfg.EventTime && t.TimestampBeforeMaxMs < (24*time.Hour).Milliseconds():
+			"it refuses records older than %s, and history from %s ago is wanted with KAFKA_TIMESTAMP=event", span(milliseconds(t.TimestampBeforeMaxMs)), span(w.age()))
+	case w.cfg.EventTime && t.TimestampBeforeMaxMs < (24*time.Hour).Milliseconds():
 		return failed("raise message.timestamp.before.max.ms, or set KAFKA_TIMESTAMP=ingest",
 			"it refuses records older than %s: an event that shows up later than that is written with the time of writing", span(milliseconds(t.TimestampBeforeMaxMs)))
 	}
@@ -117,19 +125,19 @@ func (k *checker) timeFinding(role string, t kafka.Topic) Finding {
 func milliseconds(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }
 
 // age is how far back history is wanted.
-func (k *checker) age() time.Duration { return k.cfg.Clock().Sub(k.run.Backfill.Time()) }
+func (w wanted) age() time.Duration { return w.cfg.Clock().Sub(w.backfill.Time()) }
 
-func (k *checker) retentionFinding(role string, t kafka.Topic) Finding {
-	if t.RetentionMs < 0 || k.run.Backfill == nil || role == target.DLQ {
+func (w wanted) retentionFinding(role string, t kafka.Topic) Finding {
+	if t.RetentionMs < 0 || w.backfill == nil || role == target.DLQ {
 		return fine("")
 	}
 	keeps := milliseconds(t.RetentionMs)
 	switch {
-	case k.age() <= keeps:
+	case w.age() <= keeps:
 		return fine("")
-	case k.cfg.EventTime && t.TimestampType != "LogAppendTime":
+	case w.cfg.EventTime && t.TimestampType != "LogAppendTime":
 		return failed("raise retention.ms (or set it to -1), set KAFKA_TIMESTAMP=ingest, or ask for less with BACKFILL_START_TIME",
-			"it keeps records for %s, and would delete history from %s ago within minutes, since KAFKA_TIMESTAMP=event", span(keeps), span(k.age()))
+			"it keeps records for %s, and would delete history from %s ago within minutes, since KAFKA_TIMESTAMP=event", span(keeps), span(w.age()))
 	}
-	return warning("raise retention.ms (or set it to -1) if history is to stay", "it keeps records for %s after they are written, and history from %s ago is wanted", span(keeps), span(k.age()))
+	return warning("raise retention.ms (or set it to -1) if history is to stay", "it keeps records for %s after they are written, and history from %s ago is wanted", span(keeps), span(w.age()))
 }

@@ -32,7 +32,7 @@ func (w *world) mustApply(edit *ops.Edit, err error) string {
 	if err := edit.Apply(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
-	w.awaitMarkers()
+	w.kafka().awaitMarkers()
 	return strings.Join(edit.Does, "\n")
 }
 
@@ -159,7 +159,7 @@ func TestSkipToKeepsIDsByTheSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.produceState(was.Partition, "cursor/default", value)
+	w.kafka().produceState(was.Partition, "cursor/default", value)
 	w.ops.Lookback, w.ops.DeepLookback = 10*time.Minute, 24*time.Hour
 	edit, err := ops.SkipTo(t.Context(), w.ops, ago(30*time.Minute))
 	w.mustApply(edit, err)
@@ -182,7 +182,7 @@ func TestSkipWhereSeenIDsWereDeleted(t *testing.T) {
 		}
 		state := w.cluster.Read(t, w.ops.Topics.Offsets, kgo.ReadCommitted())
 		at := slices.IndexFunc(state, func(r *kgo.Record) bool { return strings.HasPrefix(string(r.Key), "seen/") && r.Value != nil })
-		w.produceState(was.Partition, string(state[at].Key), nil)
+		w.kafka().produceState(was.Partition, string(state[at].Key), nil)
 		if err := w.runToEnd(); !errors.Is(err, connector.ErrRefused) || !strings.Contains(err.Error(), "1 are gone") {
 			t.Fatalf("not refused for what is gone: %v", err)
 		}
@@ -196,7 +196,7 @@ func TestSkipWhereSeenIDsWereDeleted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.produceState(was.Partition, "cursor/default", value)
+		w.kafka().produceState(was.Partition, "cursor/default", value)
 		edit, err := ops.SkipTo(t.Context(), w.ops, auditlog.SecondOf(time.Now()))
 		w.mustApply(edit, err)
 		for range 2 {
@@ -314,7 +314,7 @@ func TestReset(t *testing.T) {
 		since := time.Now().Add(-48 * time.Hour)
 		broken := func(key, value string) func(w *world) {
 			return func(w *world) {
-				w.produceState(w.cursor().Partition, key, []byte(value))
+				w.kafka().produceState(w.cursor().Partition, key, []byte(value))
 			}
 		}
 		for name, breaks := range map[string]func(w *world){
@@ -323,7 +323,7 @@ func TestReset(t *testing.T) {
 			"a newer cursor":       broken("cursor/default", `{"version": 99}`),
 			"unreadable ids":       broken("seen/default/2026-01-01T00:00:00Z", "?"),
 			"no cursor any more": func(w *world) {
-				w.produceState(w.cursor().Partition, "cursor/default", nil)
+				w.kafka().produceState(w.cursor().Partition, "cursor/default", nil)
 			},
 			"a cursor in another partition": func(w *world) {
 				answer, err := w.cluster.Admin().UpdatePartitions(w.t.Context(), 19, w.ops.Topics.Offsets)
@@ -368,7 +368,7 @@ func TestReset(t *testing.T) {
 }
 
 // produceState writes a record of state as somebody else would.
-func (w *world) produceState(partition int32, key string, value []byte) {
+func (w inKafka) produceState(partition int32, key string, value []byte) {
 	w.t.Helper()
 	client := w.cluster.Client(kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	record := &kgo.Record{Topic: w.ops.Topics.Offsets, Partition: partition, Key: []byte(key), Value: value}

@@ -22,6 +22,8 @@ import (
 // written before the oldest record that is left. By whom it was deleted does not
 // matter, so retention is not looked at: it may have been another one then.
 type deleted struct {
+	cfg             Config
+	decoder         *codec.Decoder
 	events, letters auditlog.Second
 	letter          *target.Encoder // tells which events are dead letters; nil if it does not matter
 }
@@ -31,12 +33,12 @@ type deleted struct {
 // fetched, clocks differ, and the API dates some events forward.
 const writtenLate = time.Hour
 
-// readDeleted finds out what the topics may have deleted. It comes after the read of the
+// read finds out what the topics may have deleted. It comes after the read of the
 // topics, and so it counts what was deleted meanwhile.
-func (v *verification) readDeleted(ctx context.Context) error {
+func (d *deleted) read(ctx context.Context) error {
 	var err error
-	v.deleted.events, err = v.deletedUntil(ctx, v.cfg.Topics.Events, func(r *kafka.Record) (time.Time, error) {
-		record, err := v.decoder.Decode(ctx, r.Value)
+	d.events, err = d.until(ctx, d.cfg.Topics.Events, func(r *kafka.Record) (time.Time, error) {
+		record, err := d.decoder.Decode(ctx, r.Value)
 		if err != nil {
 			return time.Time{}, err
 		}
@@ -49,18 +51,18 @@ func (v *verification) readDeleted(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	v.deleted.letters, err = v.deletedUntil(ctx, v.cfg.Topics.DLQ, func(r *kafka.Record) (time.Time, error) { return r.Timestamp, nil })
-	if err != nil || v.deleted.letters == auditlog.MinSecond {
+	d.letters, err = d.until(ctx, d.cfg.Topics.DLQ, func(r *kafka.Record) (time.Time, error) { return r.Timestamp, nil })
+	if err != nil || d.letters == auditlog.MinSecond {
 		return err
 	}
-	v.deleted.letter, err = v.letterEncoder(ctx)
+	d.letter, err = d.letterEncoder(ctx)
 	return err
 }
 
-// deletedUntil returns up to which time the topic may have held what it does not hold any
+// until returns up to which time the topic may have held what it does not hold any
 // more. written returns when a record was written; an error: it does not say.
-func (v *verification) deletedUntil(ctx context.Context, topic string, written func(*kafka.Record) (time.Time, error)) (auditlog.Second, error) {
-	now, err := extentOf(ctx, v.cfg.Connection, topic)
+func (d *deleted) until(ctx context.Context, topic string, written func(*kafka.Record) (time.Time, error)) (auditlog.Second, error) {
+	now, err := extentOf(ctx, d.cfg.Connection, topic)
 	if err != nil {
 		return 0, err
 	}
@@ -69,14 +71,14 @@ func (v *verification) deletedUntil(ctx context.Context, topic string, written f
 		if offsets.Start == 0 {
 			continue
 		}
-		at, err := v.oldestLeft(ctx, topic, int32(partition), offsets, written)
+		at, err := d.oldestLeft(ctx, topic, int32(partition), offsets, written)
 		if err != nil {
 			return 0, err
 		}
 		if at.IsZero() {
-			v.cfg.Logger.Warn("a partition has lost its beginning and holds nothing that shows since when: all that the topic lacks may have been deleted",
+			d.cfg.Logger.Warn("a partition has lost its beginning and holds nothing that shows since when: all that the topic lacks may have been deleted",
 				"topic", topic, "partition", partition)
-			at = v.cfg.Clock()
+			at = d.cfg.Clock()
 		}
 		latest = max(latest, auditlog.SecondOf(at.Add(writtenLate)))
 	}
@@ -85,9 +87,9 @@ func (v *verification) deletedUntil(ctx context.Context, topic string, written f
 
 // oldestLeft returns when the oldest record of a partition was written. Records that do
 // not say so are passed over; zero if none does.
-func (v *verification) oldestLeft(ctx context.Context, topic string, partition int32, o kafka.Offsets, written func(*kafka.Record) (time.Time, error)) (at time.Time, err error) {
+func (d *deleted) oldestLeft(ctx context.Context, topic string, partition int32, o kafka.Offsets, written func(*kafka.Record) (time.Time, error)) (at time.Time, err error) {
 	errFound := errors.New("found")
-	err = readPartition(ctx, v.cfg.Connection, topic, partition, o, func(r *kafka.Record) error {
+	err = readPartition(ctx, d.cfg.Connection, topic, partition, o, func(r *kafka.Record) error {
 		when, err := written(r)
 		if _, registry := errors.AsType[*codec.RegistryError](err); registry || ctx.Err() != nil {
 			return err
@@ -109,20 +111,20 @@ func (v *verification) oldestLeft(ctx context.Context, topic string, partition i
 const surelyTaken = 64 << 10
 
 // letterEncoder returns an encoder that is asked only what it takes for a dead letter.
-func (v *verification) letterEncoder(ctx context.Context) (*target.Encoder, error) {
-	topics, err := v.cfg.Describe(ctx, target.Events, target.DLQ)
+func (d *deleted) letterEncoder(ctx context.Context) (*target.Encoder, error) {
+	topics, err := d.cfg.Describe(ctx, target.Events, target.DLQ)
 	if err != nil {
 		return nil, err
 	}
 	limit := min(topics[target.Events].MaxMessageBytes, surelyTaken)
-	for _, role := range v.cfg.Topics.Roles() {
+	for _, role := range d.cfg.Topics.Roles() {
 		if target.HoldsEvents(role) {
-			topics[role] = kafka.Topic{Name: v.cfg.Topics.Of(role), MaxMessageBytes: limit}
+			topics[role] = kafka.Topic{Name: d.cfg.Topics.Of(role), MaxMessageBytes: limit}
 		}
 	}
 	encoder, err := target.NewEncoder(target.EncoderConfig{
-		Organization: v.cfg.Organization, Topics: topics,
-		Framing: codec.SingleObject(), Schema: schemas.Latest(), Now: v.cfg.Clock,
+		Organization: d.cfg.Organization, Topics: topics,
+		Framing: codec.SingleObject(), Schema: schemas.Latest(), Now: d.cfg.Clock,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("telling dead letters from events: %w", err)

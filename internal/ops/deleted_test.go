@@ -18,11 +18,11 @@ import (
 
 // truncate deletes what lies before an offset in a partition, as retention does, or
 // somebody.
-func (w *world) truncate(topic string, partition int32, at int64) {
+func (w inKafka) truncate(topic string, partition int32, at int64) {
 	w.t.Helper()
 	upTo := kadm.Offsets{}
 	upTo.Add(kadm.Offset{Topic: topic, Partition: partition, At: at})
-	done, err := w.admin().DeleteRecords(w.t.Context(), upTo)
+	done, err := w.kafka().admin().DeleteRecords(w.t.Context(), upTo)
 	if err == nil {
 		err = done.Error()
 	}
@@ -32,14 +32,14 @@ func (w *world) truncate(topic string, partition int32, at int64) {
 }
 
 // empty deletes all that a partition holds.
-func (w *world) empty(topic string, partition int32) {
+func (w inKafka) empty(topic string, partition int32) {
 	w.t.Helper()
-	ends, err := w.admin().ListEndOffsets(w.t.Context(), topic)
+	ends, err := w.kafka().admin().ListEndOffsets(w.t.Context(), topic)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	end, _ := ends.Lookup(topic, partition)
-	w.truncate(topic, partition, end.Offset)
+	w.kafka().truncate(topic, partition, end.Offset)
 }
 
 // wantExpired fails unless a repair writes nothing, and calls just these expired.
@@ -65,7 +65,7 @@ func TestVerifyAfterRetention(t *testing.T) {
 				gone = append(gone, string(r.Key))
 			}
 		}
-		w.truncate(w.ops.Topics.Events, 0, 50)
+		w.kafka().truncate(w.ops.Topics.Events, 0, 50)
 		w.wantExpired(gone)
 	})
 }
@@ -80,8 +80,8 @@ func TestExpiryAfterPartitionsWereAdded(t *testing.T) {
 			gone = append(gone, string(r.Key))
 		}
 	}
-	w.truncate(w.ops.Topics.Events, 0, 150)
-	if _, err := w.admin().UpdatePartitions(t.Context(), 4, w.ops.Topics.Events); err != nil {
+	w.kafka().truncate(w.ops.Topics.Events, 0, 150)
+	if _, err := w.kafka().admin().UpdatePartitions(t.Context(), 4, w.ops.Topics.Events); err != nil {
 		t.Fatal(err)
 	}
 	w.wantExpired(gone)
@@ -97,7 +97,7 @@ func TestExpiryOfAnEmptyPartition(t *testing.T) {
 			gone = append(gone, string(r.Key))
 		}
 	}
-	w.empty(w.ops.Topics.Events, 1)
+	w.kafka().empty(w.ops.Topics.Events, 1)
 	w.wantExpired(gone)
 	if !strings.Contains(w.log.String(), "holds nothing that shows since when") {
 		t.Error("no warning says that a verification can find nothing missing any more")
@@ -116,12 +116,12 @@ func TestExpiryWithTheTimeOfEvents(t *testing.T) {
 		keys = append(keys, string(r.Key))
 	}
 	keys = slices.Insert(keys, 60, w.add("late", 5*days)) // later than the oldest one left
-	w.truncate(w.ops.Topics.Events, 0, records[60].Offset)
+	w.kafka().truncate(w.ops.Topics.Events, 0, records[60].Offset)
 	w.wantExpired(slices.Clone(keys[:61]))
 
-	w.produce(&kgo.Record{Topic: w.ops.Topics.Events, Key: []byte("?"), Value: []byte("?"), Headers: records[60].Headers, Timestamp: start})
+	w.kafka().produce(&kgo.Record{Topic: w.ops.Topics.Events, Key: []byte("?"), Value: []byte("?"), Headers: records[60].Headers, Timestamp: start})
 	all := w.cluster.Read(t, w.ops.Topics.Events, kgo.ReadCommitted())
-	w.truncate(w.ops.Topics.Events, 0, all[len(all)-1].Offset)
+	w.kafka().truncate(w.ops.Topics.Events, 0, all[len(all)-1].Offset)
 	w.wantExpired(keys)
 }
 
@@ -133,7 +133,7 @@ func TestExpiryOfDeadLetters(t *testing.T) {
 		w.api.AddRaw(auditlog.ScopeOrganization, ago(11*days), []byte(`{"id":"bad","type":"x`+"\xff"+`","effective_at":`+unix(11*days)+`}`))
 	})
 	w.add("late", 20*days)
-	w.empty(w.ops.Topics.DLQ, 0)
+	w.kafka().empty(w.ops.Topics.DLQ, 0)
 	r := w.repair(auditlog.SecondOf(start), ago(0))
 	wantLists(t, r, map[string][]string{"Expired": {"bad", "no-time"}})
 	if *r.Repaired != 1 {
@@ -157,7 +157,7 @@ func TestExpiryOfWhatIsRemembered(t *testing.T) {
 	for _, r := range events {
 		gone = append(gone, string(r.Key))
 	}
-	w.empty(w.ops.Topics.Events, 0)
+	w.kafka().empty(w.ops.Topics.Events, 0)
 	r, err := ops.Repair(t.Context(), w.ops, auditlog.SecondOf(start), ago(-4*time.Hour))
 	if err != nil {
 		t.Fatal(err)

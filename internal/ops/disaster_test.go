@@ -24,8 +24,8 @@ func TestDisasters(t *testing.T) {
 			w.connector.Kafka.OffsetsTopic = c.Name("restored")
 			w.connector.Kafka.TransactionalID = was
 			w.ops.Topics.Offsets, w.ops.IDPrefix = w.connector.Kafka.OffsetsTopic, was
-			w.makeOffsets()
-			w.copyState(was)
+			w.kafka().makeOffsets()
+			w.kafka().copyState(was)
 			w.wantRefused("is another than the one written to so far")
 			edit, err := ops.AcceptTopics(t.Context(), w.ops)
 			w.mustApply(edit, err)
@@ -33,7 +33,7 @@ func TestDisasters(t *testing.T) {
 		})
 		t.Run("the offsets topic is lost, and there is no copy", func(t *testing.T) {
 			w := newRead(t, c, 200, nil)
-			w.remove(w.ops.Topics.Offsets)
+			w.kafka().remove(w.ops.Topics.Offsets)
 			w.wantRefused("there is no cursor of default")
 			// A new events topic: nobody sees an event twice who reads that alone.
 			w.connector.Kafka.Topic = c.Name("events-2")
@@ -43,7 +43,7 @@ func TestDisasters(t *testing.T) {
 		t.Run("the events topic is lost", func(t *testing.T) {
 			w := newRead(t, c, 200, nil)
 			w.add("new", 10*time.Minute)
-			w.remove(w.ops.Topics.Events)
+			w.kafka().remove(w.ops.Topics.Events)
 			w.wantRefused("is another than the one written to so far")
 			edit, err := ops.AcceptTopics(t.Context(), w.ops)
 			w.mustApply(edit, err)
@@ -54,15 +54,15 @@ func TestDisasters(t *testing.T) {
 		})
 		t.Run("both are lost", func(t *testing.T) {
 			w := newRead(t, c, 200, nil)
-			w.remove(w.ops.Topics.Offsets)
-			w.remove(w.ops.Topics.Events)
+			w.kafka().remove(w.ops.Topics.Offsets)
+			w.kafka().remove(w.ops.Topics.Events)
 			w.runUntilEqual(start)
 		})
 	})
 }
 
 // remove deletes a topic and waits until it is gone.
-func (w *world) remove(topic string) {
+func (w inKafka) remove(topic string) {
 	w.t.Helper()
 	if _, err := w.cluster.Admin().DeleteTopics(w.t.Context(), topic); err != nil {
 		w.t.Fatal(err)
@@ -82,13 +82,13 @@ func (w *world) wantRefused(words string) {
 }
 
 // makeOffsets makes the offsets topic as the connector would.
-func (w *world) makeOffsets() {
+func (w inKafka) makeOffsets() {
 	w.cluster.CreateTopic(w.ops.Topics.Offsets, 16, map[string]string{"cleanup.policy": "compact"})
 }
 
 // copyState copies the offsets topic, partition by partition, as a copy would have
 // been made that somebody restores.
-func (w *world) copyState(from string) {
+func (w inKafka) copyState(from string) {
 	w.t.Helper()
 	client := w.cluster.Client(kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	for _, r := range w.cluster.Read(w.t, from, kgo.ReadCommitted()) {

@@ -17,14 +17,14 @@ import (
 // with a policy is in cmd/openai-audit-kafka.
 func TestCheckOfAManagedCluster(t *testing.T) {
 	for _, tt := range []cause{
-		{name: "a policy that refuses settings", wrong: func(w *world) { w.refuseSettings("retention.ms", "segment.bytes") },
+		{name: "a policy that refuses settings", wrong: func(w *world) { w.kafka().refuseSettings("retention.ms", "segment.bytes") },
 			of: topicOf(offsetsTopic), state: ops.Warning, words: "is made at the first start without retention.ms, segment.bytes, which a policy of the cluster refuses"},
 		{name: "a policy, and missing topics that may not be made",
-			wrong: func(w *world) { w.ops.Making.Allowed = false; w.refuseSettings("segment.bytes") },
+			wrong: func(w *world) { w.ops.Making.Allowed = false; w.kafka().refuseSettings("segment.bytes") },
 			of:    topicOf(offsetsTopic), state: ops.Failed, words: "--partitions 16 --config cleanup.policy=compact --config min.cleanable.dirty.ratio=0.1 --config retention.ms=-1 --config segment.ms=3600000"},
-		{name: "a policy that refuses every topic", wrong: func(w *world) { w.refuseSettings("cleanup.policy") },
+		{name: "a policy that refuses every topic", wrong: func(w *world) { w.kafka().refuseSettings("cleanup.policy") },
 			of: topicOf(offsetsTopic), state: ops.Failed, words: "cleanup.policy may not be set"},
-		{name: "a codec that the brokers do not take", wrong: func(w *world) { w.topic(w.ops.Topics.Events, -1, nil); w.refuseCodec() },
+		{name: "a codec that the brokers do not take", wrong: func(w *world) { w.kafka().topic(w.ops.Topics.Events, -1, nil); w.kafka().refuseCodec() },
 			of: named("compression"), state: ops.Failed, words: "set KAFKA_COMPRESSION=gzip, or none"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -41,7 +41,7 @@ func TestCheckOfAManagedCluster(t *testing.T) {
 }
 
 // refuseSettings lets the brokers refuse a new topic with any of the settings.
-func (w *world) refuseSettings(settings ...string) {
+func (w inKafka) refuseSettings(settings ...string) {
 	w.cluster.Fake().ControlKey(kmsg.CreateTopics.Int16(), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		w.cluster.Fake().KeepControl()
 		req := request.(*kmsg.CreateTopicsRequest)
@@ -61,7 +61,7 @@ func (w *world) refuseSettings(settings ...string) {
 }
 
 // refuseCodec lets the brokers take what is not compressed, or by gzip.
-func (w *world) refuseCodec() {
+func (w inKafka) refuseCodec() {
 	w.cluster.Fake().ControlKey(kmsg.Produce.Int16(), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		w.cluster.Fake().KeepControl()
 		req := request.(*kmsg.ProduceRequest)

@@ -78,6 +78,6 @@ func (w *world) open(partition int32) (end func()) {
 	must(w.t, client.ProduceSync(w.t.Context(), record).FirstErr())
 	return func() {
 		must(w.t, client.EndTransaction(w.t.Context(), kgo.TryAbort))
-		w.awaitMarkers()
+		w.kafka().awaitMarkers()
 	}
 }

@@ -23,15 +23,15 @@ type Transactions struct {
 
 // HangingTransaction is one partition of a transaction that does not end by itself.
 type HangingTransaction struct {
-	txlog.Hanging `json:"-"`
-	Topic         string `json:"topic"`
-	Partition     int32  `json:"partition"`
-	Producer      int64  `json:"producer_id"`
-	Epoch         int16  `json:"epoch"`
-	Start         int64  `json:"start_offset"`
-	Since         string `json:"since"`                      // of its last write
-	By            string `json:"transactional_id,omitempty"` // empty if no coordinator knows
-	Ours          bool   `json:"ours"`                       // of this organization, so `transactions end` ends it
+	Hanging   txlog.Hanging `json:"-"`
+	Topic     string        `json:"topic"`
+	Partition int32         `json:"partition"`
+	Producer  int64         `json:"producer_id"`
+	Epoch     int16         `json:"epoch"`
+	Start     int64         `json:"start_offset"`
+	Since     string        `json:"since"`                      // of its last write
+	By        string        `json:"transactional_id,omitempty"` // empty if no coordinator knows
+	Ours      bool          `json:"ours"`                       // of this organization, so `transactions end` ends it
 }
 
 // Found reports whether anything hangs.
@@ -55,7 +55,7 @@ func ListTransactions(ctx context.Context, c Config) (*Transactions, error) {
 			return nil, err
 		}
 		out.Hanging = append(out.Hanging, HangingTransaction{
-			Hanging: h, Topic: h.Topic, Partition: h.Partition.Partition, Producer: h.Producer, Epoch: h.Epoch, Start: h.Start,
+			Hanging: h, Topic: h.Partition.Topic, Partition: h.Partition.Partition, Producer: h.Producer, Epoch: h.Epoch, Start: h.Start,
 			Since: auditlog.SecondOf(h.LastWrite).String(), By: h.TransactionalID, Ours: ours,
 		})
 	}
@@ -131,7 +131,7 @@ func (t *Transactions) Print(w io.Writer) error {
 		case h.By != "":
 			whose = "of " + h.By
 		}
-		if _, err := fmt.Fprintf(w, "A transaction %s hangs in %s.\n", whose, txlog.Describe(h.OpenTransaction)); err != nil {
+		if _, err := fmt.Fprintf(w, "A transaction %s hangs in %s.\n", whose, txlog.Describe(h.Hanging.OpenTransaction)); err != nil {
 			return err
 		}
 	}

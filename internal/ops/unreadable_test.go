@@ -70,7 +70,7 @@ func TestVerifyTellsWhatIsUnreadable(t *testing.T) {
 	}
 	for _, r := range junk {
 		r.Topic = w.ops.Topics.Events
-		w.produce(r)
+		w.kafka().produce(r)
 	}
 	r := w.repair(auditlog.SecondOf(start), ago(0))
 	wantLists(t, r, map[string][]string{})

@@ -78,7 +78,7 @@ func newVerification(c Config, from, to auditlog.Second) (*verification, error) 
 		return nil, err
 	}
 	return &verification{
-		cfg: c, from: from, to: to, began: c.Clock(), api: api, decoder: decoder,
+		cfg: c, from: from, to: to, began: c.Clock(), api: api, decoder: decoder, deleted: deleted{cfg: c, decoder: decoder},
 		oldest: auditlog.MaxSecond,
 	}, nil
 }
@@ -91,7 +91,7 @@ func (v *verification) run(ctx context.Context) error {
 	if err := v.readTopic(ctx); err != nil {
 		return err
 	}
-	if err := v.readDeleted(ctx); err != nil {
+	if err := v.deleted.read(ctx); err != nil {
 		return err
 	}
 	if err := v.readAPI(ctx); err != nil {

@@ -102,7 +102,7 @@ func TestVerifyTellsWhatIsWhat(t *testing.T) {
 		w.add("new", 10*time.Minute)
 		events := w.cluster.Read(t, w.ops.Topics.Events, kgo.ReadCommitted())
 		doubled, extra, differs, respaced := events[10], events[20], events[30], events[40]
-		w.produce(doubled)
+		w.kafka().produce(doubled)
 		w.api.Hide(true, string(extra.Key))
 		w.showAnew(string(differs.Key), `{"new":1,`)
 		w.showAnew(string(respaced.Key), `{ `) // other bytes, and the same value
@@ -164,7 +164,7 @@ func scopeOf(t *testing.T, r *kgo.Record) string {
 }
 
 // produce writes a record once more, as somebody else would.
-func (w *world) produce(r *kgo.Record) {
+func (w inKafka) produce(r *kgo.Record) {
 	w.t.Helper()
 	again := &kgo.Record{Topic: r.Topic, Key: r.Key, Value: r.Value, Headers: r.Headers, Timestamp: r.Timestamp}
 	if err := w.cluster.Client().ProduceSync(w.t.Context(), again).FirstErr(); err != nil {

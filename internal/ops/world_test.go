@@ -68,6 +68,12 @@ func newWorld(t *testing.T, c *kafkatest.Cluster, api simulator.Config) *world {
 	return w
 }
 
+// inKafka is the side of a world that lies in Kafka: what its topics hold, and what a test
+// does to them behind the connector's back.
+type inKafka struct{ *world }
+
+func (w *world) kafka() inKafka { return inKafka{w} }
+
 func (w *world) backfill(from time.Time) {
 	w.connector.Organizations[0].BackfillStart = &connector.BackfillStart{At: from}
 }
@@ -110,22 +116,22 @@ func (w *world) runUntilEqual(since time.Time) {
 	stop := w.start()
 	eventually(w.t, "the topic equals the API", func() bool {
 		_, err := ops.Cursor(w.t.Context(), w.ops)
-		return err == nil && w.exists() && w.report(since).OK()
+		return err == nil && w.kafka().exists() && w.report(since).OK()
 	})
 	if err := stop(); err != nil {
 		w.t.Fatal(err)
 	}
-	w.awaitMarkers()
+	w.kafka().awaitMarkers()
 }
 
 // awaitMarkers waits until what was committed is stable.
-func (w *world) awaitMarkers() {
+func (w inKafka) awaitMarkers() {
 	w.t.Helper()
 	w.cluster.AwaitMarkers(w.t, w.ops.Topics.Events, w.ops.Topics.DLQ, w.ops.Topics.Offsets)
 }
 
 // admin is one client for what is asked again and again.
-func (w *world) admin() *kadm.Client {
+func (w inKafka) admin() *kadm.Client {
 	if w.asks == nil {
 		w.asks = w.cluster.Admin()
 	}
@@ -133,8 +139,8 @@ func (w *world) admin() *kadm.Client {
 }
 
 // exists reports whether the connector has made its topics.
-func (w *world) exists() bool {
-	found, err := w.admin().ListTopics(w.t.Context(), w.ops.Topics.Events, w.ops.Topics.DLQ, w.ops.Topics.Offsets)
+func (w inKafka) exists() bool {
+	found, err := w.kafka().admin().ListTopics(w.t.Context(), w.ops.Topics.Events, w.ops.Topics.DLQ, w.ops.Topics.Offsets)
 	return err == nil && found.Error() == nil
 }
 
@@ -165,7 +171,7 @@ func (w *world) wantEqual(since time.Time) {
 // cursor reads the cursor as an operator does, who takes longer than markers.
 func (w *world) cursor() ops.CursorReport {
 	w.t.Helper()
-	w.awaitMarkers()
+	w.kafka().awaitMarkers()
 	r, err := ops.Cursor(w.t.Context(), w.ops)
 	if err != nil {
 		w.t.Fatal(err)

@@ -23,25 +23,34 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if a.cfg.Latency > 0 && !wait(r, a.cfg.Latency) {
 		return
 	}
-	a.head(w, fault)
+	an := answer{api: a, w: w, r: r, fault: fault}
+	an.give()
+}
+
+// answer is the answer to one request, broken if there is a fault.
+type answer struct {
+	api   *API
+	w     http.ResponseWriter
+	r     *http.Request
+	fault Fault
+}
+
+// give sends the answer.
+func (an *answer) give() {
+	an.header()
 	switch {
-	case fault == Hang:
-		<-r.Context().Done()
-		return
-	case fault == Reset:
-		reset(w)
-		return
-	case r.URL.Path != Path:
-		a.fail(w, http.StatusNotFound, apiError{Type: "invalid_request_error", Message: "Unknown request URL."})
-		return
-	case r.Method != http.MethodGet:
-		a.fail(w, http.StatusMethodNotAllowed, apiError{Type: "invalid_request_error", Message: "Not allowed: " + r.Method + "."})
-		return
+	case an.fault == Hang:
+		<-an.r.Context().Done()
+	case an.fault == Reset:
+		reset(an.w)
+	case an.r.URL.Path != Path:
+		an.fail(http.StatusNotFound, apiError{Type: "invalid_request_error", Message: "Unknown request URL."})
+	case an.r.Method != http.MethodGet:
+		an.fail(http.StatusMethodNotAllowed, apiError{Type: "invalid_request_error", Message: "Not allowed: " + an.r.Method + "."})
+	case an.fails() || !an.allowed():
+	default:
+		an.serve()
 	}
-	if a.fails(w, r, fault) || !a.allowed(w, r) {
-		return
-	}
-	a.serve(w, r, fault)
 }
 
 // wait waits for d; false if the client went away first.
@@ -56,16 +65,16 @@ func wait(r *http.Request, d time.Duration) bool {
 	}
 }
 
-// head sets the header that every answer has.
-func (a *API) head(w http.ResponseWriter, fault Fault) {
-	h := w.Header()
+// header sets the header that every answer has.
+func (an *answer) header() {
+	a, h := an.api, an.w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Request-Id", fmt.Sprintf("req_%08d", a.stats.total()))
 	if a.cfg.Organization != "" {
 		h.Set("Openai-Organization", a.cfg.Organization)
 	}
 	date := a.cfg.Now().Add(a.cfg.DateOffset)
-	switch fault {
+	switch an.fault {
 	case DateMissing:
 		h["Date"] = nil // net/http would set one
 		return
@@ -78,42 +87,44 @@ func (a *API) head(w http.ResponseWriter, fault Fault) {
 }
 
 // allowed checks key and rate limit, and answers if one does not hold.
-func (a *API) allowed(w http.ResponseWriter, r *http.Request) bool {
-	key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+func (an *answer) allowed() bool {
+	a := an.api
+	key, ok := strings.CutPrefix(an.r.Header.Get("Authorization"), "Bearer ")
 	a.mu.Lock()
 	accepted, tenant := ok && slices.Contains(a.keys, key), a.tenant
 	a.mu.Unlock()
 	switch {
 	case !ok:
-		a.fail(w, http.StatusUnauthorized, apiError{Type: "invalid_request_error", Message: "You didn't provide an API key."})
+		an.fail(http.StatusUnauthorized, apiError{Type: "invalid_request_error", Message: "You didn't provide an API key."})
 		return false
 	case !accepted:
 		// As the real one does, the answer quotes what was sent.
-		a.fail(w, http.StatusUnauthorized, wrongKey(key))
+		an.fail(http.StatusUnauthorized, wrongKey(key))
 		return false
-	case !tenant && r.URL.Query().Get("tenant_only") == "true":
-		a.fail(w, http.StatusForbidden, missingScope)
+	case !tenant && an.r.URL.Query().Get("tenant_only") == "true":
+		an.fail(http.StatusForbidden, missingScope)
 		return false
 	}
-	if wait := a.takeToken(); wait > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(max(int(math.Ceil(wait.Seconds())), 1)))
-		a.fail(w, http.StatusTooManyRequests, rateLimited)
+	if wait := a.limit.take(a.cfg.Now()); wait > 0 {
+		an.w.Header().Set("Retry-After", strconv.Itoa(max(int(math.Ceil(wait.Seconds())), 1)))
+		an.fail(http.StatusTooManyRequests, rateLimited)
 		return false
 	}
 	return true
 }
 
 // serve answers with a page.
-func (a *API) serve(w http.ResponseWriter, r *http.Request, fault Fault) {
-	p, err := parseParams(r.URL.Query(), a.cfg.IgnoreUnknown)
+func (an *answer) serve() {
+	a := an.api
+	p, err := parseParams(an.r.URL.Query(), a.cfg.IgnoreUnknown)
 	if err == nil {
-		if fault == InsertAtHead {
+		if an.fault == InsertAtHead {
 			a.Step(5, 0, 0)
 		}
 		var page page
-		if page, err = a.page(p, fault); err == nil {
+		if page, err = an.page(p); err == nil {
 			a.stats.page(len(page.events))
-			a.send(w, r, page, fault)
+			an.send(page)
 			return
 		}
 	}
@@ -122,10 +133,10 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, fault Fault) {
 		e.Param = &bad.param
 	}
 	status := http.StatusBadRequest
-	if fault == VanishedGone {
+	if an.fault == VanishedGone {
 		status = http.StatusNotFound
 	}
-	a.fail(w, status, e)
+	an.fail(status, e)
 }
 
 // page is a page before it is rendered.
@@ -135,19 +146,20 @@ type page struct {
 }
 
 // page lists what the parameters ask for.
-func (a *API) page(p params, fault Fault) (page, error) {
+func (an *answer) page(p params) (page, error) {
+	a := an.api
 	a.store.order()
 	a.store.mu.RLock()
 	defer a.store.mu.RUnlock()
 	q := query{
 		scope: organizationBit, from: p.from, to: p.to, limit: p.limit,
 		now: a.cfg.Now().UnixNano(), match: p.match(),
-		reversed: fault == Reversed, repeated: fault == RepeatedPage,
+		reversed: an.fault == Reversed, repeated: an.fault == RepeatedPage,
 	}
 	if p.tenantOnly {
 		q.scope = tenantBit
 	}
-	switch fault {
+	switch an.fault {
 	case SmallPage:
 		q.limit = 1 + a.intN(max(p.limit-1, 1))
 	case IgnoreWindow:
@@ -160,23 +172,23 @@ func (a *API) page(p params, fault Fault) (page, error) {
 		}
 	}
 	var err error
-	if q.after, err = a.cursor("after", p.after, q.now); err != nil {
+	if q.after, err = a.store.cursor("after", p.after, q.now); err != nil {
 		return page{}, err
 	}
-	if q.before, err = a.cursor("before", p.before, q.now); err != nil {
+	if q.before, err = a.store.cursor("before", p.before, q.now); err != nil {
 		return page{}, err
 	}
 	events, hasMore := a.store.list(q)
-	return a.twist(page{events, hasMore}, fault), nil
+	return an.twist(page{events, hasMore}), nil
 }
 
 // cursor finds the event that a cursor names: one that is shown.
-func (a *API) cursor(name, id string, now int64) (*number, error) {
+func (s *store) cursor(name, id string, now int64) (*number, error) {
 	if id == "" {
 		return nil, nil
 	}
-	n, ok := a.store.find(id)
-	if !ok || a.store.records[n].hidden || a.store.records[n].visible > now {
+	n, ok := s.find(id)
+	if !ok || s.records[n].hidden || s.records[n].visible > now {
 		return nil, badParam{name, "No audit log has the id given as " + name + "."}
 	}
 	return &n, nil

@@ -40,82 +40,83 @@ func wrongKey(key string) apiError {
 }
 
 // fail answers with an error.
-func (a *API) fail(w http.ResponseWriter, status int, e apiError) {
-	a.stats.status(status)
+func (an *answer) fail(status int, e apiError) {
+	an.api.stats.status(status)
 	body, err := json.Marshal(map[string]apiError{"error": e})
 	if err != nil {
 		panic("simulator: an error cannot be encoded: " + err.Error())
 	}
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // the client may be gone
+	an.w.WriteHeader(status)
+	_, _ = an.w.Write(body) // the client may be gone
 }
 
 // fails answers if the fault is an answer that is no page.
-func (a *API) fails(w http.ResponseWriter, r *http.Request, fault Fault) bool {
-	after := func(value string) { w.Header().Set("Retry-After", value) }
-	switch fault {
+func (an *answer) fails() bool {
+	a := an.api
+	after := func(value string) { an.w.Header().Set("Retry-After", value) }
+	switch an.fault {
 	case RateLimitSeconds:
 		after(strconv.Itoa(int(a.cfg.RetryAfter.Seconds())))
-		a.fail(w, http.StatusTooManyRequests, rateLimited)
+		an.fail(http.StatusTooManyRequests, rateLimited)
 	case RateLimitDate:
 		after(a.cfg.Now().Add(a.cfg.DateOffset + a.cfg.RetryAfter).UTC().Format(http.TimeFormat))
-		a.fail(w, http.StatusTooManyRequests, rateLimited)
+		an.fail(http.StatusTooManyRequests, rateLimited)
 	case RateLimitMillis:
-		w.Header().Set("Retry-After-Ms", strconv.FormatInt(a.cfg.RetryAfter.Milliseconds(), 10))
-		a.fail(w, http.StatusTooManyRequests, rateLimited)
+		an.w.Header().Set("Retry-After-Ms", strconv.FormatInt(a.cfg.RetryAfter.Milliseconds(), 10))
+		an.fail(http.StatusTooManyRequests, rateLimited)
 	case RateLimitBare:
-		a.fail(w, http.StatusTooManyRequests, rateLimited)
+		an.fail(http.StatusTooManyRequests, rateLimited)
 	case RateLimitUserAction:
-		a.fail(w, http.StatusTooManyRequests, userAction)
+		an.fail(http.StatusTooManyRequests, userAction)
 	case RequestTimeout:
-		a.fail(w, http.StatusRequestTimeout, serverError)
+		an.fail(http.StatusRequestTimeout, serverError)
 	case Conflict:
-		a.fail(w, http.StatusConflict, serverError)
+		an.fail(http.StatusConflict, serverError)
 	case ServerError:
-		a.fail(w, http.StatusInternalServerError, serverError)
+		an.fail(http.StatusInternalServerError, serverError)
 	case Unavailable:
-		a.fail(w, http.StatusServiceUnavailable, serverError)
+		an.fail(http.StatusServiceUnavailable, serverError)
 	case BadGateway:
-		a.html(w, http.StatusBadGateway)
+		an.html(http.StatusBadGateway)
 	case HTML:
-		a.html(w, http.StatusOK)
+		an.html(http.StatusOK)
 	case WrongKey:
-		a.fail(w, http.StatusUnauthorized, wrongKey("sk-admin-****"))
+		an.fail(http.StatusUnauthorized, wrongKey("sk-admin-****"))
 	case MissingScope401:
-		a.fail(w, http.StatusUnauthorized, missingScope)
+		an.fail(http.StatusUnauthorized, missingScope)
 	case MissingScope403:
-		a.fail(w, http.StatusForbidden, missingScope)
+		an.fail(http.StatusForbidden, missingScope)
 	case Refused401:
-		a.fail(w, http.StatusUnauthorized, refused)
+		an.fail(http.StatusUnauthorized, refused)
 	case Refused403:
-		a.fail(w, http.StatusForbidden, refused)
+		an.fail(http.StatusForbidden, refused)
 	case AddressRefused:
-		a.fail(w, http.StatusUnauthorized, addressRefused)
+		an.fail(http.StatusUnauthorized, addressRefused)
 	case OtherHost:
-		a.fail(w, http.StatusUnauthorized, otherHost)
+		an.fail(http.StatusUnauthorized, otherHost)
 	case CountryRefused:
-		a.fail(w, http.StatusForbidden, countryRefused)
+		an.fail(http.StatusForbidden, countryRefused)
 	case ProxyRefuses:
-		a.html(w, http.StatusForbidden)
+		an.html(http.StatusForbidden)
 	case Redirect:
-		w.Header().Set("Location", "https://elsewhere.example.com"+r.URL.RequestURI())
-		a.fail(w, http.StatusFound, serverError)
+		an.w.Header().Set("Location", "https://elsewhere.example.com"+an.r.URL.RequestURI())
+		an.fail(http.StatusFound, serverError)
 	default:
 		return false
 	}
 	return true
 }
 
-func (a *API) html(w http.ResponseWriter, status int) {
-	a.stats.status(status)
-	w.Header().Set("Content-Type", "text/html")
-	w.WriteHeader(status)
-	_, _ = w.Write([]byte("<html><head><title>Bad gateway</title></head><body>\n<h1>Bad gateway</h1></body></html>\n"))
+func (an *answer) html(status int) {
+	an.api.stats.status(status)
+	an.w.Header().Set("Content-Type", "text/html")
+	an.w.WriteHeader(status)
+	_, _ = an.w.Write([]byte("<html><head><title>Bad gateway</title></head><body>\n<h1>Bad gateway</h1></body></html>\n"))
 }
 
 // twist makes a page wrong that is right in form.
-func (a *API) twist(p page, fault Fault) page {
-	switch fault {
+func (an *answer) twist(p page) page {
+	switch an.fault {
 	case HasMoreFalse:
 		p.hasMore = false
 	case HasMoreTrue:
@@ -131,7 +132,7 @@ func (a *API) twist(p page, fault Fault) page {
 	case Shuffled:
 		p.events = slices.Clone(p.events)
 		for i := range p.events {
-			j := a.intN(i + 1)
+			j := an.api.intN(i + 1)
 			p.events[i], p.events[j] = p.events[j], p.events[i]
 		}
 	}

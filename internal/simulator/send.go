@@ -11,9 +11,10 @@ import (
 )
 
 // send renders a page and sends it, broken if there is a fault.
-func (a *API) send(w http.ResponseWriter, r *http.Request, p page, fault Fault) {
+func (an *answer) send(p page) {
+	a, w, fault := an.api, an.w, an.fault
 	a.stats.status(http.StatusOK)
-	zip := fault == CutGzip || fault == GzipBomb || (!a.cfg.NoGzip && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip"))
+	zip := fault == CutGzip || fault == GzipBomb || (!a.cfg.NoGzip && strings.Contains(an.r.Header.Get("Accept-Encoding"), "gzip"))
 	if fault == EndlessBody {
 		zip = false
 	}
@@ -21,10 +22,10 @@ func (a *API) send(w http.ResponseWriter, r *http.Request, p page, fault Fault) 
 		w.Header().Set("Content-Encoding", "gzip")
 	}
 	if fault == EndlessBody || fault == GzipBomb {
-		a.endless(w, zip)
+		an.endless(zip)
 		return
 	}
-	body := a.body(p, fault)
+	body := an.body(p)
 	if zip {
 		body = compress(body)
 	}
@@ -32,7 +33,7 @@ func (a *API) send(w http.ResponseWriter, r *http.Request, p page, fault Fault) 
 	switch fault {
 	case CutBody:
 		if zip { // cut what is inside
-			full := a.body(p, fault)
+			full := an.body(p)
 			half = compress(full[:len(full)/2])
 		}
 		_, _ = w.Write(half)
@@ -40,7 +41,7 @@ func (a *API) send(w http.ResponseWriter, r *http.Request, p page, fault Fault) 
 		_, _ = w.Write(half)
 	case HangInBody:
 		partly(w, half)
-		<-r.Context().Done()
+		<-an.r.Context().Done()
 	case ResetInBody:
 		partly(w, half)
 		reset(w)
@@ -51,13 +52,13 @@ func (a *API) send(w http.ResponseWriter, r *http.Request, p page, fault Fault) 
 }
 
 // body renders a page, broken if there is a fault.
-func (a *API) body(p page, fault Fault) []byte {
-	body := a.render(p, fault)
-	switch fault {
+func (an *answer) body(p page) []byte {
+	body := an.render(p)
+	switch an.fault {
 	case TwoDocuments:
 		return append(append(body, '\n'), body...)
 	case NDJSON:
-		return a.lines(p)
+		return an.lines(p)
 	case EmptyObject:
 		return []byte("{}")
 	}
@@ -66,7 +67,8 @@ func (a *API) body(p page, fault Fault) []byte {
 
 // render writes the page as JSON.
 // Source: openapi-audit-logs.yaml, ListAuditLogsResponse.
-func (a *API) render(p page, fault Fault) []byte {
+func (an *answer) render(p page) []byte {
+	a := an.api
 	a.store.mu.RLock()
 	defer a.store.mu.RUnlock()
 	b := make([]byte, 0, 256+900*len(p.events))
@@ -83,7 +85,7 @@ func (a *API) render(p page, fault Fault) []byte {
 		first, last = a.store.id(p.events[0]), a.store.id(p.events[len(p.events)-1])
 	}
 	b = appendID(b, "first_id", first)
-	switch fault {
+	switch an.fault {
 	case LastIDMissing:
 	case LastIDNull:
 		b = appendID(b, "last_id", "")
@@ -105,7 +107,8 @@ func appendID(b []byte, name, id string) []byte {
 	return strconv.AppendQuote(b, id)
 }
 
-func (a *API) lines(p page) []byte {
+func (an *answer) lines(p page) []byte {
+	a := an.api
 	a.store.mu.RLock()
 	defer a.store.mu.RUnlock()
 	var b []byte
@@ -135,15 +138,15 @@ func compress(body []byte) []byte {
 }
 
 // endless writes blanks until nobody reads them any more, or a limit.
-func (a *API) endless(w http.ResponseWriter, zip bool) {
-	var to io.Writer = w
+func (an *answer) endless(zip bool) {
+	var to io.Writer = an.w
 	if zip {
-		z := gzip.NewWriter(w)
+		z := gzip.NewWriter(an.w)
 		defer func() { _ = z.Close() }() // the client may be gone
 		to = z
 	}
 	blanks := bytes.Repeat([]byte{' '}, 1<<20)
-	for left := a.cfg.EndlessBytes; left > 0; left -= int64(len(blanks)) {
+	for left := an.api.cfg.EndlessBytes; left > 0; left -= int64(len(blanks)) {
 		if _, err := to.Write(blanks); err != nil {
 			return
 		}

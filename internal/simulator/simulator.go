@@ -60,15 +60,14 @@ type API struct {
 	cfg   Config
 	store store
 	stats counter
+	limit *bucket
 
-	mu       sync.Mutex // guards what follows
-	rng      *rand.Rand
-	keys     []string
-	tenant   bool // tenant events are allowed
-	faults   []faultChance
-	script   []Fault
-	tokens   float64 // of the rate limit
-	filledAt time.Time
+	mu     sync.Mutex // guards what follows
+	rng    *rand.Rand
+	keys   []string
+	tenant bool // tenant events are allowed
+	faults []faultChance
+	script []Fault
 }
 
 // New returns an API without events.
@@ -89,12 +88,11 @@ func New(cfg Config) *API {
 		cfg.Keys = []string{Key}
 	}
 	a := &API{
-		cfg:      cfg,
-		rng:      rand.New(rand.NewPCG(cfg.Seed, 1)),
-		keys:     cfg.Keys,
-		tenant:   !cfg.TenantForbidden,
-		tokens:   float64(cfg.Burst),
-		filledAt: cfg.Now(),
+		cfg:    cfg,
+		limit:  newBucket(cfg.RequestsPerMinute, cfg.Burst, cfg.Now()),
+		rng:    rand.New(rand.NewPCG(cfg.Seed, 1)),
+		keys:   cfg.Keys,
+		tenant: !cfg.TenantForbidden,
 	}
 	a.store.init(cfg.Seed, int64(cfg.OrderSkew/time.Second))
 	a.SetFaults(cfg.Faults)
@@ -159,25 +157,6 @@ func (a *API) intN(n int) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.rng.IntN(n)
-}
-
-// takeToken takes a request from the rate limit. wait is how long until there is
-// one; 0: taken.
-func (a *API) takeToken() (wait time.Duration) {
-	if a.cfg.RequestsPerMinute == 0 {
-		return 0
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	now, perSecond := a.cfg.Now(), float64(a.cfg.RequestsPerMinute)/60
-	a.tokens = min(a.tokens+now.Sub(a.filledAt).Seconds()*perSecond, float64(a.cfg.Burst))
-	a.filledAt = now
-	// A hair below one is one: the sum of many small times is not exact.
-	if a.tokens > 1-1e-9 {
-		a.tokens--
-		return 0
-	}
-	return time.Duration((1 - a.tokens) / perSecond * float64(time.Second))
 }
 
 // Event is one event as the API holds it.

@@ -89,7 +89,7 @@ func (e *HangingError) Error() string {
 		if !e.Commit {
 			first := e.Open[0]
 			remedy += fmt.Sprintf("; kafka-transactions.sh --bootstrap-server HOST:PORT abort --topic %s --partition %d --start-offset %d does the same, in each of the partitions",
-				first.Topic, first.Partition.Partition, first.Start)
+				first.Partition.Topic, first.Partition.Partition, first.Start)
 		}
 	}
 	return fmt.Sprintf("hanging transaction: %s. Its markers were lost, and it does not end by itself; read_committed consumers of these partitions "+

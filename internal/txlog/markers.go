@@ -336,7 +336,7 @@ func ignoreUnsupported(err error) error {
 
 // FirstOf returns the first record of an open transaction; nil if it is not there.
 func FirstOf(ctx context.Context, conn kafka.Connection, t kafka.OpenTransaction) (first *kgo.Record, err error) {
-	reader, err := kafka.NewRawReader(ctx, conn, t.Topic, t.Partition.Partition, t.Start)
+	reader, err := kafka.NewRawReader(ctx, conn, t.Partition.Topic, t.Partition.Partition, t.Start)
 	if err != nil {
 		return nil, err
 	}

@@ -186,7 +186,7 @@ func runModel(t *testing.T, seed uint64) modelStats {
 	m.oddServer = rng.IntN(4) == 0
 	// A past before the connector was ever started.
 	for range rng.IntN(120) {
-		m.happen(m.now-auditlog.Second(1+rng.IntN(20_000)), 0)
+		m.api().happen(m.now-auditlog.Second(1+rng.IntN(20_000)), 0)
 	}
 	if m.hasStart = rng.IntN(3) > 0; m.hasStart {
 		m.start = m.now - auditlog.Second(rng.IntN(20_000))
@@ -206,9 +206,14 @@ func runModel(t *testing.T, seed uint64) modelStats {
 	return m.stats
 }
 
+// modelAPI is the API of a model: what happens in the organization, and what is listed.
+type modelAPI struct{ *model }
+
+func (m *model) api() modelAPI { return modelAPI{m} }
+
 // happen adds an event that took effect at a time and shows up late seconds
 // after it.
-func (m *model) happen(at auditlog.Second, late int) {
+func (m modelAPI) happen(at auditlog.Second, late int) {
 	m.serial++
 	ev := happening{id: fmt.Sprintf("audit_log-%d", m.serial), first: at, at: at, visible: max(at, at+auditlog.Second(late))}
 	switch m.rng.IntN(6) {
@@ -254,10 +259,10 @@ func (m *model) worldStep() {
 		case 1:
 			late = m.rng.IntN(int(max(m.policy.Lookback, m.policy.DeepLookback).Seconds()) + 1)
 		}
-		m.happen(at, late)
+		m.api().happen(at, late)
 	}
 	m.now += auditlog.Second(step)
-	m.oddTimes()
+	m.api().oddTimes()
 	if m.refusals && m.rng.IntN(40) == 0 {
 		m.refusedOrg = !m.refusedOrg
 		for i := range m.events {
@@ -278,12 +283,12 @@ func (m *model) worldStep() {
 // oddTimes moves events that are still remembered to later times, and adds one without a
 // time, in the organization's list. Nothing is promised about them while a scope is
 // refused, or while the lookbacks change.
-func (m *model) oddTimes() {
+func (m modelAPI) oddTimes() {
 	if m.restless || m.refusals {
 		return
 	}
 	if m.rng.IntN(100) == 0 {
-		m.happen(m.now, 0)
+		m.api().happen(m.now, 0)
 		ev := &m.events[len(m.events)-1]
 		ev.untimed, ev.scopes = true, []auditlog.Scope{auditlog.ScopeOrganization}
 		m.stats.untimed++
@@ -433,7 +438,7 @@ func (m *model) excuseMovedStart(from, to auditlog.Second) {
 func (m *model) effect(e window.Effect) { m.state.Cursor = e(m.state.Cursor) }
 
 // list is the API at this moment, newest first.
-func (m *model) list(s auditlog.Scope, from, to auditlog.Second) []auditlog.Event {
+func (m modelAPI) list(s auditlog.Scope, from, to auditlog.Second) []auditlog.Event {
 	var out []auditlog.Event
 	for _, ev := range m.events {
 		if ev.untimed && ev.visible <= m.now && to == auditlog.MaxSecond && slices.Contains(ev.scopes, s) {
@@ -459,12 +464,12 @@ func (m *model) batch(found []auditlog.Event, from, began auditlog.Second) windo
 }
 
 // may reports whether the scope answers, and tells the cursor.
-func (m *model) may(s auditlog.Scope) bool {
+func (m modelAPI) may(s auditlog.Scope) bool {
 	if s == auditlog.ScopeTenant && m.tenantOff {
 		return false
 	}
 	pos := m.state.Cursor.Scopes[s]
-	if m.isRefused(s) {
+	if m.api().isRefused(s) {
 		if pos.State != auditlog.StateOff {
 			unread := window.Refused
 			if m.now%2 == 1 { // the same by another name
@@ -485,7 +490,7 @@ func (m *model) may(s auditlog.Scope) bool {
 	return true
 }
 
-func (m *model) isRefused(s auditlog.Scope) bool {
+func (m modelAPI) isRefused(s auditlog.Scope) bool {
 	return s == auditlog.ScopeTenant && m.refused || s == auditlog.ScopeOrganization && m.refusedOrg
 }
 
@@ -494,7 +499,7 @@ func (m *model) replan() { m.ahead, m.aheadFrom = nil, 0 }
 
 // poll reads the head, a few pages at most, as the connector does.
 func (m *model) poll(s auditlog.Scope) {
-	if !m.may(s) || m.sweeps[s] != nil && m.rng.IntN(2) == 0 {
+	if !m.api().may(s) || m.sweeps[s] != nil && m.rng.IntN(2) == 0 {
 		return
 	}
 	began := m.clock()
@@ -503,7 +508,7 @@ func (m *model) poll(s auditlog.Scope) {
 	full := began-m.fullWalk[s] >= 45
 	var found []auditlog.Event
 	reached, stopped := true, false
-	for i, page := range slices.Collect(slices.Chunk(m.list(s, from, auditlog.MaxSecond), modelPage)) {
+	for i, page := range slices.Collect(slices.Chunk(m.api().list(s, from, auditlog.MaxSecond), modelPage)) {
 		if i == modelBudget {
 			reached = false
 			break
@@ -534,7 +539,7 @@ func (m *model) poll(s auditlog.Scope) {
 // sweepStep reads or commits one window of a long walk of the head or the deep
 // past.
 func (m *model) sweepStep(s auditlog.Scope) {
-	if !m.may(s) {
+	if !m.api().may(s) {
 		delete(m.sweeps, s)
 		return
 	}
@@ -620,7 +625,7 @@ func (m *model) tryWindow(s window.Sweep, w window.Window) (parts []modelPart, d
 	part := func(b window.Batch) { parts = append(parts, modelPart{Batch: b, window: w, began: r.Began()}) }
 	walks := 0
 	for walk, more := r.Next(); more; walk, more = r.Next() {
-		if m.isRefused(walk.Scope) {
+		if m.api().isRefused(walk.Scope) {
 			return nil, false, false
 		}
 		if walks++; walks == 3 {
@@ -630,10 +635,10 @@ func (m *model) tryWindow(s window.Sweep, w window.Window) (parts []modelPart, d
 		if !s.Bounded(w) {
 			to = auditlog.MaxSecond
 			if !m.settling && m.rng.IntN(8) == 0 {
-				m.happen(m.now, 0) // between two walks
+				m.api().happen(m.now, 0) // between two walks
 			}
 		}
-		began, list := m.clock(), m.list(walk.Scope, w.From, to)
+		began, list := m.clock(), m.api().list(walk.Scope, w.From, to)
 		for {
 			page := list[:min(len(list), modelPage)]
 			list = list[len(page):]
@@ -809,8 +814,8 @@ func (m *model) quietHours() {
 	defer func() { m.quiet = false }()
 	for range 200 {
 		m.now += 60
-		m.happen(m.now-auditlog.Second(m.rng.IntN(60)), 0)
-		m.oddTimes()
+		m.api().happen(m.now-auditlog.Second(m.rng.IntN(60)), 0)
+		m.api().oddTimes()
 		for range 10 {
 			m.processStep()
 		}

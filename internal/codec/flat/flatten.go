@@ -34,7 +34,7 @@ func Flatten(eventType, raw string) (*Record, error) {
 }
 
 // Flattener flattens one event after the other in the same memory.
-type Flattener struct{ flattener }
+type Flattener struct{ filled flattener }
 
 // Flatten is what the function of that name is. The record is valid until the next call.
 func (fl *Flattener) Flatten(eventType, raw string) (*Record, error) {
@@ -50,7 +50,7 @@ func (fl *Flattener) Flatten(eventType, raw string) (*Record, error) {
 	if eventType = WithoutNUL(eventType); eventType == "" {
 		eventType = root.Get("type").Text()
 	}
-	f := &fl.flattener
+	f := &fl.filled
 	*f = flattener{}
 	f.Type, f.Outcome, f.RawEvent = eventType, outcome(eventType), raw
 	f.project(root.Get("project"))
