@@ -38,7 +38,7 @@ func TestDiskBreaks(t *testing.T) {
 	w.burst(5, 5)
 	i := w.start()
 	w.awaitEqual(20 * time.Second)
-	w.kafka().moveTo(good, bad, w.cfg.Kafka.Topic)
+	moveTo(w, good, bad, w.cfg.Kafka.Topic)
 	w.kafka().alter(w.cfg.Kafka.Topic, "segment.ms", "1")
 
 	// The files that are open can still be written; the next segment cannot be made.
@@ -70,7 +70,7 @@ func TestDiskBreaks(t *testing.T) {
 }
 
 // moveTo moves the topic to one of the broker's disks, and all others to the other.
-func (w inKafka) moveTo(others, dir, topic string) {
+func moveTo(w *world, others, dir, topic string) {
 	w.t.Helper()
 	admin := w.cluster.Admin()
 	moved := false

@@ -25,7 +25,7 @@ func TestHiddenTransactionIsTold(t *testing.T) {
 		i := w.start()
 		i.awaitReady()
 		events := w.cfg.Kafka.Topic
-		w.kafka().describe(func(p *kmsg.DescribeProducersResponseTopicPartition, _ string) {
+		describeProducers(w, func(p *kmsg.DescribeProducersResponseTopicPartition, _ string) {
 			p.ErrorCode = kerr.TopicAuthorizationFailed.Code
 		})
 		fake := w.cluster.Fake()
@@ -77,7 +77,7 @@ func (w inKafka) hang() {
 		ended.Store(true)
 		return nil, nil, false
 	})
-	w.kafka().describe(func(p *kmsg.DescribeProducersResponseTopicPartition, of string) {
+	describeProducers(w.world, func(p *kmsg.DescribeProducersResponseTopicPartition, of string) {
 		if of != topic || ended.Load() {
 			return
 		}
@@ -88,8 +88,8 @@ func (w inKafka) hang() {
 	})
 }
 
-// describe lets brokers answer about a partition's producers with what fill puts in.
-func (w inKafka) describe(fill func(p *kmsg.DescribeProducersResponseTopicPartition, topic string)) {
+// describeProducers lets brokers answer about a partition's producers with what fill puts in.
+func describeProducers(w *world, fill func(p *kmsg.DescribeProducersResponseTopicPartition, topic string)) {
 	fake := w.cluster.Fake()
 	fake.ControlKey(kmsg.DescribeProducers.Int16(), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		fake.KeepControl()
