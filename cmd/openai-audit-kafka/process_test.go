@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -390,4 +391,30 @@ func (o *output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.text.String()
+}
+
+// A secret that cannot be read does not hang a command, and one that is waited for does
+// not swallow the first signal.
+func TestSecretThatDoesNotCome(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "key")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{"run", "config"} {
+		if code, _, said := runProgram(t, []string{"OPENAI_ADMIN_KEY_FILE=" + fifo}, command); code != 78 || !strings.Contains(said, "it is no regular file") {
+			t.Errorf("%s: exit code %d: %s", command, code, said)
+		}
+	}
+	p := start(t, []string{"OPENAI_ADMIN_KEY_FILE=" + fifo + ".later", "SECRETS_WAIT=1h", "HTTP_ADDR=off"})
+	for !strings.Contains(p.log.String(), "waiting for secrets") {
+		select {
+		case <-p.done:
+			t.Fatal(p.log.String())
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	p.signal(syscall.SIGTERM)
+	if code := p.exit(20 * time.Second); code != exitDone {
+		t.Errorf("exit code %d\n%s", code, p.log.String())
+	}
 }
