@@ -28,6 +28,14 @@ type Config struct {
 	// later than Lookback is not looked for.
 	DeepLookback time.Duration
 
+	// VerifyEvery is how often the topic is compared with the API, for events of the last
+	// VerifyWindow, and the result recorded; at least a second. If zero, it never is.
+	VerifyEvery  time.Duration
+	VerifyWindow time.Duration
+
+	// VerifyRepair writes what that finds missing, exactly once.
+	VerifyRepair bool
+
 	// APIConcurrency is how many requests for history may be in flight for one
 	// organization; 1 to 1000. Zero is refused.
 	APIConcurrency int
@@ -332,6 +340,7 @@ func DefaultConfig() Config {
 		PollInterval:   10 * time.Second,
 		Lookback:       10 * time.Minute,
 		DeepLookback:   24 * time.Hour,
+		VerifyWindow:   30 * 24 * time.Hour,
 		APIConcurrency: 8,
 		Kafka: Kafka{
 			Brokers:           []string{"localhost:9092"},

@@ -30,6 +30,7 @@ type Connector struct {
 	claims    claims
 	tenants   window.Tenants
 	turns     turns
+	verifying chan struct{} // has one while an organization is verified
 }
 
 // claims says which organization of the API is read under which name, so that two
@@ -71,7 +72,7 @@ func newConnector(cfg Config) (*Connector, error) {
 	if err != nil {
 		return nil, fmt.Errorf("asking for the name of this host, by which instances know each other: %w", err)
 	}
-	c := &Connector{cfg: cfg, now: time.Now, host: host}
+	c := &Connector{cfg: cfg, now: time.Now, host: host, verifying: make(chan struct{}, 1)}
 	if cfg.Registerer != nil {
 		if c.metrics, err = kafka.NewMetrics(cfg.Registerer); err != nil {
 			return nil, fmt.Errorf("registering the counters of the Kafka clients, which only one connector may do with a Registerer: %w", err)

@@ -47,6 +47,9 @@ type organization struct {
 	walksTold bool                  // that the walks for late events need much; owned by the poller
 	// shared says that a consumer group decides who works for the organization.
 	shared bool
+	// verifiedAt is when the connector last recorded a result, in Unix seconds; 0: not known.
+	verifiedAt atomic.Int64
+	verifying  chan struct{} // has one while an organization of the process is verified
 }
 
 func (c *Connector) organization(org Organization) (*organization, error) {
@@ -65,6 +68,7 @@ func (c *Connector) organization(org Organization) (*organization, error) {
 		claims:    &c.claims,
 		tenants:   &c.tenants,
 		turns:     &c.turns,
+		verifying: c.verifying,
 		limiter: openai.NewLimiter(openai.LimiterConfig{
 			Concurrency:       c.cfg.APIConcurrency,
 			RequestsPerMinute: c.cfg.APIRequestsPerMinute,

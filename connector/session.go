@@ -3,6 +3,7 @@ package connector
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -36,6 +37,7 @@ type session struct {
 	skew         time.Duration   // the API's clock less ours
 	newest       auditlog.Second // effective_at of the newest event written
 	wakes        []chan struct{} // of the sweepers
+	sweeping     atomic.Int32    // how many of them read now
 }
 
 // work reads and writes until ctx ends or something fails whose outcome only the
@@ -59,6 +61,7 @@ func (s *session) work(ctx context.Context) error {
 	group.Go(func() error { return s.watchSleep(ctx) })
 	group.Go(func() error { return s.watchHanging(ctx, looks) })
 	group.Go(func() error { return s.watchVerified(ctx, looks) })
+	group.Go(func() error { return (&verifier{session: s}).run(ctx, polled) })
 	return group.Wait()
 }
 

@@ -74,7 +74,9 @@ func (w *sweeper) run(ctx context.Context) error {
 	for {
 		pause := lookEvery
 		if sweep := w.find(); sweep != nil {
+			w.session.sweeping.Add(1)
 			err := w.inTurn(ctx, sweep)
+			w.session.sweeping.Add(-1)
 			switch {
 			case ctx.Err() != nil:
 				return ctx.Err()

@@ -54,6 +54,7 @@ type Verification struct {
 	Host     string
 	Counts   map[string]int // by the names of the report of `verify`
 	Faults   int            // of them, what should not be
+	Late     time.Duration  // how long ago the oldest event took effect that was missing, repaired or not; zero: none was
 }
 
 // Leader is the instance that works for an organization, as the topic shows it.

@@ -83,6 +83,12 @@ func (c Config) Validate() error {
 	if c.DeepLookback != 0 && c.DeepLookback < c.Lookback {
 		v.fault("DeepLookback", "below Lookback", "give more than Lookback, or 0 to turn it off", "Lookback")
 	}
+	if c.VerifyEvery != 0 && c.VerifyEvery < time.Second {
+		v.fault("VerifyEvery", "below 1s", "give at least 1s, such as 24h, or 0 to turn it off")
+	}
+	if c.VerifyEvery != 0 && c.VerifyWindow < time.Minute {
+		v.fault("VerifyWindow", "below 1m", "give at least 1m, such as 30d")
+	}
 	v.upTo("APIConcurrency", c.APIConcurrency, 1000)
 	if c.APIRequestsPerMinute != 0 {
 		v.upTo("APIRequestsPerMinute", c.APIRequestsPerMinute, math.MaxInt32)

@@ -60,7 +60,15 @@ func (o *organization) tellVerified(records map[string][]byte) {
 		o.log.Debug("nothing depends on it", "error", err)
 		return
 	}
+	o.tellVerification(v)
+}
+
+func (o *organization) tellVerification(v auditlog.Verified) {
+	if v.By == byConnector {
+		o.verifiedAt.Store(int64(v.At))
+	}
 	o.telemetry.Verified(o.name, Verification{
 		From: v.From.Time(), To: v.To.Time(), At: v.At.Time(), By: v.By, Host: v.Host, Counts: v.Counts, Faults: v.Faults(),
+		Late: time.Duration(v.LateSeconds) * time.Second,
 	})
 }

@@ -1,14 +1,22 @@
 package connector_test
 
 import (
+	"errors"
+	"fmt"
+	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafkatest"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ops"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
 )
@@ -31,7 +39,7 @@ func (w *world) record() *ops.Report {
 	w.t.Helper()
 	r, err := ops.Verify(w.t.Context(), w.operator(), w.since, auditlog.SecondOf(time.Now().Add(-10*time.Minute)))
 	if err == nil {
-		err = ops.Record(w.t.Context(), w.operator(), r)
+		_, err = ops.Record(w.t.Context(), w.operator(), r, "verify")
 	}
 	if err != nil {
 		w.t.Fatal(err)
@@ -58,11 +66,14 @@ func TestRecordedResultIsTold(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		got := i.lastVerified()
 		want := connector.Verification{
-			From: report.From.Time(), To: report.To.Time(), At: auditlog.SecondOf(began).Time(), By: "verify", Host: got.Host, Faults: 1,
+			From: report.From.Time(), To: report.To.Time(), At: auditlog.SecondOf(began).Time(), By: "verify", Host: got.Host, Faults: 1, Late: got.Late,
 			Counts: map[string]int{
 				"api": report.API, "topic": report.API - 1, "dead_lettered": 0, "missing": 1, "doubled": 0, "extra": 0, "different": 0,
 				"left_to_connector": 0, "stalled": 0, "not_covered": 0, "expired": 0, "unreadable": 0,
 			},
+		}
+		if got.Late.Round(time.Minute) != 47*time.Hour {
+			t.Errorf("the missing event was %v late, want 47h", got.Late)
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("what is told differs (-want +got):\n%s", diff)
@@ -89,6 +100,181 @@ func TestRecordedResultIsTold(t *testing.T) {
 			if strings.Contains(warning, "not ours") {
 				t.Errorf("warned of our own key: %s", warning)
 			}
+		}
+		i.stop()
+	})
+}
+
+// requests notes when the API was asked.
+func (w *world) requests() (most func() int) {
+	var mu sync.Mutex
+	var at []time.Time
+	w.handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		at = append(at, time.Now())
+		mu.Unlock()
+		w.api.ServeHTTP(rw, r)
+	})
+	return func() int { // in any minute
+		mu.Lock()
+		defer mu.Unlock()
+		most, first := 0, 0
+		for i, t := range at {
+			for t.Sub(at[first]) >= time.Minute {
+				first++
+			}
+			most = max(most, i-first+1)
+		}
+		return most
+	}
+}
+
+// The connector verifies by itself: what shows up later than DEEP_LOOKBACK is written once,
+// and how late it was is told. New events come as fast as without it, and the limit of
+// requests is kept.
+func TestVerifiesItself(t *testing.T) {
+	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
+		w.cfg.VerifyEvery, w.cfg.VerifyRepair, w.cfg.APIRequestsPerMinute = 6*time.Hour, true, 30
+		most := w.requests()
+		w.backfill(time.Now().Add(-72 * time.Hour))
+		w.api.Generate(300, w.since, auditlog.SecondOf(time.Now()))
+		began := time.Now()
+		i := w.start()
+		i.awaitReady()
+		live := func(until time.Duration) connector.Verification {
+			for time.Since(began) < until {
+				w.add(time.Now(), 0)
+				time.Sleep(7*time.Minute + 3*time.Second)
+			}
+			return i.lastVerified()
+		}
+		first := live(2 * time.Hour)
+		if first.By != "connector" || first.Faults != 0 || first.Late != 0 || first.To.Sub(first.From).Round(time.Hour) != 72*time.Hour {
+			t.Errorf("the first result is %+v; want a whole one, from the start on", first)
+		}
+		w.add(time.Now().Add(-50*time.Hour), 0) // later than DEEP_LOOKBACK
+		second := live(7 * time.Hour)
+		if second.Counts["repaired"] != 1 || second.Faults != 0 || second.Late.Round(time.Hour) != 54*time.Hour {
+			t.Errorf("the second result is %+v; want one repaired, 54 hours late", second)
+		}
+		third := live(13 * time.Hour)
+		if third.Counts["repaired"] != 0 || third.Faults != 0 || third.Late != 0 || third.At.Sub(second.At) < 6*time.Hour {
+			t.Errorf("the third result is %+v, the second was at %v; want a whole one, six hours later", third, second.At)
+		}
+		time.Sleep(time.Minute)
+		if r := w.report(); !r.OK() {
+			t.Error(r)
+		}
+		if n := most(); n > 30 {
+			t.Errorf("%d requests in a minute, 30 are allowed", n)
+		}
+		// A poll, and the time that two requests of two scopes wait for each other.
+		if d := i.worstDelay(); d > 16*time.Second {
+			t.Errorf("a new event took %v", d)
+		}
+		if n := len(w.cursor().Openers); n != 1 || i.hasSaid("starting again") {
+			t.Errorf("%d openers: the connector disturbed itself", n)
+		}
+		i.stop()
+	})
+}
+
+// A connector that is killed while it repairs, before or after a transaction of the repair
+// is applied, is started again, verifies again, and writes the rest: all of it once.
+func TestVerifyIsKilled(t *testing.T) {
+	for name, applied := range map[string]bool{"before it is applied": false, "after it is applied": true} {
+		for nth := 1; nth <= 2; nth++ {
+			t.Run(fmt.Sprintf("%s, commit %d", name, nth), func(t *testing.T) {
+				inBubble(t, simulator.Config{}, func(t *testing.T, w *world) { verifyIsKilled(t, w, applied, nth) })
+			})
+		}
+	}
+}
+
+func verifyIsKilled(t *testing.T, w *world, applied bool, nth int) {
+	const late = 1100 // two transactions
+	w.cfg.VerifyEvery, w.cfg.VerifyRepair = 24*time.Hour, true
+	w.proxy = w.cluster.Proxy()
+	w.backfill(time.Now().Add(-72 * time.Hour))
+	w.api.Generate(100, w.since, auditlog.SecondOf(time.Now()))
+	i := w.start()
+	i.awaitReady()
+	time.Sleep(10 * time.Minute)
+	w.api.Generate(late, w.since, auditlog.SecondOf(time.Now().Add(-48*time.Hour)))
+
+	struck, dark := make(chan struct{}), make(chan struct{})
+	var ends atomic.Int32
+	fake := w.cluster.Fake()
+	fake.ControlKey(kmsg.EndTxn.Int16(), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		fake.KeepControl()
+		if strings.HasSuffix(request.(*kmsg.EndTxnRequest).TransactionalID, "/repair") && ends.Add(1) == int32(nth) && !applied {
+			close(struck)
+			return nil, errors.New("cut"), true
+		}
+		return nil, nil, false
+	})
+	var once sync.Once
+	w.proxy.Observe(func(f kafkatest.Frame) {
+		if applied && f.Answer && f.Key == kmsg.EndTxn.Int16() && ends.Load() == int32(nth) {
+			once.Do(func() { close(struck); <-dark }) // the answer never comes
+		}
+	})
+	<-struck
+	w.proxy.Dark(time.Hour)
+	close(dark)
+	_ = i.stop()
+	w.proxy.Dark(0)
+	w.proxy.Observe(nil)
+	want := late - 1000*(nth-1)
+	if applied {
+		want = late - min(late, 1000*nth)
+	}
+
+	i = w.start()
+	i.awaitReady()
+	time.Sleep(20 * time.Minute)
+	if v := i.lastVerified(); v.By != "connector" || v.Faults != 0 || v.Counts["repaired"] != want {
+		t.Errorf("the result is %+v; want %d repaired", v, want)
+	}
+	if r := w.report(); !r.OK() {
+		t.Error(r)
+	}
+	i.stop()
+}
+
+// A comparison that fails is told and tried again, and the session goes on: here the right
+// to the transactional id of repairs is missing.
+func TestVerifyFailsAlone(t *testing.T) {
+	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
+		w.cfg.VerifyEvery, w.cfg.VerifyRepair = 6*time.Hour, true
+		w.backfill(time.Now().Add(-72 * time.Hour))
+		var allowed atomic.Bool
+		fake := w.cluster.Fake()
+		fake.ControlKey(kmsg.InitProducerID.Int16(), func(request kmsg.Request) (kmsg.Response, error, bool) {
+			fake.KeepControl()
+			r := request.(*kmsg.InitProducerIDRequest)
+			if r.TransactionalID == nil || !strings.HasSuffix(*r.TransactionalID, "/repair") || allowed.Load() {
+				return nil, nil, false
+			}
+			answer := r.ResponseKind().(*kmsg.InitProducerIDResponse)
+			answer.ErrorCode = kerr.TransactionalIDAuthorizationFailed.Code
+			return answer, nil, true
+		})
+		i := w.start()
+		i.awaitReady()
+		time.Sleep(5 * time.Hour)
+		w.add(time.Now().Add(-50*time.Hour), 0)
+		time.Sleep(3 * time.Hour)
+		w.add(time.Now(), 0)
+		time.Sleep(time.Minute)
+		told := strings.Join(i.warned(), "\n")
+		if r := w.report(); len(r.Missing) != 1 || !strings.Contains(told, "could not be compared with the API") {
+			t.Errorf("%s; warned: %s", r, told)
+		}
+		allowed.Store(true)
+		time.Sleep(15 * time.Minute)
+		if r := w.report(); !r.OK() || len(w.cursor().Openers) != 1 {
+			t.Errorf("%s; %d openers", r, len(w.cursor().Openers))
 		}
 		i.stop()
 	})

@@ -19,6 +19,7 @@ const (
 	memoryReader       = 8 << 20  // more for each other organization that reads history at once
 	memoryOrganization = 1 << 20  // more for each other organization
 	memoryID           = 128      // for each remembered id, twice what it takes
+	memoryVerified     = 80       // for each event that the connector verifies by itself, likewise
 	memoryStep         = 8 << 20  // a smaller change is not passed on
 )
 
@@ -27,10 +28,13 @@ const (
 type memoryKeeper struct {
 	*telemetry.Telemetry
 	base int64
+	// verifies says that the connector compares the topic with the API by itself.
+	verifies bool
 
-	mu   sync.Mutex // guards what follows
-	seen map[string]int
-	told int64
+	mu       sync.Mutex // guards what follows
+	seen     map[string]int
+	verified int // events of the largest comparison; one is under way at a time
+	told     int64
 }
 
 // keepMemory sets the limit, unless GOMEMLIMIT in the environment did: "off", too.
@@ -39,7 +43,7 @@ func keepMemory(tel *telemetry.Telemetry, cfg connector.Config, environ []string
 		return tel
 	}
 	others := len(cfg.Organizations) - 1
-	m := &memoryKeeper{Telemetry: tel, seen: map[string]int{}}
+	m := &memoryKeeper{Telemetry: tel, seen: map[string]int{}, verifies: cfg.VerifyEvery > 0}
 	m.base = memoryBase + int64(others)*memoryOrganization + int64(min(others, connector.HistoryAtOnce-1))*memoryReader
 	for _, topic := range cfg.Kafka.CopyTopics() {
 		if *topic != "" {
@@ -57,7 +61,23 @@ func (m *memoryKeeper) Positions(organization string, p connector.Positions) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.seen[organization] = p.SeenIDs
-	limit := m.base
+	m.set()
+}
+
+// Verified makes room for the next comparison, which will be about as large.
+func (m *memoryKeeper) Verified(organization string, v connector.Verification) {
+	m.Telemetry.Verified(organization, v)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.verifies {
+		m.verified = max(m.verified, v.Counts["topic"])
+		m.set()
+	}
+}
+
+// set moves the limit. The caller holds mu.
+func (m *memoryKeeper) set() {
+	limit := m.base + int64(m.verified)*memoryVerified
 	for _, n := range m.seen {
 		limit += int64(n) * memoryID
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -105,4 +106,45 @@ func (w *processes) holed(n int) (stop func()) {
 
 func (w *processes) repair() *process {
 	return w.start(w.proxy.Brokers(), "verify", "--from", "55d", "--to", "2d", "--repair")
+}
+
+// A connector that verifies itself is killed with SIGKILL when its repair ends a
+// transaction. The next one verifies again, and what was missing is written once.
+func TestVerifyingConnectorIsKilled(t *testing.T) {
+	c := kafkatest.Real(t)
+	w := newProcesses(t, c)
+	w.from = auditlog.SecondOf(time.Now().Add(-5 * 24 * time.Hour))
+	w.api.Generate(200, w.from, auditlog.SecondOf(time.Now().Add(-time.Hour)))
+	p := w.start(c.Brokers())
+	w.await()
+	p.signal(syscall.SIGTERM)
+	p.exit(20 * time.Second)
+	for k := range 300 { // later than DEEP_LOOKBACK
+		w.api.Add(simulator.Event{ID: fmt.Sprintf("audit_log-late%06d", k), EffectiveAt: w.from + auditlog.Second(3600+k*800)})
+	}
+
+	w.extra = []string{"VERIFY_EVERY=24h", "VERIFY_REPAIR=true"}
+	ends := 0
+	var mu sync.Mutex // guards ends and p
+	w.proxy.Observe(func(f kafkatest.Frame) {
+		mu.Lock()
+		defer mu.Unlock()
+		if f.Key == kmsg.EndTxn.Int16() && !f.Answer {
+			if ends++; ends == 2 { // the first is of the start; there are no new events
+				p.signal(syscall.SIGKILL)
+			}
+		}
+	})
+	mu.Lock()
+	p = w.start(w.proxy.Brokers())
+	mu.Unlock()
+	p.exit(2 * time.Minute)
+	w.proxy.Observe(nil)
+	p = w.start(c.Brokers())
+	w.await()
+	w.until("the result is recorded", func() bool { return strings.Contains(p.log.String(), "compared the topic with the API") })
+	w.alive(p)
+	if r := await(t, c, w.api, w.topics[:2]); !r.OK() {
+		t.Error(r)
+	}
 }

@@ -95,7 +95,8 @@ repair was started, 4 something is missing, doubled, extra, unreadable or stalle
 			if err := show(out); err != nil || !*record {
 				return report.OK(*strict), err
 			}
-			return report.OK(*strict), outcome(cmd.Context(), ops.Record(cmd.Context(), cfg, report))
+			_, err = ops.Record(cmd.Context(), cfg, report, "verify")
+			return report.OK(*strict), outcome(cmd.Context(), err)
 		})
 	}
 	return cmd

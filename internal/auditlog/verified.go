@@ -19,6 +19,9 @@ type Verified struct {
 	Scopes []Scope `json:"scopes"`
 	// Counts are those of the report of `verify`, by the same names, after a repair.
 	Counts map[string]int `json:"counts"`
+	// LateSeconds is how long ago the oldest event took effect that the topic lacked, whether it
+	// was repaired or not; zero if it lacked none.
+	LateSeconds int64 `json:"late_seconds,omitzero"`
 }
 
 // faults are the counts that should be zero.

@@ -92,7 +92,7 @@ func TestDefaultsAreThoseOfTheTable(t *testing.T) {
 func TestEverythingGiven(t *testing.T) {
 	s, err := load(
 		"OPENAI_ADMIN_KEY="+key+"\n", "OPENAI_BASE_URL=https://eu.api.openai.com/v1/", "ORGANIZATION_NAME=acme",
-		"OPENAI_TENANT_EVENTS=off", "BACKFILL_START_TIME=30d", "POLL_INTERVAL=1s", "LOOKBACK=1h", "DEEP_LOOKBACK=7d",
+		"OPENAI_TENANT_EVENTS=off", "BACKFILL_START_TIME=30d", "POLL_INTERVAL=1s", "LOOKBACK=1h", "DEEP_LOOKBACK=7d", "VERIFY_EVERY=12h", "VERIFY_WINDOW=8d", "VERIFY_REPAIR=true",
 		"API_CONCURRENCY=2", "API_REQUESTS_PER_MINUTE=60",
 		"KAFKA_BROKERS= a:1, b:2 ,", "KAFKA_TOPIC=e", "KAFKA_OFFSETS_TOPIC=o", "KAFKA_DLQ_TOPIC=d", "KAFKA_JSON_TOPIC=j",
 		"KAFKA_OCSF_TOPIC=s", "KAFKA_ECS_TOPIC=x", "KAFKA_JSON_FORM=safe", "KAFKA_CREATE_TOPICS=False", "KAFKA_PARTITIONS=3", "KAFKA_REPLICATION_FACTOR=3", "KAFKA_CLIENT_ID=c",
@@ -110,7 +110,8 @@ func TestEverythingGiven(t *testing.T) {
 			Name: "acme", AdminKey: connector.SecretValue(key), KeySetting: "OPENAI_ADMIN_KEY", BaseURLSetting: "OPENAI_BASE_URL", BaseURL: "https://eu.api.openai.com/v1",
 			BackfillStart: &connector.BackfillStart{At: now.Add(-30 * 24 * time.Hour)}, TenantEvents: connector.TenantOff,
 		}},
-		PollInterval: time.Second, Lookback: time.Hour, DeepLookback: 7 * 24 * time.Hour, APIConcurrency: 2, APIRequestsPerMinute: 60,
+		PollInterval: time.Second, Lookback: time.Hour, DeepLookback: 7 * 24 * time.Hour,
+		VerifyEvery: 12 * time.Hour, VerifyWindow: 8 * 24 * time.Hour, VerifyRepair: true, APIConcurrency: 2, APIRequestsPerMinute: 60,
 		Kafka: connector.Kafka{
 			Brokers: []string{"a:1", "b:2"}, ClientID: "c", TLS: connector.TLS{Enabled: true},
 			SASL:  connector.SASL{Mechanism: "SCRAM-SHA-512", Username: "u", Password: connector.SecretValue("p")},
@@ -161,8 +162,8 @@ func TestFaults(t *testing.T) {
 		{"two lines in a key", []string{"OPENAI_ADMIN_KEY=a\nb"}, []string{"OPENAI_ADMIN_KEY"}},
 		{"all at once", []string{"POLL_INTERVAL=soon", "API_CONCURRENCY=x", "KAFKA_TLS=maybe", "LOOKBACK=1s", "KAFKA_HEADERS=x", "BACKFILL_START_TIME=once"},
 			[]string{"API_CONCURRENCY", "BACKFILL_START_TIME", "KAFKA_HEADERS", "KAFKA_TLS", "LOOKBACK", "POLL_INTERVAL"}},
-		{"below the least", []string{"POLL_INTERVAL=999ms", "LOOKBACK=59s", "DEEP_LOOKBACK=5s", "API_CONCURRENCY=0", "API_REQUESTS_PER_MINUTE=0", "KAFKA_PARTITIONS=0", "KAFKA_REPLICATION_FACTOR=0"},
-			[]string{"API_CONCURRENCY", "API_REQUESTS_PER_MINUTE", "DEEP_LOOKBACK", "KAFKA_PARTITIONS", "KAFKA_REPLICATION_FACTOR", "LOOKBACK", "POLL_INTERVAL"}},
+		{"below the least", []string{"POLL_INTERVAL=999ms", "LOOKBACK=59s", "DEEP_LOOKBACK=5s", "VERIFY_EVERY=1ms", "VERIFY_WINDOW=5s", "API_CONCURRENCY=0", "API_REQUESTS_PER_MINUTE=0", "KAFKA_PARTITIONS=0", "KAFKA_REPLICATION_FACTOR=0"},
+			[]string{"API_CONCURRENCY", "API_REQUESTS_PER_MINUTE", "DEEP_LOOKBACK", "KAFKA_PARTITIONS", "KAFKA_REPLICATION_FACTOR", "LOOKBACK", "POLL_INTERVAL", "VERIFY_EVERY", "VERIFY_WINDOW"}},
 		{"no numbers, one fault each", []string{"API_REQUESTS_PER_MINUTE=x", "KAFKA_PARTITIONS=x", "KAFKA_REPLICATION_FACTOR=x"},
 			[]string{"API_REQUESTS_PER_MINUTE", "KAFKA_PARTITIONS", "KAFKA_REPLICATION_FACTOR"}},
 		{"a deep lookback below the other", []string{"LOOKBACK=2h", "DEEP_LOOKBACK=1h"}, []string{"DEEP_LOOKBACK"}},

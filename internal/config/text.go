@@ -32,6 +32,17 @@ func (d *duration) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// orOff is a duration, or "off" for none.
+type orOff duration
+
+func (d *orOff) UnmarshalText(text []byte) error {
+	if string(text) == "off" {
+		*d = 0
+		return nil
+	}
+	return (*duration)(d).UnmarshalText(text)
+}
+
 var days = regexp.MustCompile(`^(\d+)d(.*)$`)
 
 // ParseDuration reads a duration as Go writes it, with days before: 10s, 36h, 30d,

@@ -13,6 +13,9 @@ type values struct {
 	PollInterval         duration `env:"POLL_INTERVAL"`
 	Lookback             duration `env:"LOOKBACK"`
 	DeepLookback         duration `env:"DEEP_LOOKBACK"`
+	VerifyEvery          orOff    `env:"VERIFY_EVERY"`
+	VerifyWindow         duration `env:"VERIFY_WINDOW"`
+	VerifyRepair         flag     `env:"VERIFY_REPAIR"`
 	APIConcurrency       number   `env:"API_CONCURRENCY"`
 	APIRequestsPerMinute number   `env:"API_REQUESTS_PER_MINUTE"`
 
@@ -61,6 +64,7 @@ func defaultValues() values {
 		PollInterval:   duration(c.PollInterval),
 		Lookback:       duration(c.Lookback),
 		DeepLookback:   duration(c.DeepLookback),
+		VerifyWindow:   duration(c.VerifyWindow),
 		APIConcurrency: number(c.APIConcurrency),
 		Brokers:        c.Kafka.Brokers,
 		Topic:          c.Kafka.Topic,
@@ -95,6 +99,7 @@ func (e *environment) apply(v values, c *connector.Config) {
 	c.PollInterval = time.Duration(v.PollInterval)
 	c.Lookback = time.Duration(v.Lookback)
 	c.DeepLookback = time.Duration(v.DeepLookback)
+	c.VerifyEvery, c.VerifyWindow, c.VerifyRepair = time.Duration(v.VerifyEvery), time.Duration(v.VerifyWindow), bool(v.VerifyRepair)
 	c.APIConcurrency = fitting(v.APIConcurrency, 0)
 	if e.isSet("API_REQUESTS_PER_MINUTE") {
 		c.APIRequestsPerMinute = fitting(v.APIRequestsPerMinute, -1)

@@ -22,6 +22,9 @@ type Config struct {
 	// Lookback and DeepLookback are how far back the connector reads, and so for how long
 	// it remembers what it wrote.
 	Lookback, DeepLookback time.Duration
+	// StopGrace is how long a transaction of a repair may still take when it is stopped; zero:
+	// four seconds.
+	StopGrace time.Duration
 	// Progress is called often with how far a long command is. It may be nil.
 	Progress Progress
 }
@@ -41,6 +44,18 @@ type API struct {
 	RequestsPerMinute int
 	// Tenant says whether tenant events are read.
 	Tenant Tenant
+	// Client asks the API in place of a new one; nil: one is made. Wait is called before
+	// each request, and may hold it up; nil: nothing does. The connector has both.
+	Client *openai.Client
+	Wait   func(ctx context.Context) error
+}
+
+// wait holds a request up for as long as Wait does.
+func (a API) wait(ctx context.Context) error {
+	if a.Wait == nil {
+		return nil
+	}
+	return a.Wait(ctx)
 }
 
 func (a API) keySetting() string { return cmp.Or(a.KeySetting, "OPENAI_ADMIN_KEY") }
@@ -78,6 +93,9 @@ func (c Config) progress(doing string, done, total int64) {
 // client returns a client of the API that asks so often for a page; 0: as often as
 // usual.
 func client(c Config, attempts int) (*openai.Client, error) {
+	if c.API.Client != nil {
+		return c.API.Client, nil
+	}
 	if c.API.Key == nil {
 		return nil, fmt.Errorf("there is no admin key: give one in %s or its file", c.API.keySetting())
 	}

@@ -11,17 +11,19 @@ import (
 )
 
 // Record leaves the result of a report in the offsets topic, where the connector and
-// `cursor show` find it. It fences no instance: see txlog.PutBeside.
-func Record(ctx context.Context, c Config, r *Report) error {
+// `cursor show` find it, with by whom it was made. It fences no instance: see
+// txlog.PutBeside.
+func Record(ctx context.Context, c Config, r *Report, by string) (auditlog.Verified, error) {
 	partition, _, err := place(ctx, c.Target)
+	host, _ := os.Hostname() // without a name it is still a result
+	v := r.verified(auditlog.SecondOf(c.Clock()), by, host)
 	if err == nil {
-		host, _ := os.Hostname() // without a name it is still a result
-		err = putVerified(ctx, c.Target, partition, r.Verified(auditlog.SecondOf(c.Clock()), "verify", host))
+		err = putVerified(ctx, c.Target, partition, v)
 	}
 	if err != nil {
-		return fmt.Errorf("the comparison is done, and its result is not recorded: %w", err)
+		return v, fmt.Errorf("the comparison is done, and its result is not recorded: %w", err)
 	}
-	return nil
+	return v, nil
 }
 
 func putVerified(ctx context.Context, t target.Target, partition int32, v auditlog.Verified) error {
@@ -32,8 +34,8 @@ func putVerified(ctx context.Context, t target.Target, partition int32, v auditl
 	return txlog.PutBeside(ctx, t.Connection, t.Topics.Offsets, partition, txlog.Change{Key: auditlog.VerifiedKey(t.Organization), Value: value})
 }
 
-// Verified is what of the report is recorded.
-func (r *Report) Verified(at auditlog.Second, by, host string) auditlog.Verified {
+// verified is what of the report is recorded.
+func (r *Report) verified(at auditlog.Second, by, host string) auditlog.Verified {
 	counts := map[string]int{"api": r.API, "topic": r.Topic, "dead_lettered": r.DeadLettered, "unreadable": len(r.Unreadable)}
 	for _, list := range r.lists() {
 		counts[list.name] = len(*list.ids)
@@ -41,5 +43,9 @@ func (r *Report) Verified(at auditlog.Second, by, host string) auditlog.Verified
 	if r.Repaired != nil {
 		counts["repaired"] = *r.Repaired
 	}
-	return auditlog.Verified{From: r.From, To: r.To, At: at, By: by, Host: host, Scopes: r.Scopes, Counts: counts}
+	v := auditlog.Verified{From: r.From, To: r.To, At: at, By: by, Host: host, Scopes: r.Scopes, Counts: counts}
+	if r.oldest != nil {
+		v.LateSeconds = int64(at - *r.oldest)
+	}
+	return v
 }

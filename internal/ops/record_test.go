@@ -26,7 +26,7 @@ func TestRecord(t *testing.T) {
 		from, to := auditlog.SecondOf(start), ago(0)
 		bad := w.verify(from, to)
 		end := w.open(w.cursor().Partition)
-		must(t, ops.Record(t.Context(), w.ops, bad)) // waits for nobody
+		w.record(bad) // waits for nobody
 		end()
 		r := w.cursor()
 		want := &auditlog.Verified{
@@ -35,9 +35,13 @@ func TestRecord(t *testing.T) {
 				"api": 53, "topic": 50, "dead_lettered": 0, "missing": 3, "doubled": 0, "extra": 0, "different": 0,
 				"left_to_connector": 0, "stalled": 0, "not_covered": 0, "expired": 0, "unreadable": 0,
 			},
+			LateSeconds: r.Verified.LateSeconds,
 		}
 		if diff := cmp.Diff(want, r.Verified); diff != "" {
 			t.Errorf("what is recorded differs (-want +got):\n%s", diff)
+		}
+		if late := r.Verified.LateSeconds; late < 2*86400 || late > 60*86400 {
+			t.Errorf("the oldest was %d s late", late)
 		}
 		var text bytes.Buffer
 		must(t, r.Print(&text))
@@ -45,7 +49,7 @@ func TestRecord(t *testing.T) {
 			t.Errorf("%s\nwant %s", &text, want)
 		}
 
-		must(t, ops.Record(t.Context(), w.ops, w.repair(from, to)))
+		w.record(w.repair(from, to))
 		text.Reset()
 		must(t, w.cursor().Print(&text))
 		if want := "53 in the API, the topic held what it should, 3 repaired\n"; !strings.Contains(text.String(), want) {
@@ -80,4 +84,10 @@ func (w *world) open(partition int32) (end func()) {
 		must(w.t, client.EndTransaction(w.t.Context(), kgo.TryAbort))
 		w.kafka().awaitMarkers()
 	}
+}
+
+func (w *world) record(r *ops.Report) {
+	w.t.Helper()
+	_, err := ops.Record(w.t.Context(), w.ops, r, "verify")
+	must(w.t, err)
 }

@@ -43,7 +43,7 @@ func Repair(ctx context.Context, c Config, from, to auditlog.Second) (*Report, e
 		return nil, err
 	}
 	// A crash after this has fenced a repair that runs elsewhere, and nothing more.
-	log, stored, err := c.Open(ctx, target.Opening{ID: c.RepairID(), Partition: partition, Topics: topics, StopGrace: stopGrace})
+	log, stored, err := c.Open(ctx, target.Opening{ID: c.RepairID(), Partition: partition, Topics: topics, StopGrace: cmp.Or(c.StopGrace, stopGrace)})
 	if err != nil {
 		return nil, repairError(err)
 	}

@@ -39,6 +39,9 @@ type Report struct {
 
 	// Repaired is how many were written; nil without a repair.
 	Repaired *int `json:"repaired,omitempty"`
+
+	// oldest is the time of the first event that was missing, repaired or not; nil: none was.
+	oldest *auditlog.Second
 }
 
 // Unreadable is a record of the events topic whose value cannot be read.
@@ -72,6 +75,7 @@ func (v *verification) report(ctx context.Context) (*Report, error) {
 	for _, a := range v.oldestFirst() {
 		switch reader := v.reader(a); {
 		case a.is(absentRepaired):
+			r.missed(a.at)
 		case a.is(absentElsewhere):
 			r.Different = append(r.Different, v.names.text(a.name))
 		case reader == window.NotCovered:
@@ -81,6 +85,7 @@ func (v *verification) report(ctx context.Context) (*Report, error) {
 		case v.expired(a):
 			r.Expired = append(r.Expired, v.names.text(a.name))
 		default:
+			r.missed(a.at)
 			r.Missing = append(r.Missing, v.names.text(a.name))
 		}
 	}
@@ -96,6 +101,13 @@ func (v *verification) report(ctx context.Context) (*Report, error) {
 		r.Unreadable = []Unreadable{}
 	}
 	return r, nil
+}
+
+// missed notes that the topic lacked an event; the first comes first.
+func (r *Report) missed(at auditlog.Second) {
+	if r.oldest == nil {
+		r.oldest = &at
+	}
 }
 
 // nameRest finds what is doubled, extra or different, and the names of that: those

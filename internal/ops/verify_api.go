@@ -92,6 +92,9 @@ func (v *verification) walk(ctx context.Context, scope auditlog.Scope, w window.
 	if len(v.scopes) > 1 {
 		query.AlsoRead = scope.Other() // as the connector reads
 	}
+	if err := v.cfg.API.wait(ctx); err != nil {
+		return 0, err
+	}
 	for page, err := range v.api.Pages(ctx, query) {
 		if err == nil {
 			err = v.checkPage(page)
@@ -102,7 +105,12 @@ func (v *verification) walk(ctx context.Context, scope auditlog.Scope, w window.
 		for _, ev := range page.Events {
 			see(ev)
 		}
-		events += len(page.Events)
+		if events += len(page.Events); page.Last {
+			break
+		}
+		if err := v.cfg.API.wait(ctx); err != nil {
+			return events, err
+		}
 	}
 	return events, nil
 }

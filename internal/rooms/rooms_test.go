@@ -42,7 +42,7 @@ var rooms = []room{
 	}},
 	{"connector", []string{
 		"internal/auditlog", "internal/codec", "internal/files", "internal/kafka", "internal/ledger", "internal/membership",
-		"internal/openai", "internal/pause", "internal/remedy", "internal/sweep", "internal/target", "internal/txlog", "internal/window",
+		"internal/openai", "internal/ops", "internal/pause", "internal/remedy", "internal/sweep", "internal/target", "internal/txlog", "internal/window",
 		"schemas",
 	}},
 	// These two alone look up: one fills connector.Config, the other is what the

@@ -43,12 +43,12 @@ var (
 // metrics are the collectors of contract §8, without those of Go, the process and
 // the Kafka clients.
 type metrics struct {
-	events, late, skipped, unknown, deadLetters    *prometheus.CounterVec
-	commits, requests, rateLimited                 *prometheus.CounterVec
-	commitTook, requestTook, delay                 *prometheus.HistogramVec
-	newest, success, live, backfill, target, leads *prometheus.GaugeVec
-	skew, deep, offsetsRead, hanging, scopeState   *prometheus.GaugeVec
-	verifiedTo, verifiedMissing, verifiedFaults    *prometheus.GaugeVec
+	events, late, skipped, unknown, deadLetters               *prometheus.CounterVec
+	commits, requests, rateLimited                            *prometheus.CounterVec
+	commitTook, requestTook, delay                            *prometheus.HistogramVec
+	newest, success, live, backfill, target, leads            *prometheus.GaugeVec
+	skew, deep, offsetsRead, hanging, scopeState              *prometheus.GaugeVec
+	verifiedTo, verifiedMissing, verifiedFaults, verifiedLate *prometheus.GaugeVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -92,6 +92,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		verifiedTo:      gauge("verified_to_timestamp_seconds", "The end of the time that the last recorded verify compared.", "organization"),
 		verifiedMissing: gauge("verified_missing", "Events that the last recorded verify found missing, and did not repair.", "organization"),
 		verifiedFaults:  gauge("verified_faults", "All that the last recorded verify found and that should not be: missing, doubled, extra, stalled, unreadable.", "organization"),
+		verifiedLate:    gauge("verified_late_seconds", "How long before the last recorded verify the oldest event took effect that it found missing, repaired or not; 0 if none.", "organization"),
 		leads:           gauge("leader", "1 if this instance writes for the organization.", "organization"),
 	}
 }
@@ -128,7 +129,7 @@ func (m *metrics) begin(organization string, reasons []string) {
 // instance that lost the lead would otherwise report its last position for ever.
 func (m *metrics) forget(organization string) {
 	for _, g := range []*prometheus.GaugeVec{m.newest, m.success, m.live, m.deep, m.backfill, m.target, m.skew, m.offsetsRead, m.scopeState,
-		m.verifiedTo, m.verifiedMissing, m.verifiedFaults} {
+		m.verifiedTo, m.verifiedMissing, m.verifiedFaults, m.verifiedLate} {
 		g.DeletePartialMatch(prometheus.Labels{"organization": organization})
 	}
 }

@@ -99,7 +99,7 @@ func tellAll(tel *telemetry.Telemetry, c *clock) {
 	})
 	tel.Verified("acme", connector.Verification{
 		From: c.at.Add(-720 * time.Hour), To: c.at.Add(-time.Hour), At: c.at.Add(-time.Minute), By: "verify", Host: "host-a",
-		Counts: map[string]int{"api": 4218, "topic": 4216, "missing": 3, "doubled": 1, "different": 7}, Faults: 4,
+		Counts: map[string]int{"api": 4218, "topic": 4216, "missing": 3, "doubled": 1, "different": 7}, Faults: 4, Late: 50 * time.Hour,
 	})
 	tel.Ready("acme", "")
 }

@@ -14,6 +14,7 @@ func (t *Telemetry) Verified(name string, v connector.Verification) {
 		o.verified = v
 		setTime(t.metrics.verifiedTo, v.To, name)
 		t.metrics.verifiedMissing.WithLabelValues(name).Set(float64(v.Counts["missing"]))
+		t.metrics.verifiedLate.WithLabelValues(name).Set(v.Late.Seconds())
 		t.metrics.verifiedFaults.WithLabelValues(name).Set(float64(v.Faults))
 	})
 }
@@ -25,8 +26,9 @@ type VerifiedStatus struct {
 	At     time.Time      `json:"at"`   // when it was done
 	By     string         `json:"by"`   // verify or connector
 	Host   string         `json:"host,omitempty"`
-	Counts map[string]int `json:"counts"` // by the names of the report of verify
-	Faults int            `json:"faults"` // of them, what should not be
+	Counts map[string]int `json:"counts"`                 // by the names of the report of verify
+	Faults int            `json:"faults"`                 // of them, what should not be
+	Late   int64          `json:"late_seconds,omitempty"` // how long ago the oldest event took effect that was missing
 }
 
 // verifiedStatus is nil if no result was ever recorded, as far as is known.
@@ -35,7 +37,7 @@ func (o *organization) verifiedStatus() *VerifiedStatus {
 	if v.At.IsZero() {
 		return nil
 	}
-	return &VerifiedStatus{From: utc(v.From), To: utc(v.To), At: utc(v.At), By: v.By, Host: v.Host, Counts: v.Counts, Faults: v.Faults}
+	return &VerifiedStatus{From: utc(v.From), To: utc(v.To), At: utc(v.At), By: v.By, Host: v.Host, Counts: v.Counts, Faults: v.Faults, Late: int64(v.Late / time.Second)}
 }
 
 // kinds are the counts that should be zero, as the page names them.

@@ -119,7 +119,17 @@ func (w *world) live(name string, since time.Duration) {
 	}
 	w.lead(name)
 	w.traffic(name, At.Add(-since), At.Add(-4*time.Second))
+	w.verified(name, 0)
 	w.done(name, At.Add(-4*time.Second))
+}
+
+// verified is a recorded result of the night before.
+func (w *world) verified(name string, missing int) {
+	at := At.Add(-9 * time.Hour)
+	w.Verified(name, connector.Verification{
+		From: at.AddDate(0, 0, -30), To: at, At: at, By: "connector", Host: "host-a", Faults: missing,
+		Counts: map[string]int{"api": 148203, "topic": 148203 - missing, "missing": missing},
+	})
 }
 
 // traffic is a poll each minute, and what it finds.
@@ -190,7 +200,9 @@ func history(w *world) {
 		w.Committed("acme", "ok", 60*time.Millisecond)
 		w.Written("acme", connector.Written{Scope: "organization", History: true, Events: 5400, Newest: from})
 		w.commit("acme", at.Add(time.Second), 7)
-		w.past(at.Add(2*time.Second), from, until, false)
+		for poll := range 3 {
+			w.past(at.Add(time.Duration(2+20*poll)*time.Second), from, until, false)
+		}
 	}
 	w.Requested("acme", 429, 100*time.Millisecond)
 	reached := from.Add(time.Duration(.642 * float64(until.Sub(from))))
@@ -243,6 +255,7 @@ func warned(w *world) {
 			Actor: []string{"a.person.with.a.long.name@subsidiary.example.com", "b@example.com"}[i%2], IP: "2001:db8:0:42:1234:5678:9abc:def0",
 		}}})
 	}
+	w.verified("acme", 3)
 	w.Warned("acme", "clock", connector.Warning{
 		Text:   "The clock of OpenAI's API is 6 minutes ahead of this host's. New events are read again for longer.",
 		Remedy: "Let this host take its time from a time server.",
