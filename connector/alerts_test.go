@@ -91,9 +91,9 @@ func alarms() []alarm {
 			w.copyFirst()
 			w.record()
 		}},
-		{fault: "a result was recorded, and then none", alert: "OpenAIAuditNotVerified", seconds: 691200, every: 30 * time.Minute, world: func(w *world) {
+		{fault: "a result was recorded, and then none", alert: "OpenAIAuditNotVerified", seconds: 691200, every: 10 * time.Minute, world: func(w *world) {
 			twoDays(w)
-			w.cfg.PollInterval = 4 * time.Minute
+			w.cfg.PollInterval = time.Minute
 		}, act: func(w *world) { w.record() }, during: func(w *world) { w.add(time.Now(), 0) }},
 		{fault: "audit logging is off", alert: "OpenAIAuditTooQuiet", seconds: 86400, every: 10 * time.Minute, world: func(w *world) { w.cfg.PollInterval = time.Minute }},
 	}
