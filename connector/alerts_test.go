@@ -88,7 +88,7 @@ func alarms() []alarm {
 			w.record()
 		}},
 		{fault: "`verify --record` finds one that is there twice", alert: "OpenAIAuditVerifyFoundFaults", seconds: 30, world: twoDays, act: func(w *world) {
-			w.copyFirst()
+			copyFirst(w)
 			w.record()
 		}},
 		{fault: "a result was recorded, and then none", alert: "OpenAIAuditNotVerified", seconds: 691200, every: 10 * time.Minute, world: func(w *world) {
@@ -100,7 +100,7 @@ func alarms() []alarm {
 }
 
 // copyFirst writes the first event a second time.
-func (w *world) copyFirst() {
+func copyFirst(w *world) {
 	w.t.Helper()
 	r := w.cluster.Read(w.t, w.cfg.Kafka.Topic, kgo.ReadCommitted())[0]
 	again := &kgo.Record{Topic: r.Topic, Key: r.Key, Value: r.Value, Headers: r.Headers}

@@ -105,8 +105,8 @@ func TestRecordedResultIsTold(t *testing.T) {
 	})
 }
 
-// requests notes when the API was asked.
-func (w *world) requests() (most func() int) {
+// requestsOf notes when the API was asked.
+func requestsOf(w *world) (most func() int) {
 	var mu sync.Mutex
 	var at []time.Time
 	w.handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -135,7 +135,7 @@ func (w *world) requests() (most func() int) {
 func TestVerifiesItself(t *testing.T) {
 	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
 		w.cfg.VerifyEvery, w.cfg.VerifyRepair, w.cfg.APIRequestsPerMinute = 6*time.Hour, true, 30
-		most := w.requests()
+		most := requestsOf(w)
 		w.backfill(time.Now().Add(-72 * time.Hour))
 		w.api.Generate(300, w.since, auditlog.SecondOf(time.Now()))
 		began := time.Now()
