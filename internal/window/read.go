@@ -134,11 +134,15 @@ func (r *Read) walked() {
 
 // Page takes a page of the walk under way, which began at a server time; last says that
 // the list ends with it. It returns the events that are new, which are in the batch now,
-// and how many were left out because the window had them already.
+// and how many were left out because the window had them already. The new ones are those of
+// the batch itself, so that the caller can let go of their bytes there.
 func (r *Read) Page(events []auditlog.Event, began auditlog.Second, last bool) (fresh []auditlog.Event, repeats int) {
 	walk := r.walks[0]
 	r.began, r.ended, r.page = min(r.began, began), last, r.window.To
-	var listed []auditlog.Event
+	if len(r.known) == 0 {
+		r.known = make(map[auditlog.Identity]struct{}, r.expected(len(events), last))
+	}
+	listed := make([]auditlog.Event, 0, len(events))
 	for _, ev := range events {
 		id := ev.Identity()
 		_, known := r.known[id]
@@ -167,12 +171,25 @@ func (r *Read) Page(events []auditlog.Event, began auditlog.Second, last bool) (
 		r.batch.Later = append(r.batch.Later, later...)
 	case take:
 		r.Events += len(listed)
-		var later []auditlog.Event
-		fresh, later = r.sift(listed, began)
-		r.batch.Events = append(r.batch.Events, fresh...)
+		found, later := r.sift(listed, began)
+		had := len(r.batch.Events)
+		if had == 0 {
+			r.batch.Events = slices.Grow(r.batch.Events, r.expected(len(found), last))
+		}
+		r.batch.Events = append(r.batch.Events, found...)
 		r.batch.Later = append(r.batch.Later, later...)
+		fresh = r.batch.Events[had:]
 	}
 	return fresh, repeats
+}
+
+// expected is how many events the window may hold, by its first page: what grows would be
+// copied again and again.
+func (r *Read) expected(page int, last bool) int {
+	if last {
+		return page
+	}
+	return max(page, r.limits.Events*5/4)
 }
 
 func (r *Read) wanted(ev auditlog.Event, id auditlog.Identity) bool {

@@ -64,6 +64,7 @@ func (m *SeenIDs) Has(id auditlog.Identity) bool {
 // written yet; later ones were written, and must be remembered for longer than they
 // are, since the API lists them at a later time than before.
 func (m *SeenIDs) Sift(events []auditlog.Event, at auditlog.Second, p Policy) (fresh, later []auditlog.Event) {
+	fresh = make([]auditlog.Event, 0, len(events))
 	for _, ev := range events {
 		switch in, known := m.index[ev.Identity()]; {
 		case !known:

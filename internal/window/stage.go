@@ -14,9 +14,13 @@ import (
 // Events are compared with what was written here, inside the commit, and not when
 // they were fetched: what another read has written meanwhile is known only now.
 func (s *State) Stage(batches ...Batch) Step {
+	most := 0
+	for _, b := range batches {
+		most += len(b.Events)
+	}
 	st := staging{
-		state: s, step: Step{Cursor: s.Cursor},
-		written: map[auditlog.Identity]struct{}{}, latest: map[auditlog.Identity]auditlog.Second{},
+		state: s, step: Step{Cursor: s.Cursor, Write: make([]auditlog.Event, 0, most), Places: make([]Place, 0, most)},
+		written: make(map[auditlog.Identity]struct{}, most), latest: map[auditlog.Identity]auditlog.Second{},
 		names: map[auditlog.Second][]string{},
 	}
 	for _, b := range batches {
@@ -88,6 +92,7 @@ func (st *staging) add(b Batch) {
 // split tells the events that are not written yet, oldest first, from those that are,
 // by the state or by this step.
 func (st *staging) split(events []auditlog.Event) (fresh []int, known []auditlog.Event) {
+	fresh = make([]int, 0, len(events))
 	for at, ev := range events {
 		id := ev.Identity()
 		if _, here := st.written[id]; here || st.state.Seen.Has(id) {

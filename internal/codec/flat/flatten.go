@@ -226,7 +226,7 @@ func parseASN(s string, at *int64) *int64 {
 
 // parseDegrees reads a decimal number, in JSON's form alone.
 func parseDegrees(s string, at *float64) *float64 {
-	if !rawjson.IsNumber(s) {
+	if s == "" || !rawjson.IsNumber(s) { // most events have none: without the allocations of an error
 		return nil
 	}
 	degrees, err := strconv.ParseFloat(s, 64)
