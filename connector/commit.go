@@ -18,6 +18,7 @@ import (
 type encodedBatch struct {
 	window.Batch
 	encoded []target.Encoded
+	slab    *kafka.Slab     // the memory of encoded, to be given back when they are written; nil: it has none
 	began   auditlog.Second // when its walks began, for a part of a long one
 	head    bool            // found at the head, so its delay says how fresh we are
 	must    bool            // write the cursor whatever there is to write

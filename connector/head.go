@@ -1,12 +1,15 @@
 package connector
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
@@ -203,7 +206,7 @@ func (p *poller) merge(walks []headWalk) (encodedBatch, error) {
 	}
 	var err error
 	r.Events = events
-	r.encoded, err = s.encodeAll(events)
+	r.encoded, err = s.encodeAll(nil, nil, events)
 	return r, err
 }
 
@@ -220,21 +223,29 @@ func (p *poller) headEffect(w headWalk) window.Effect {
 	}
 }
 
-// encodeAll returns what each of the events becomes, and lets go of their bytes: a
-// record holds them.
-func (s *session) encodeAll(events []auditlog.Event) ([]target.Encoded, error) {
+// encodeAll adds to out what each of the events becomes, in the memory of slab, and lets go
+// of their bytes: a record holds them.
+func (s *session) encodeAll(slab *kafka.Slab, out []target.Encoded, events []auditlog.Event) ([]target.Encoded, error) {
 	ingested := s.now()
-	out := make([]target.Encoded, len(events))
+	out = slices.Grow(out, len(events))
 	for i, ev := range events {
-		var err error
-		if out[i], err = s.encoder.Encode(ev, ingested); err != nil {
+		encoded, err := s.encoder.EncodeIn(slab, ev, ingested)
+		if err != nil {
 			return nil, err
 		}
-		if ev.ID != "" {
-			events[i].Raw = nil // without an id, the bytes are the identity
-		}
+		out = append(out, encoded)
+		events[i].Raw = ownRaw(ev)
 	}
 	return out, nil
+}
+
+// ownRaw is what is kept of an event's bytes: those of an event without an id, since they
+// are its identity. They are copied, for the page that they are in is given back.
+func ownRaw(ev auditlog.Event) []byte {
+	if ev.ID != "" {
+		return nil
+	}
+	return bytes.Clone(ev.Raw)
 }
 
 // notePage takes the clock of the API from a page.

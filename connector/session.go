@@ -98,9 +98,7 @@ func (s *session) cursor() auditlog.Cursor { return s.ledger.Cursor() }
 func (s *session) sift(page []auditlog.Event, began auditlog.Second) (fresh, later []auditlog.Event) {
 	fresh, later = s.ledger.Sift(page, began)
 	for i, ev := range later {
-		if ev.ID != "" {
-			later[i].Raw = nil // without an id, the bytes are the identity
-		}
+		later[i].Raw = ownRaw(ev)
 	}
 	return fresh, later
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/sweep"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
@@ -41,6 +42,7 @@ type sweepRun struct {
 	enough   func() bool     // says that no more of it is to be begun now; nil: all is
 	done     func()          // called when all of it is committed; nil: nothing is
 	began    auditlog.Second // the earliest beginning of a walk that was committed
+	slabs    kafka.Slabs     // the memory of records
 }
 
 func newSweepRun(s *session, sw window.Sweep, p *progress) *sweepRun {
@@ -118,10 +120,14 @@ func (r *sweepRun) Take(ctx context.Context, parts []sweep.Part[encodedBatch]) e
 	if discarded {
 		return errReplan
 	}
-	if err == nil {
-		r.progress.written(r.session, events, until)
+	if err != nil {
+		return err // and the client may hold the records for a moment longer
 	}
-	return err
+	for _, p := range group {
+		p.slab.Free()
+	}
+	r.progress.written(r.session, events, until)
+	return nil
 }
 
 // windowTry is one try at a window.
@@ -131,6 +137,7 @@ type windowTry struct {
 	read    *window.Read
 	give    func(encodedBatch, int) error
 	encoded []target.Encoded // of the part
+	slab    *kafka.Slab      // their memory
 	bytes   int              // of records
 	given   int              // of them, in parts that were given away
 	pages   int
@@ -174,17 +181,20 @@ func (t *windowTry) take(page openai.Page) error {
 		s.telemetry.Skipped(s.name, repeats)
 	}
 	t.count(0, t.read.Events-had)
-	encoded, err := s.encodeAll(fresh)
-	if err != nil {
+	first, err := len(t.encoded), error(nil)
+	if first == 0 {
+		t.slab, t.encoded = t.run.slabs.New(), make([]target.Encoded, 0, cap(t.read.Last().Events))
+	}
+	if t.encoded, err = s.encodeAll(t.slab, t.encoded, fresh); err != nil {
 		return err
 	}
 	bytes := 0
-	for _, e := range encoded {
-		// They are parts of the event's text, and would keep all of it.
-		e.Info.Actor, e.Info.IP = "", ""
-		t.encoded = append(t.encoded, e)
+	for i := first; i < len(t.encoded); i++ {
+		e := &t.encoded[i]
+		e.Info.Actor, e.Info.IP = "", "" // parts of the page, which is given back
 		bytes += e.Bytes
 	}
+	page.Release()
 	t.bytes += bytes
 	t.read.Encoded(bytes)
 	if b, full := t.read.Part(); full {
@@ -195,8 +205,8 @@ func (t *windowTry) take(page openai.Page) error {
 
 // giveAway gives a batch away, with what its events become.
 func (t *windowTry) giveAway(b window.Batch) error {
-	p, bytes := encodedBatch{Batch: b, encoded: t.encoded, began: t.read.Began()}, t.bytes-t.given
-	t.encoded, t.given = nil, t.bytes
+	p, bytes := encodedBatch{Batch: b, encoded: t.encoded, slab: t.slab, began: t.read.Began()}, t.bytes-t.given
+	t.encoded, t.slab, t.given = nil, nil, t.bytes
 	return t.give(p, bytes)
 }
 

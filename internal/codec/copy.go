@@ -20,7 +20,7 @@ type Copy struct {
 	// Form completes "the event ..." for people.
 	Form string
 
-	// value returns the event in this form. It may be a part of the event.
+	// value returns the event in this form. It may be a part of the event, and is copied.
 	value func(auditlog.Event, *flat.Record) ([]byte, error)
 	// brief is value without what can be left out, for an event that is too large for its
 	// topic otherwise; nil: nothing can be.
@@ -68,8 +68,8 @@ func columns(encode func(*flat.Record) ([]byte, error)) func(auditlog.Event, *fl
 
 // copied returns the event's message of the copy. avro is that of the events topic.
 // The error is an *Undeliverable.
-func (e *Encoder) copied(c Copy, ev auditlog.Event, r *flat.Record, avro kafka.Message) (kafka.Message, error) {
-	m := kafka.Message{Key: avro.Key, Headers: jsonHeaders(avro.Headers)}
+func (e *Encoder) copied(slab *kafka.Slab, c Copy, ev auditlog.Event, r *flat.Record, avro kafka.Message) (kafka.Message, error) {
+	m := kafka.Message{Key: avro.Key, Headers: jsonHeaders(slab.Headers(len(avro.Headers)), avro.Headers)}
 	var err error
 	if e.config.SafeJSON && c.safe != nil {
 		c.value = c.safe
@@ -84,13 +84,13 @@ func (e *Encoder) copied(c Copy, ev auditlog.Event, r *flat.Record, avro kafka.M
 	if u := e.tooLarge(m.Size()); u != nil {
 		return kafka.Message{}, u
 	}
+	m.Value = append(slab.Bytes(len(m.Value)), m.Value...)
 	return m, nil
 }
 
-// jsonHeaders returns the headers of a record for one whose value is JSON. Ours
+// jsonHeaders adds to out the headers of a record for one whose value is JSON. Ours
 // come first, so a configured header of the same name is left alone.
-func jsonHeaders(headers []kafka.Header) []kafka.Header {
-	out := make([]kafka.Header, 0, len(headers))
+func jsonHeaders(out, headers []kafka.Header) []kafka.Header {
 	for i, h := range headers {
 		if h.Key == headerDataSchema {
 			continue

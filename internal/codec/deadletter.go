@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"strconv"
@@ -24,9 +25,9 @@ const (
 // DeadLetter returns the record of the dead letters' topic for an event that
 // cannot be one of ours: its bytes as received, under its id, with the reason. A
 // letter larger than MaxDLQBytes is cut, and says so with the size and the hash
-// of what it was. Its value is the event's Raw, or a part of it.
+// of what it was. Its value is a copy of the event's Raw, or of a part of it.
 func (e *Encoder) DeadLetter(ev auditlog.Event, why *Undeliverable) kafka.Message {
-	m := kafka.Message{Value: ev.Raw, Headers: []kafka.Header{
+	m := kafka.Message{Value: bytes.Clone(ev.Raw), Headers: []kafka.Header{
 		header(headerError, []byte(why.Reason)),
 		header(headerErrorDetail, []byte(why.Detail)),
 		header(headerSourceTopic, []byte(e.config.SourceTopic)),

@@ -89,6 +89,12 @@ func KnownType(eventType string) bool { return flat.KnownType(eventType) }
 // Config.Copies; their topics and times are the caller's. The error is an
 // *Undeliverable: an event is in all of its topics or in none.
 func (e *Encoder) Encode(ev auditlog.Event, ingestedAt time.Time) ([]kafka.Message, Info, error) {
+	return e.EncodeIn(nil, ev, ingestedAt)
+}
+
+// EncodeIn is Encode with messages that are made in the memory of slab. They are no
+// parts of the event.
+func (e *Encoder) EncodeIn(slab *kafka.Slab, ev auditlog.Event, ingestedAt time.Time) ([]kafka.Message, Info, error) {
 	w := workspaces.Get().(*workspace)
 	defer w.giveBack()
 	record, err := e.record(w, ev, ingestedAt)
@@ -101,12 +107,12 @@ func (e *Encoder) Encode(ev auditlog.Event, ingestedAt time.Time) ([]kafka.Messa
 		Actor:     first(record.ActorEmail, record.ActorID),
 		IP:        first(record.SourceIP),
 	}
-	messages := make([]kafka.Message, 1, 1+len(e.config.Copies))
-	if messages[0], err = e.message(w, ev.ID, record); err != nil {
+	messages := slab.Messages(1 + len(e.config.Copies))[:1]
+	if messages[0], err = e.message(slab, w, ev.ID, record); err != nil {
 		return nil, info, err
 	}
 	for _, c := range e.config.Copies {
-		m, err := e.copied(c, ev, record, messages[0])
+		m, err := e.copied(slab, c, ev, record, messages[0])
 		if err != nil {
 			return nil, info, err
 		}
@@ -182,17 +188,17 @@ func (w *workspace) giveBack() {
 
 // message encodes the record of the event with the id. The key is the id as it was
 // sent, NUL and all: it is what makes two events the same one. Key, value and
-// headers share one allocation.
-func (e *Encoder) message(w *workspace, id string, record *flat.Record) (kafka.Message, error) {
+// headers share one piece of memory.
+func (e *Encoder) message(slab *kafka.Slab, w *workspace, id string, record *flat.Record) (kafka.Message, error) {
 	value, err := e.avro.append(append(w.value[:0], e.prefix...), record)
 	w.value = value
 	if err != nil {
 		return kafka.Message{}, &Undeliverable{ReasonNotEncodable, "the event cannot be encoded as Avro"}
 	}
 	eventType, subject := safeType(record.Type), safeSubject(record.TargetID)
-	a := make(arena, 0, len(value)+len(id)+len(typePrefix)+len(eventType)+len(time.RFC3339)+len(subject))
+	a := arena(slab.Bytes(len(value) + len(id) + len(typePrefix) + len(eventType) + len(time.RFC3339) + len(subject)))
 	a = append(a, value...)
-	m := kafka.Message{Value: a[:len(a):len(a)], Headers: make([]kafka.Header, 0, ownHeaders+len(e.config.Headers))}
+	m := kafka.Message{Value: a[:len(a):len(a)], Headers: slab.Headers(ownHeaders + len(e.config.Headers))}
 	m.Key = a.add(id)
 	m.Headers = append(m.Headers, e.specVersion,
 		header(headerID, m.Key),

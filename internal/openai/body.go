@@ -25,7 +25,33 @@ const (
 var (
 	chunks      = sync.Pool{New: func() any { return new([chunkBytes]byte) }}
 	gzipReaders = sync.Pool{New: func() any { return new(gzip.Reader) }}
+	bodies      sync.Pool // of *[]byte: whole ones that were given back
 )
+
+// takeBody returns the parts in one piece, which may be given back.
+func takeBody(parts [][]byte) []byte {
+	size := 0
+	for _, part := range parts {
+		size += len(part)
+	}
+	var body []byte
+	if old, ok := bodies.Get().(*[]byte); ok && cap(*old) >= size {
+		body = (*old)[:0]
+	} else {
+		body = make([]byte, 0, size)
+	}
+	for _, part := range parts {
+		body = append(body, part...)
+	}
+	return body
+}
+
+// giveBody gives the memory of a body back. One of unusual size is not kept.
+func giveBody(body []byte) {
+	if n := cap(body); n >= chunkBytes/4 && n <= 4*chunkBytes {
+		bodies.Put(&body)
+	}
+}
 
 // permit lets a body be larger than freeBytes. There is one for each class of
 // request: without it, as many bodies as there are requests in flight would each
@@ -103,9 +129,7 @@ func readBody(ctx context.Context, res *http.Response, limit int64, large *permi
 		case from.N == 0:
 			return bytes.Clone(parts[0]), fmt.Errorf("%w of %d bytes", errTooLarge, limit)
 		case errors.Is(err, io.EOF):
-			// A copy of just the size: the events point into it for as long as they wait
-			// to be written.
-			return bytes.Join(parts, nil), nil
+			return takeBody(parts), nil
 		case err != nil:
 			return bytes.Clone(parts[0]), &readError{err}
 		}

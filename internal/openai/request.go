@@ -16,7 +16,7 @@ const errorBodyBytes = 64 << 10
 // answer is a page with what its HTTP response says of it.
 type answer struct {
 	listing
-	bytes        int           // of the body, after decompression
+	body         []byte        // after decompression
 	asked        time.Time     // when the request began, on the local clock
 	took         time.Duration // from then to the header of the response
 	date         time.Time     // the server's clock; zero if it did not say
@@ -56,7 +56,7 @@ func (c *Client) exchange(ctx context.Context, r request, key string) (answer, e
 	}
 	body, err := readBody(ctx, res, c.cfg.MaxBodyBytes, &large)
 	if err == nil {
-		a.bytes = len(body)
+		a.body = body
 		if a.listing, err = parsePage(body, r.Scope); err == nil {
 			return a, nil
 		}

@@ -40,7 +40,13 @@ type Page struct {
 	Last bool
 	// Bytes is the size of the events' Raw together.
 	Bytes int
+
+	body []byte // holds the Raw of the events
 }
+
+// Release gives the memory of the events' Raw back for other pages. They must not be
+// looked at from then on. A page that is not released is collected like all else.
+func (p Page) Release() { giveBody(p.body) }
 
 // Pages walks the list from its newest event to its end, page by page, as the
 // result is ranged over; each range is a new walk, and leaving the loop ends it.
@@ -163,7 +169,7 @@ func (w *walk) start(a answer) {
 // check drops repeats and strays, and checks that the events fit the window and the
 // order.
 func (w *walk) check(ctx context.Context, a answer) (Page, error) {
-	page := Page{Began: w.began, Skew: w.skew, Organization: a.organization, Events: a.events[:0]}
+	page := Page{Began: w.began, Skew: w.skew, Organization: a.organization, Events: a.events[:0], body: a.body}
 	for i, e := range a.events {
 		// No window would ever hold a time before 1970: it counts as none.
 		a.events[i].Timed = e.Timed && e.EffectiveAt >= 0

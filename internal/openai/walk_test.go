@@ -1,6 +1,7 @@
 package openai_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -494,5 +495,45 @@ func TestWindowInAnyOrder(t *testing.T) {
 			}
 			checkComplete(t, api, auditlog.ScopeOrganization, events)
 		})
+	}
+}
+
+// TestReleasedPages gives every second page back while the walk goes on: the memory is that
+// of later pages then. What was kept of the others, and the ids of those given back, stay.
+func TestReleasedPages(t *testing.T) {
+	api := simulator.New(simulator.Config{Seed: 4})
+	api.Generate(5000, start, start+86400)
+	c := newClient(t, api, nil)
+	_, want, _, err := read(t.Context(), c, all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, pages := 0, 0
+	var kept []auditlog.Event
+	for page, err := range c.Pages(t.Context(), all) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, ev := range page.Events {
+			if !bytes.Equal(ev.Raw, want[at+i].Raw) {
+				t.Fatalf("event %d has other bytes", at+i)
+			}
+		}
+		if at += len(page.Events); pages%2 == 0 {
+			page.Release()
+			for i := range page.Events {
+				page.Events[i].Raw = nil
+			}
+		}
+		pages++
+		kept = append(kept, page.Events...)
+	}
+	if len(kept) != len(want) || pages < 10 {
+		t.Fatalf("%d of %d events on %d pages", len(kept), len(want), pages)
+	}
+	for i, ev := range kept {
+		if ev.ID != want[i].ID || ev.Type != want[i].Type || ev.Raw != nil && !bytes.Equal(ev.Raw, want[i].Raw) {
+			t.Fatalf("event %d was changed by a page after it", i)
+		}
 	}
 }

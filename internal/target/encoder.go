@@ -111,7 +111,13 @@ type Encoded struct {
 // Encode returns what an event becomes that was read from the API at a time. What cannot
 // be a record of ours is a dead letter; an error is a fault of this program.
 func (e *Encoder) Encode(ev auditlog.Event, ingested time.Time) (Encoded, error) {
-	records, info, err := e.codec.Encode(ev, ingested)
+	return e.EncodeIn(nil, ev, ingested)
+}
+
+// EncodeIn is Encode with records that are made in the memory of slab, if it can be. But for
+// Info they are no parts of the event.
+func (e *Encoder) EncodeIn(slab *kafka.Slab, ev auditlog.Event, ingested time.Time) (Encoded, error) {
+	records, info, err := e.codec.EncodeIn(slab, ev, ingested)
 	if err != nil {
 		return e.deadLetter(ev, info, err)
 	}
