@@ -68,7 +68,8 @@ type Config struct {
 	// takes long, as many more wait as are read at once: the oldest may have had one page
 	// more than they, and none of its requests must go unasked for that.
 	Waiting int
-	// Bytes says what bounds the memory of all windows together.
+	// Bytes says what bounds the memory of all windows together. Where the Source takes
+	// long, it is twice that: then there is time to look through what waits.
 	Bytes func() int
 	// Together is from how many bytes on no further part is taken with others.
 	Together int
@@ -187,17 +188,17 @@ func (s *state[P]) room() bool {
 	if !s.begun() {
 		return true
 	}
-	most := s.Parallel + 2
+	most, times := s.Parallel+2, 1
 	switch {
 	case s.slow && len(s.flights)-s.waiting >= most:
 		return false
 	case s.slow:
-		most += s.Parallel
+		most, times = most+s.Parallel, 2
 	case s.waiting >= s.Waiting:
 		return false
 	}
 	if s.bytes > 0 {
-		most = min(most, max(2, s.Bytes()/s.bytes))
+		most = min(most, max(2, times*s.Bytes()/s.bytes))
 	}
 	return len(s.flights) < most
 }
