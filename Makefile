@@ -111,7 +111,7 @@ soak: ## run one connector for long, on real Kafka with faults, and print what m
 	SOAK=$(SOAK) REQUIRE_KAFKA=1 CGO_ENABLED=0 go test -count=1 -timeout 0 -v -run '^TestSoak$$' ./cmd/openai-audit-kafka
 
 .PHONY: bench
-bench: build ## measure it all on real Kafka, beside other programs (10 min)
+bench: build ## measure it all on real Kafka, beside other programs (15 min)
 	go run -C internal/bench . -commit "$(COMMIT)$$(test -z "$$(git status --porcelain -- . ':!docs/benchmarks.md')" || echo -dirty)" $(BENCHFLAGS) $(ARGS)
 
 .PHONY: bench-faucet

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"iter"
 	"net/http"
 	"net/http/httptest"
@@ -20,6 +21,7 @@ type audit struct {
 
 	mu       sync.Mutex // guards what follows
 	requests requests
+	polls    []time.Time // when the list was asked for without an upper end
 }
 
 // requests are those that were asked, with the further pages of walks counted apart.
@@ -29,7 +31,7 @@ type requests struct {
 
 func newAudit(cfg simulator.Config) *audit {
 	a := &audit{}
-	cfg.Seed, cfg.OnRequest = 5, a.count
+	cfg.Seed, cfg.OnRequest = cmp.Or(cfg.Seed, 5), a.count
 	a.API = simulator.New(cfg)
 	a.server = httptest.NewServer(a.API)
 	return a
@@ -42,11 +44,30 @@ func (a *audit) close() { a.server.Close() }
 func (a *audit) count(r *http.Request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if r.URL.Query().Has("after") {
+	switch query := r.URL.Query(); {
+	case query.Has("after"):
 		a.requests.further++
-	} else {
-		a.requests.first++
+		return
+	case !query.Has("effective_at[lt]") && !query.Has("effective_at[lte]"):
+		a.polls = append(a.polls, time.Now())
 	}
+	a.requests.first++
+}
+
+// longestGap is the longest time between two polls until then.
+func (a *audit) longestGap(until time.Time) (longest time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i, at := range a.polls {
+		next := until
+		if i+1 < len(a.polls) {
+			next = a.polls[i+1]
+		}
+		if next.Before(until) || i+1 == len(a.polls) {
+			longest = max(longest, next.Sub(at))
+		}
+	}
+	return longest
 }
 
 func (a *audit) asked() requests {

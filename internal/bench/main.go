@@ -27,17 +27,21 @@ import (
 type part struct {
 	name string
 	run  func(context.Context, *lab) error
+	long bool // runs only when it is asked for
 }
 
 // parts are all there are, in the order in which they run and are shown.
 var parts = []part{
-	{"history", history},
-	{"throughput", throughput},
-	{"freshness", freshness},
-	{"restart", restart},
-	{"quiet", quiet},
-	{"takeover", takeover},
-	{"peers", peers},
+	{name: "loop", run: loop},
+	{name: "history", run: history},
+	{name: "throughput", run: throughput},
+	{name: "organizations", run: organizations},
+	{name: "freshness", run: freshness},
+	{name: "restart", run: restart},
+	{name: "quiet", run: quiet},
+	{name: "takeover", run: takeover},
+	{name: "peers", run: peers},
+	{name: "growth", run: growth, long: true},
 }
 
 func partNames() []string {
@@ -52,7 +56,7 @@ func partNames() []string {
 type options struct {
 	program, document, commit string
 	only                      []string
-	events                    int
+	events, quiet             int
 	faucet                    bool
 }
 
@@ -62,6 +66,7 @@ func main() {
 	flag.StringVar(&o.document, "document", "../../docs/benchmarks.md", "the `file` to write; empty: none")
 	flag.StringVar(&o.commit, "commit", "unknown", "the `commit` that the binary was built from")
 	flag.IntVar(&o.events, "events", 1_000_000, "`events` of history; other parts take a tenth or less of it")
+	flag.IntVar(&o.quiet, "organizations", 100, "how many quiet `organizations` one process has")
 	flag.BoolVar(&o.faucet, "faucet", false, "build faucet-stream if it is not there yet, which takes minutes")
 	flag.Func("only", "run these `parts` alone, with commas between: "+strings.Join(partNames(), ", "), o.setOnly)
 	flag.Parse()
@@ -117,7 +122,7 @@ func measure(ctx context.Context, o options, cluster *kafkatest.Cluster, dir str
 	var faults []error
 	var measured report
 	for _, p := range parts {
-		if len(o.only) > 0 && !slices.Contains(o.only, p.name) {
+		if asked := slices.Contains(o.only, p.name); !asked && (p.long || len(o.only) > 0) {
 			continue
 		}
 		began := time.Now()

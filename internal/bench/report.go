@@ -22,6 +22,7 @@ var tables = []table{
 	{"Aims", []string{"part", "what", "measured", "aim", "met"}},
 	{"Peers on the same work", []string{"part", "program", "events/s", "CPU-s per 100,000", "RSS MiB", "lost", "doubled", "delivers"}},
 	{"Peers when things go wrong", []string{"part", "program", "events", "lost", "of them late", "doubled"}},
+	{"Growth", []string{"part", "events", "events/s", "CPU-s per 100,000", "RSS MiB", "records of state written", "restart in the middle, to its first commit"}},
 	{"Other figures", []string{"part", "what", "measured"}},
 	{"Runs", []string{"part", "measured at", "commit"}},
 }
@@ -31,6 +32,7 @@ const (
 	aims
 	plainWork
 	hardWork
+	growing
 	figures
 	runs
 )
