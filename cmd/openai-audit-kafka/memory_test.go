@@ -21,10 +21,10 @@ func TestMemoryLimit(t *testing.T) {
 		environ []string
 		want    int64
 	}{
-		{"one organization", several(1), nil, 43 << 20},
-		{"an empty variable says nothing", several(1), []string{"GOMEMLIMIT="}, 43 << 20},
+		{"one organization", several(1), nil, 45 << 20},
+		{"an empty variable says nothing", several(1), []string{"GOMEMLIMIT="}, 45 << 20},
 		// Eleven more, three of which read history beside the first.
-		{"twelve organizations", several(12), nil, (43 + 11 + 3*8) << 20},
+		{"twelve organizations", several(12), nil, (45 + 11 + 3*8) << 20},
 		{"a limit from outside", several(1), []string{"HOME=/", "GOMEMLIMIT=1TiB"}, outside},
 		{"no limit, from outside", several(1), []string{"GOMEMLIMIT=off"}, outside},
 	} {

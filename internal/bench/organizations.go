@@ -56,16 +56,19 @@ func (l *lab) severally(audits []*audit, t topics, more ...string) []string {
 	})
 	for i, a := range audits {
 		name := fmt.Sprintf("ORGANIZATIONS_%d_", i)
-		environ = append(environ, name+fmt.Sprintf("NAME=o%d", i), name+"ADMIN_KEY="+simulator.Key, name+"BASE_URL="+a.url())
+		environ = append(environ, name+fmt.Sprintf("NAME=o%d", i), name+"ADMIN_KEY="+keyOf(i), name+"BASE_URL="+a.url())
 	}
 	return environ
 }
+
+// keyOf is the key of an organization: no two may have the same.
+func keyOf(i int) string { return fmt.Sprintf("%s-%d", simulator.Key, i) }
 
 // auditsOf returns the logs of so many organizations, each with other ids.
 func auditsOf(count int) []*audit {
 	all := make([]*audit, count)
 	for i := range all {
-		all[i] = newAudit(simulator.Config{Seed: uint64(i + 1)})
+		all[i] = newAudit(simulator.Config{Seed: uint64(i + 1), Keys: []string{keyOf(i)}})
 	}
 	return all
 }
