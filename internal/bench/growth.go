@@ -13,14 +13,14 @@ import (
 // runs only when it is asked for, since ten million events take many minutes.
 func growth(ctx context.Context, l *lab) error {
 	for _, n := range []int{l.events / 10, l.events, 10 * l.events} {
-		if err := l.grow(ctx, n); err != nil {
+		if err := grow(ctx, l, n); err != nil {
 			return fmt.Errorf("%s events: %w", thousands(n), err)
 		}
 	}
 	return nil
 }
 
-func (l *lab) grow(ctx context.Context, events int) error {
+func grow(ctx context.Context, l *lab, events int) error {
 	a := newAudit(simulator.Config{})
 	defer a.close()
 	n := a.fill(events, 400*day, 2*day)

@@ -18,7 +18,7 @@ import (
 func organizations(ctx context.Context, l *lab) error {
 	var one, twelve float64
 	for _, count := range []int{1, 12, 100} {
-		r, err := l.readHistories(ctx, count, l.events/50)
+		r, err := readHistories(ctx, l, count, l.events/50)
 		if err != nil {
 			return fmt.Errorf("%d organizations: %w", count, err)
 		}
@@ -36,7 +36,7 @@ func organizations(ctx context.Context, l *lab) error {
 		}
 	}
 	l.report.aim("CPU for an event, 12 organizations that read history to one", fmt.Sprintf("%.2f×", twelve/one), "≤ 1.2×", twelve <= 1.2*one)
-	return l.quietOrganizations(ctx)
+	return quietOrganizations(ctx, l)
 }
 
 const pollInterval = 10 * time.Second
@@ -49,7 +49,7 @@ type histories struct {
 }
 
 // severally is the connector's environment for several organizations.
-func (l *lab) severally(audits []*audit, t topics, more ...string) []string {
+func severally(l *lab, audits []*audit, t topics, more ...string) []string {
 	environ := l.environ(audits[0], t, append([]string{"POLL_INTERVAL=" + pollInterval.String(), "OPENAI_TENANT_EVENTS=off"}, more...)...)
 	environ = slices.DeleteFunc(environ, func(v string) bool {
 		return strings.HasPrefix(v, "OPENAI_ADMIN_KEY=") || strings.HasPrefix(v, "OPENAI_BASE_URL=")
@@ -74,7 +74,7 @@ func auditsOf(count int) []*audit {
 }
 
 // readHistories lets one process read so many histories, and compares the topic with all of them.
-func (l *lab) readHistories(ctx context.Context, count, each int) (r histories, err error) {
+func readHistories(ctx context.Context, l *lab, count, each int) (r histories, err error) {
 	all := auditsOf(count)
 	n := 0
 	for _, a := range all {
@@ -85,7 +85,7 @@ func (l *lab) readHistories(ctx context.Context, count, each int) (r histories, 
 	l.say("%d organizations with %s events each", count, thousands(r.each))
 	t := l.topics()
 	l.create(t)
-	p, err := l.start(l.severally(all, t, "BACKFILL_START_TIME=401d"))
+	p, err := l.start(severally(l, all, t, "BACKFILL_START_TIME=401d"))
 	if err != nil {
 		return r, err
 	}
@@ -119,12 +119,12 @@ func (l *lab) readHistories(ctx context.Context, count, each int) (r histories, 
 
 // quietOrganizations measures what organizations cost in whose logs nothing happens,
 // beside one alone.
-func (l *lab) quietOrganizations(ctx context.Context) error {
-	one, err := l.quietly(ctx, 1)
+func quietOrganizations(ctx context.Context, l *lab) error {
+	one, err := quietly(ctx, l, 1)
 	if err != nil {
 		return err
 	}
-	many, err := l.quietly(ctx, l.quiet)
+	many, err := quietly(ctx, l, l.quiet)
 	if err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ type stillness struct {
 	brokers, apis int // connections
 }
 
-func (l *lab) quietly(ctx context.Context, count int) (r stillness, err error) {
+func quietly(ctx context.Context, l *lab, count int) (r stillness, err error) {
 	const settle, span = 30 * time.Second, 60 * time.Second
 	all := auditsOf(count)
 	for _, a := range all {
@@ -160,7 +160,7 @@ func (l *lab) quietly(ctx context.Context, count int) (r stillness, err error) {
 		return r, err
 	}
 	l.say("%d quiet organizations", count)
-	p, err := l.start(append(l.severally(all, t, "BACKFILL_START_TIME=1d"), "HTTP_ADDR="+addr))
+	p, err := l.start(append(severally(l, all, t, "BACKFILL_START_TIME=1d"), "HTTP_ADDR="+addr))
 	if err != nil {
 		return r, err
 	}
@@ -185,7 +185,7 @@ func (l *lab) quietly(ctx context.Context, count int) (r stillness, err error) {
 		return r, err
 	}
 	r.cpu = (after - before).Seconds() / time.Since(began).Seconds() * 100
-	r.brokers, r.apis = l.connections(p.cmd.Process.Pid)
+	r.brokers, r.apis = connections(l, p.cmd.Process.Pid)
 	signalled := time.Now()
 	used, err := p.stop()
 	r.left, r.rssMiB = time.Since(signalled), used.rssMiB
@@ -207,7 +207,7 @@ func isReady(ctx context.Context, addr string) bool {
 
 // connections counts the open ones of a process: to the broker, and to others, which are
 // the APIs.
-func (l *lab) connections(pid int) (brokers, apis int) {
+func connections(l *lab, pid int) (brokers, apis int) {
 	own := map[string]bool{}
 	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
 	for _, file := range files {
