@@ -25,10 +25,16 @@ type encodedBatch struct {
 }
 
 // commit writes what of the batches is not written yet, with the cursor and the ids, in
-// one transaction, and tells of it. discarded says that one of them was planned in
-// another state: it and those after it count for nothing, and are to be planned again.
+// one transaction, and reports it. discarded says that one of them was planned in another
+// state: it and those after it count for nothing, and are to be planned again.
 //
-// An error ends the session: only the topic knows what happened.
+// If we crash before the end of the transaction is decided, nothing of it is in any
+// topic, and the cursor of before stands: the next start reads the same again. If we
+// crash after that, all of it is there, and the cursor in it says so.
+//
+// An error ends the session: only the topic knows what happened. To go on with the state
+// in memory would write the events a second time where the transaction was committed and
+// its answer was lost.
 func (s *session) commit(ctx context.Context, read ...encodedBatch) (discarded bool, err error) {
 	batches := make([]ledger.Batch, len(read))
 	for i, r := range read {
@@ -37,8 +43,12 @@ func (s *session) commit(ctx context.Context, read ...encodedBatch) (discarded b
 			Records: func(event int, out []kafka.Message) []kafka.Message { return append(out, r.encoded[event].Records...) },
 		}
 	}
+	// What is written already is left out in there, under the lock that one commit holds at
+	// a time: another loop may have written it since this was read.
 	out, err := s.ledger.Commit(ctx, batches...)
 	s.tellCommit(out, err)
+	// Only what is known to be committed counts as written. An unknown outcome is told by
+	// the next session, which reads it.
 	if err == nil && out.Sent {
 		s.tellWritten(read, out.Step)
 	}
@@ -46,7 +56,7 @@ func (s *session) commit(ctx context.Context, read ...encodedBatch) (discarded b
 }
 
 // apply writes an effect that needs no events: with must at once, else with what is
-// written next.
+// written next. What is only in memory when we crash is found out again.
 func (s *session) apply(ctx context.Context, effect window.Effect, must bool) error {
 	out, err := s.ledger.Apply(ctx, effect, must)
 	s.tellCommit(out, err)
@@ -59,10 +69,10 @@ func (s *session) tellCommit(out ledger.Outcome, err error) {
 		s.telemetry.Committed(s.name, result(err), out.Took)
 	}
 	if err != nil || out.Step.Staged == 0 {
-		return
+		return // the state is what it was
 	}
 	if out.NewHistory {
-		s.nudge()
+		s.nudge() // or a gap that was just found would wait for the next look
 	}
 	s.tellPositions()
 }
@@ -78,7 +88,8 @@ func result(err error) string {
 	}
 }
 
-// tellWritten reports what a commit of batches of one kind added.
+// tellWritten reports what a commit of batches of one kind added: of history, of the deep
+// past, or of the head. Only the head says how fresh the topic is.
 func (s *session) tellWritten(read []encodedBatch, step window.Step) {
 	if len(step.Write) == 0 {
 		return
@@ -88,7 +99,7 @@ func (s *session) tellWritten(read []encodedBatch, step window.Step) {
 	s.mu.Lock()
 	newest := s.newest
 	s.mu.Unlock()
-	before := newest
+	before := newest // an event behind it is late, however the commit is ordered
 	for i, ev := range step.Write {
 		w := byScope[ev.Scope]
 		if w == nil {
@@ -96,7 +107,7 @@ func (s *session) tellWritten(read []encodedBatch, step window.Step) {
 			byScope[ev.Scope] = w
 		}
 		e := read[step.Places[i].Batch].encoded[step.Places[i].Event]
-		if e.Reason != "" {
+		if e.Reason != "" { // it is in the dead letter topic, and in no other
 			w.DeadLetters[string(e.Reason)]++
 			continue
 		}
@@ -119,7 +130,7 @@ func (s *session) tellWritten(read []encodedBatch, step window.Step) {
 		}
 	}
 	s.mu.Lock()
-	s.newest = max(s.newest, newest)
+	s.newest = max(s.newest, newest) // another loop may have told a newer one meanwhile
 	s.mu.Unlock()
 	for _, w := range byScope {
 		s.telemetry.Written(s.name, *w)

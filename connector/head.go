@@ -23,7 +23,8 @@ const headPages = 10
 // poll is one transaction, and is held in memory.
 const headBytes = 3 << 20
 
-// poller reads the head of each scope, and says how that goes.
+// poller reads the head of each scope, and says how that goes. It is the only reader of
+// the time above the live position: two would each find the same events new.
 type poller struct{ session *session }
 
 // run reads the head of each scope, again and again. It closes polled after the first
@@ -47,6 +48,8 @@ func (p *poller) run(ctx context.Context, polled chan<- struct{}) error {
 			return err
 		}
 		if first {
+			// What shows up from here on is live. What was there before waited for us, and its
+			// age says nothing about how fast we are.
 			s.watching = true
 			close(polled)
 		}
@@ -73,7 +76,7 @@ func (p *poller) poll(ctx context.Context) error {
 			return nil // told to stop: what was read counts for nothing
 		}
 		if errors.Is(err, ErrRefused) {
-			return err
+			return err // a person has to decide: the other scope must not go on alone
 		}
 		if err := p.noteScope(ctx, scope, err); err != nil {
 			return err
@@ -82,6 +85,8 @@ func (p *poller) poll(ctx context.Context) error {
 			walks = append(walks, walk)
 		}
 	}
+	// Both scopes in one transaction, also when neither has an event: what the walks prove
+	// goes into the cursor with what is written next.
 	r, err := p.merge(walks)
 	if err != nil {
 		return err
@@ -89,9 +94,10 @@ func (p *poller) poll(ctx context.Context) error {
 	if discarded, err := s.commit(ctx, r); err != nil || discarded {
 		return err // discarded: the next poll begins where it is right
 	}
+	// After the commit, and not before: a walk counts once what it found is written.
 	for _, w := range walks {
 		if s.lists.walked(w) {
-			s.nudge()
+			s.nudge() // the rest of it is for windows
 		}
 	}
 	return nil
@@ -111,6 +117,10 @@ type headWalk struct {
 // walkHead walks the head of a scope from its live position less the lookback, up
 // to what comes while it walks: to the end of the list when a full walk is due,
 // and else to the first page that holds nothing new.
+//
+// Only a walk that reached the end of the list proves anything (reached). One that left
+// early, or fell behind, still gives its events to be written: each is known by its id
+// when the next walk meets it again.
 func (p *poller) walkHead(ctx context.Context, scope auditlog.Scope) (headWalk, error) {
 	s := p.session
 	w := headWalk{scope: scope, from: window.HeadFrom(s.cursor(), scope, s.policy)}
@@ -131,6 +141,8 @@ func (p *poller) walkHead(ctx context.Context, scope auditlog.Scope) (headWalk, 
 		}
 		s.notePage(page)
 		w.began = page.Began
+		// The first page alone is compared with the other organizations: it costs a look at
+		// every id, and two that share a tenant share its newest events too.
 		if pages++; pages == 1 && scope == auditlog.ScopeTenant {
 			p.noteTenant(page)
 		}
@@ -142,7 +154,7 @@ func (p *poller) walkHead(ctx context.Context, scope auditlog.Scope) (headWalk, 
 		case page.Last:
 			w.reached = true
 		case known && !full:
-			return w, nil
+			return w, nil // below here all is known, but for what is late: a full walk finds that
 		case pages == headPages, bytes > headBytes:
 			w.behind = true
 			return w, nil
@@ -210,7 +222,8 @@ func (p *poller) merge(walks []headWalk) (encodedBatch, error) {
 	return r, err
 }
 
-// headEffect is what a walk of the head proves.
+// headEffect is what a walk of the head proves. One that was left early proves nothing:
+// the live position stays, and the next walk begins where this one did.
 func (p *poller) headEffect(w headWalk) window.Effect {
 	s := p.session
 	switch {
@@ -224,7 +237,9 @@ func (p *poller) headEffect(w headWalk) window.Effect {
 }
 
 // encodeAll adds to out what each of the events becomes, in the memory of slab, and lets go
-// of their bytes: a record holds them.
+// of their bytes: a record holds them. An event that cannot be a record comes out as a dead
+// letter; an error is a fault of this program, and ends the session before anything is
+// written.
 func (s *session) encodeAll(slab *kafka.Slab, out []target.Encoded, events []auditlog.Event) ([]target.Encoded, error) {
 	ingested := s.now()
 	out = slices.Grow(out, len(events))

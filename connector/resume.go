@@ -31,6 +31,8 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 		starting = "starting again after: " + o.failed.Error()
 	}
 	o.telemetry.Ready(o.name, starting)
+	// All that can fail for another reason than the right to write comes before the fence:
+	// an instance that cannot work must not take that right from one that does.
 	topics, err := o.prepareTopics(ctx)
 	if err != nil {
 		return nil, err
@@ -57,6 +59,7 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 	o.tellHanging(nil)
 	// From here on every other writer is fenced. If we crash before the first
 	// commit, nothing has changed: the next start finds the same state.
+	// If another fences us from here on, the first commit says so, and we end with 3.
 	s := &session{
 		organization: o, kafkaLog: log, topics: topics, format: format, partition: partition,
 		ledger: ledger.New(o.name, log, o.now), offsetsRead: read,
@@ -81,7 +84,7 @@ func (o *organization) beforeFence(ctx context.Context, records map[string][]byt
 	found, err := decode(o.name, records)
 	switch {
 	case err != nil && !whole:
-		return nil
+		return nil // judged after the fence, when all of it was read
 	case err != nil:
 		return err
 	case found == nil || found.Cursor.StartAnew:
@@ -92,6 +95,7 @@ func (o *organization) beforeFence(ctx context.Context, records map[string][]byt
 	if found == nil {
 		return err
 	}
+	// In a group the owner of the partition takes the right over: that is no mistake.
 	if err != nil || o.shared {
 		return err
 	}
@@ -119,29 +123,26 @@ type opening struct {
 
 // begin turns what was read into a state, refuses what needs a decision, and
 // commits the first transaction.
+//
+// It is the same after a crash, after a stop and on a first run: there is no other way to
+// begin, so that the one way is tried at each start. Whatever is refused here is refused
+// before any event is written.
 func (o *opening) begin(ctx context.Context, records map[string][]byte) error {
 	s := o.session
 	state, err := decodeState(s.name, records)
 	if err != nil {
 		return err
 	}
+	// Without a cursor it is a first run, and so it is after a reset. A cursor that cannot
+	// be read is neither: to begin from nothing beside it would write everything a second time.
 	first := state == nil || state.Cursor.StartAnew
-	known := auditlog.MaxSecond
-	switch {
-	case state == nil:
-		err = o.checkFirstRun(ctx)
-	case !first: // else a `cursor reset` has asked for it
-		known, err = state.Cursor.Start, refused(s.target.CheckSame(ctx, state.Cursor, s.topics, s.format))
-	}
-	if err != nil {
-		return err
-	}
-	if err := o.checkHistoryFits(known); err != nil {
+	if err := o.check(ctx, state); err != nil {
 		return err
 	}
 	if err := o.chooseSchema(state); err != nil {
 		return err
 	}
+	// The API's time, before any position is set by it: ours alone may be hours ahead.
 	hello, err := o.hello(ctx)
 	if err != nil {
 		return err
@@ -160,15 +161,13 @@ func (o *opening) begin(ctx context.Context, records map[string][]byte) error {
 	if err != nil {
 		return err
 	}
-	state.Policy = s.policy
-	s.ledger.Begin(state)
-	s.lists = newLists(s.now, func(scope auditlog.Scope) time.Duration {
-		return window.DeepWait(s.cursor(), scope, s.serverNow())
-	})
+	o.use(state)
 	if err := o.commit(ctx, hello.Organization); err != nil {
 		return err
 	}
 	s.apiName = s.cursor().APIOrganization
+	// Two names for one organization would write each event twice. Both may have begun at
+	// the same moment, and looked before the other wrote: so a first run looks again.
 	if first {
 		if err := o.confirmAlone(ctx, hello.Organization); err != nil {
 			return err
@@ -178,6 +177,32 @@ func (o *opening) begin(ctx context.Context, records map[string][]byte) error {
 	s.log.Info("opened", "first_run", first, "start", state.Cursor.Start.String(), "floor", state.Cursor.Floor.String(),
 		"seen_ids", state.Seen.Len(), "partition", s.partition)
 	return nil
+}
+
+// check refuses a state that needs a person's decision.
+func (o *opening) check(ctx context.Context, state *window.State) (err error) {
+	s := o.session
+	known := auditlog.MaxSecond // the earliest time whose history is written or planned
+	switch {
+	case state == nil:
+		err = o.checkFirstRun(ctx)
+	case !state.Cursor.StartAnew: // else a `cursor reset` has asked for it
+		known, err = state.Cursor.Start, refused(s.target.CheckSame(ctx, state.Cursor, s.topics, s.format))
+	}
+	if err != nil {
+		return err
+	}
+	return o.checkHistoryFits(known)
+}
+
+// use gives the state to the ledger, which owns it from here on: nothing else changes it.
+func (o *opening) use(state *window.State) {
+	s := o.session
+	state.Policy = s.policy
+	s.ledger.Begin(state)
+	s.lists = newLists(s.now, func(scope auditlog.Scope) time.Duration {
+		return window.DeepWait(s.cursor(), scope, s.serverNow())
+	})
 }
 
 // chooseSchema makes the encoder, with the version of the schema that the topic has.
@@ -265,6 +290,8 @@ func (o *opening) reconcile(state *window.State, now auditlog.Second) {
 // later start one that is no first run.
 func (o *opening) commit(ctx context.Context, apiName string) error {
 	s := o.session
+	// Openings are noted before the commit: if its answer is lost, the next start must know
+	// an opening in the topic for its own, and not for another instance's.
 	before := s.cursor().Openers
 	ours := ourLast(before, s.openings)
 	openers := opened(before, s.me, auditlog.SecondOf(s.now()))

@@ -41,7 +41,9 @@ type session struct {
 }
 
 // work reads and writes until ctx ends or something fails whose outcome only the
-// topic knows.
+// topic knows. Three loops read: the head at every poll, history, and the walks for what
+// is late. They share the ledger, which lets one commit after the other through, and
+// nothing that one of them read counts before its commit.
 func (s *session) work(ctx context.Context) error {
 	polled := make(chan struct{})
 	history := &sweeper{session: s, find: s.findHistory, polled: polled, wake: make(chan struct{}, 1)}

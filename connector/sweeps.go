@@ -13,7 +13,8 @@ import (
 // lookEvery is how often the sweepers look for work without being woken.
 const lookEvery = 5 * time.Second
 
-// sweeper does one kind of sweeps, one after the other.
+// sweeper does one kind of sweeps, one after the other. There are two of them in a
+// session, so that late events do not wait for years of history.
 type sweeper struct {
 	session *session
 	// find returns the sweep that is to be done now; nil if there is none.
@@ -22,11 +23,14 @@ type sweeper struct {
 	wake   chan struct{}   // has one when there may be work
 }
 
-// findHistory returns the sweep of the oldest history that there is.
+// findHistory returns the sweep of the oldest history that there is, and nil while none
+// can be read: none is left, or a list that it needs cannot be read now.
 func (s *session) findHistory() *sweepRun {
 	c := s.cursor()
 	sweep, ok := window.HistorySweep(c)
 	switch from, until := window.HistoryLeft(c); {
+	// The progress is of all that is left, and not of this sweep alone: it goes on over
+	// sessions and sweeps until no history is left.
 	case ok:
 		s.backfill.begin(s, from, until)
 	case until == 0:
@@ -40,6 +44,9 @@ func (s *session) findHistory() *sweepRun {
 
 // findWalk returns the sweep of a scope's deep past, when that is due, or of its whole
 // lookback where the polls did not reach its end.
+//
+// began is taken before anything is read. When the next walk is due counts from there, so
+// a walk that takes long does not make the next one late.
 func (s *session) findWalk() *sweepRun {
 	c, now, began := s.cursor(), s.serverNow(), s.now()
 	for _, scope := range auditlog.Scopes() {
@@ -47,6 +54,8 @@ func (s *session) findWalk() *sweepRun {
 			continue
 		}
 		var run *sweepRun
+		// Not ready while history holds the floor: the walk could not prove that this time is
+		// complete, and would be done for nothing.
 		deep := window.DeepReady(c, scope, s.policy) && s.lists.deepDue(scope)
 		switch {
 		case deep:
@@ -64,6 +73,10 @@ func (s *session) findWalk() *sweepRun {
 }
 
 // run does one sweep after the other, for as long as there are any, and waits for more.
+//
+// What the API fails at is tried again here, and counts for nothing until then: the state
+// is still that of the last commit. What the log fails at ends the session, since then
+// only the topic knows what the state is.
 func (w *sweeper) run(ctx context.Context) error {
 	select {
 	case <-w.polled:
@@ -81,7 +94,7 @@ func (w *sweeper) run(ctx context.Context) error {
 			case ctx.Err() != nil:
 				return ctx.Err()
 			case errors.Is(err, txlog.ErrFenced), errors.Is(err, txlog.ErrUnconfirmed), errors.Is(err, ErrRefused):
-				return err
+				return err // of the log, or for a person
 			case err == nil:
 				failures, replans = 0, 0
 				continue

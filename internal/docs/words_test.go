@@ -25,6 +25,7 @@ var privateWords = []struct {
 	{regexp.MustCompile(`(?i)\b((fences|disturbs|by) nobody)\b`), "no instance"},
 	{regexp.MustCompile(`(?i)\b((begun|read|written|dated) anew)\b`), "again"},
 	{regexp.MustCompile(`(?i)\b(held against)\b`), "compared with"},
+	{regexp.MustCompile(`\b(window\.Memory|NewMemory|target\.Values|readGone|goneFrom|late := time\.AfterFunc)\b`), "SeenIDs, Format, deleted, watchdog: see the glossary in docs/design.md"},
 }
 
 // read by people: code with its comments and messages, pages, settings of the stack.

@@ -95,11 +95,11 @@ func TestEnsureNamesTheCommandWhenItMayNotMakeTopics(t *testing.T) {
 func TestEnsureLooksAgainForATopic(t *testing.T) {
 	c := cluster(t)
 	must(t, c.CreateTopic("events", 1, map[string]string{"cleanup.policy": "delete"}))
-	late := time.AfterFunc(time.Second, func() {
+	adding := time.AfterFunc(time.Second, func() {
 		must(t, c.CreateTopic("dlq", 1, map[string]string{"cleanup.policy": "delete"}))
 		must(t, c.CreateTopic("offsets", 16, map[string]string{"cleanup.policy": "compact"}))
 	})
-	defer late.Stop()
+	defer adding.Stop()
 	got, err := kafka.Ensure(t.Context(), client(t, connection(c)), specs(), false)
 	must(t, err)
 	if len(got) != 3 {
