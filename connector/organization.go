@@ -69,28 +69,16 @@ func (c *Connector) organization(org Organization) (*organization, error) {
 		tenants:   &c.tenants,
 		turns:     &c.turns,
 		verifying: c.verifying,
-		limiter: openai.NewLimiter(openai.LimiterConfig{
-			Concurrency:       c.cfg.APIConcurrency,
-			RequestsPerMinute: c.cfg.APIRequestsPerMinute,
-			Now:               c.now,
-		}),
 	}
-	api := openai.Config{
-		BaseURL:        org.BaseURL,
-		Key:            org.AdminKey.Read,
-		KeySetting:     org.KeySetting,
-		BaseURLSetting: org.BaseURLSetting,
-		Transport:      c.transport,
-		Limiter:        o.limiter,
-		Clock:          new(openai.Clock),
-		Now:            c.now,
-		Logger:         log,
-		OnRequest: func(code int, took time.Duration) {
-			o.requests.Add(1)
-			o.telemetry.Requested(org.Name, code, took)
-		},
-		OnRateLimited: func(wait time.Duration) { o.telemetry.RateLimited(org.Name, wait) },
+	account := c.cfg.Account(org)
+	account.Transport, account.Key = c.transport, org.AdminKey.Read
+	api := account.Config(c.now, log)
+	api.OnRequest = func(code int, took time.Duration) {
+		o.requests.Add(1)
+		o.telemetry.Requested(org.Name, code, took)
 	}
+	api.OnRateLimited = func(wait time.Duration) { o.telemetry.RateLimited(org.Name, wait) }
+	o.limiter = api.Limiter
 	var err error
 	if o.history, err = openai.New(api); err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 	"github.com/openai-audit-kafka/openai-audit-kafka/schemas"
 )
@@ -41,6 +42,22 @@ func (c Config) Target(organization string, log *slog.Logger) target.Target {
 		Compression:   k.Compression,
 		Logger:        log,
 	}
+}
+
+// Account returns how the log of an organization is asked for. It too is for the program's
+// other commands.
+func (c Config) Account(org Organization) openai.Account {
+	a := openai.Account{
+		BaseURL:           org.BaseURL,
+		KeySetting:        org.KeySetting,
+		BaseURLSetting:    org.BaseURLSetting,
+		Concurrency:       c.APIConcurrency,
+		RequestsPerMinute: c.APIRequestsPerMinute,
+	}
+	if org.AdminKey.IsSet() {
+		a.Key = org.AdminKey.Read
+	}
+	return a
 }
 
 // connection returns how to reach the brokers.

@@ -26,10 +26,9 @@ func (w *world) operator() ops.Config {
 	org := w.cfg.Organizations[0]
 	c := ops.Config{
 		Target: w.cfg.Target(org.Name, w.cfg.Logger),
-		API: ops.API{
-			BaseURL: org.BaseURL, Key: org.AdminKey.Read, Transport: simulator.Transport(w.api), Concurrency: 4, Tenant: ops.TenantAuto,
-		},
+		API:    ops.API{Account: w.cfg.Account(org), Tenant: ops.TenantAuto},
 	}
+	c.API.Transport, c.API.Concurrency = simulator.Transport(w.api), 4
 	c.Connection.Dial = w.cluster.Dial
 	return c
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ops"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/pause"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
@@ -114,7 +115,7 @@ func (v *verifier) verify(ctx context.Context) error {
 func (v *verifier) commands() ops.Config {
 	return ops.Config{
 		Target: v.session.target, Lookback: v.session.cfg.Lookback, DeepLookback: v.session.cfg.DeepLookback, StopGrace: verifyGrace,
-		API: ops.API{Client: v.session.history, Wait: v.behindAll, Concurrency: 1, Tenant: ops.Tenant(v.session.settings.TenantEvents)},
+		API: ops.API{Client: v.session.history, Wait: v.behindAll, Account: openai.Account{Concurrency: 1}, Tenant: ops.Tenant(v.session.settings.TenantEvents)},
 	}
 }
 

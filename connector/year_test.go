@@ -225,11 +225,11 @@ func (y *year) repair(since time.Time) error {
 	defer y.noteRepairer()
 	to := y.cfg.Target("default", y.cfg.Logger)
 	to.Connection.ClientID, to.Connection.Dial, to.Compression = "repair", y.proxy.Dial, "none"
+	account := y.cfg.Account(org)
+	account.Transport, account.Concurrency = simulator.Transport(y.api), 4
 	_, err := ops.Repair(y.t.Context(), ops.Config{
 		Target: to,
-		API: ops.API{
-			BaseURL: org.BaseURL, Key: org.AdminKey.Read, Transport: simulator.Transport(y.api), Concurrency: 4, Tenant: ops.TenantAuto,
-		},
+		API:    ops.API{Account: account, Tenant: ops.TenantAuto},
 	}, auditlog.SecondOf(since), auditlog.SecondOf(time.Now()))
 	return err
 }

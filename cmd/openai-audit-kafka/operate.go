@@ -90,23 +90,12 @@ func (a *app) organization(s *config.Settings, name string) (connector.Organizat
 // operate turns the settings into what package ops wants.
 func operate(s *config.Settings, org connector.Organization, log *slog.Logger) ops.Config {
 	c := s.Connector
-	cfg := ops.Config{
-		Target: c.Target(org.Name, log),
-		API: ops.API{
-			BaseURL:           org.BaseURL,
-			KeySetting:        org.KeySetting,
-			BaseURLSetting:    org.BaseURLSetting,
-			Concurrency:       c.APIConcurrency,
-			RequestsPerMinute: c.APIRequestsPerMinute,
-			Tenant:            ops.Tenant(org.TenantEvents),
-		},
+	return ops.Config{
+		Target:       c.Target(org.Name, log),
+		API:          ops.API{Account: c.Account(org), Tenant: ops.Tenant(org.TenantEvents)},
 		Lookback:     c.Lookback,
 		DeepLookback: c.DeepLookback,
 	}
-	if org.AdminKey.IsSet() {
-		cfg.API.Key = org.AdminKey.Read
-	}
-	return cfg
 }
 
 // outcome turns an error of package ops into the command's own. If the command was told

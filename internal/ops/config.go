@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
@@ -31,17 +30,7 @@ type Config struct {
 
 // API says how to ask the API.
 type API struct {
-	BaseURL string
-	// Key returns the admin key; nil where none is needed.
-	Key func() (string, error)
-	// KeySetting is the name of the setting that gives it; empty: OPENAI_ADMIN_KEY.
-	KeySetting string
-	// BaseURLSetting is the name of the setting that gives BaseURL; empty: OPENAI_BASE_URL.
-	BaseURLSetting string
-	// Transport does the requests; nil: one of package openai.
-	Transport         http.RoundTripper
-	Concurrency       int
-	RequestsPerMinute int
+	openai.Account // without a Key where none is needed
 	// Tenant says whether tenant events are read.
 	Tenant Tenant
 	// Client asks the API in place of a new one; nil: one is made. Wait is called before
@@ -99,21 +88,9 @@ func client(c Config, attempts int) (*openai.Client, error) {
 	if c.API.Key == nil {
 		return nil, fmt.Errorf("there is no admin key: give one in %s or its file", c.API.keySetting())
 	}
-	return openai.New(openai.Config{
-		BaseURL:        c.API.BaseURL,
-		Key:            c.API.Key,
-		KeySetting:     c.API.KeySetting,
-		BaseURLSetting: c.API.BaseURLSetting,
-		Transport:      c.API.Transport,
-		Limiter: openai.NewLimiter(openai.LimiterConfig{
-			Concurrency:       c.API.Concurrency,
-			RequestsPerMinute: c.API.RequestsPerMinute,
-			Now:               c.Now,
-		}),
-		Now:      c.Now,
-		Logger:   c.Logger,
-		Attempts: attempts,
-	})
+	api := c.API.Config(c.Now, c.Logger)
+	api.Attempts = attempts
+	return openai.New(api)
 }
 
 // remembering asks for each schema once, also for one that is not known: a registry

@@ -59,11 +59,9 @@ func newWorld(t *testing.T, c *kafkatest.Cluster, api simulator.Config) *world {
 
 	w.ops = ops.Config{
 		Target: cfg.Target(org.Name, logger),
-		API: ops.API{
-			BaseURL: org.BaseURL, Key: org.AdminKey.Read, Transport: simulator.Transport(w.api),
-			Concurrency: 4, Tenant: ops.TenantAuto,
-		},
+		API:    ops.API{Account: cfg.Account(org), Tenant: ops.TenantAuto},
 	}
+	w.ops.API.Transport, w.ops.API.Concurrency = simulator.Transport(w.api), 4
 	w.ops.Connection.ClientID, w.ops.Connection.Dial = "ops", c.Dial
 	return w
 }
