@@ -11,63 +11,8 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
 )
 
-// What a value must be, package connector says, by field. This says which variable a
-// field is filled from.
-
-var fieldVariables = map[string]string{
-	"PollInterval":                   "POLL_INTERVAL",
-	"Lookback":                       "LOOKBACK",
-	"DeepLookback":                   "DEEP_LOOKBACK",
-	"VerifyEvery":                    "VERIFY_EVERY",
-	"VerifyWindow":                   "VERIFY_WINDOW",
-	"VerifyRepair":                   "VERIFY_REPAIR",
-	"APIConcurrency":                 "API_CONCURRENCY",
-	"APIRequestsPerMinute":           "API_REQUESTS_PER_MINUTE",
-	"Kafka.Brokers":                  "KAFKA_BROKERS",
-	"Kafka.ClientID":                 "KAFKA_CLIENT_ID",
-	"Kafka.Topic":                    "KAFKA_TOPIC",
-	"Kafka.OffsetsTopic":             "KAFKA_OFFSETS_TOPIC",
-	"Kafka.DLQTopic":                 "KAFKA_DLQ_TOPIC",
-	"Kafka.CreateTopics":             "KAFKA_CREATE_TOPICS",
-	"Kafka.Partitions":               "KAFKA_PARTITIONS",
-	"Kafka.ReplicationFactor":        "KAFKA_REPLICATION_FACTOR",
-	"Kafka.Retention":                "KAFKA_RETENTION",
-	"Kafka.Compression":              "KAFKA_COMPRESSION",
-	"Kafka.Headers":                  "KAFKA_HEADERS",
-	"Kafka.TransactionalID":          "KAFKA_TRANSACTIONAL_ID",
-	"Kafka.GroupID":                  "KAFKA_GROUP_ID",
-	"Kafka.JSONForm":                 "KAFKA_JSON_FORM",
-	"Kafka.Timestamp":                "KAFKA_TIMESTAMP",
-	"Kafka.TLS.Enabled":              "KAFKA_TLS",
-	"Kafka.TLS.CAFile":               "KAFKA_TLS_CA_FILE",
-	"Kafka.TLS.CertFile":             "KAFKA_TLS_CERT_FILE",
-	"Kafka.TLS.KeyFile":              "KAFKA_TLS_KEY_FILE",
-	"Kafka.SASL.Mechanism":           "KAFKA_SASL_MECHANISM",
-	"Kafka.SASL.Username":            "KAFKA_SASL_USERNAME",
-	"Kafka.SASL.Password":            "KAFKA_SASL_PASSWORD",
-	"Kafka.SASL.Token":               "KAFKA_SASL_TOKEN",
-	"Kafka.SASL.OAuth.TokenURL":      "KAFKA_SASL_OAUTH_TOKEN_URL",
-	"Kafka.SASL.OAuth.ClientID":      "KAFKA_SASL_OAUTH_CLIENT_ID",
-	"Kafka.SASL.OAuth.ClientSecret":  "KAFKA_SASL_OAUTH_CLIENT_SECRET",
-	"Kafka.SASL.OAuth.Assertion":     "KAFKA_SASL_OAUTH_ASSERTION_FILE",
-	"Kafka.SASL.OAuth.Scope":         "KAFKA_SASL_OAUTH_SCOPE",
-	"Kafka.SASL.OAuth.Audience":      "KAFKA_SASL_OAUTH_AUDIENCE",
-	"Kafka.SASL.Extensions":          "KAFKA_SASL_OAUTH_EXTENSIONS",
-	"Kafka.SASL.Kerberos.KeytabFile": "KAFKA_SASL_KERBEROS_KEYTAB_FILE",
-	"Kafka.SASL.Kerberos.ConfigFile": "KAFKA_SASL_KERBEROS_CONFIG_FILE",
-	"Kafka.SASL.Kerberos.Service":    "KAFKA_SASL_KERBEROS_SERVICE",
-	"Kafka.SASL.AWS.AccessKeyID":     "AWS_ACCESS_KEY_ID",
-	"Kafka.SASL.AWS.SecretAccessKey": "AWS_SECRET_ACCESS_KEY",
-	"Kafka.SASL.AWS.SessionToken":    "AWS_SESSION_TOKEN",
-	"Kafka.SASL.AWS.RoleARN":         "KAFKA_SASL_AWS_ROLE_ARN",
-	"Kafka.SASL.AWS.Region":          "AWS_REGION",
-	"Kafka.SchemaVersion":            "SCHEMA_VERSION",
-	"Registry.URL":                   "SCHEMA_REGISTRY_URL",
-	"Registry.Username":              "SCHEMA_REGISTRY_USERNAME",
-	"Registry.Password":              "SCHEMA_REGISTRY_PASSWORD",
-	"Registry.CAFile":                "SCHEMA_REGISTRY_TLS_CA_FILE",
-	"Registry.AutoRegister":          "SCHEMA_REGISTRY_AUTO_REGISTER",
-}
+// What a value must be, package connector says, by field. Which variable a field is filled
+// from, the table says.
 
 // fieldVariable returns the variable of a field.
 func fieldVariable(field string) string {
@@ -76,7 +21,12 @@ func fieldVariable(field string) string {
 			return c.Setting()
 		}
 	}
-	return fieldVariables[field]
+	for _, s := range table {
+		if s.field == field {
+			return s.Name
+		}
+	}
+	return ""
 }
 
 // variable returns the variable of a field of an organization.
