@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/pause"
 )
 
 // Settings are all settings, read and checked.
@@ -98,10 +99,8 @@ func LoadWhenThere(ctx context.Context, environ []string, opts Options, waiting 
 		if !told {
 			waiting(s, faults)
 		}
-		select {
-		case <-ctx.Done():
-			return s, ctx.Err()
-		case <-time.After(100 * time.Millisecond):
+		if err := pause.For(ctx, 100*time.Millisecond); err != nil {
+			return s, err
 		}
 	}
 }

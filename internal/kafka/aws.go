@@ -22,6 +22,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
 	"github.com/twmb/franz-go/pkg/sasl"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/remedy"
 )
 
 // AWS says who we are to Amazon MSK. All clients of a connection share one, and with it
@@ -54,13 +56,21 @@ const (
 
 // CredentialsError says that there is nothing to show to a broker: the service that gives
 // credentials or tokens failed. It is no fault of the broker.
-type CredentialsError struct {
-	Remedy string
-	Err    error
+type CredentialsError struct{ why *remedy.Error }
+
+func noCredentials(err error, do string) *CredentialsError {
+	return &CredentialsError{&remedy.Error{Cause: err, Do: do}}
 }
 
-func (e *CredentialsError) Error() string { return "no credentials for the brokers: " + e.Err.Error() }
-func (e *CredentialsError) Unwrap() error { return e.Err }
+func (e *CredentialsError) Error() string {
+	return "no credentials for the brokers: " + e.why.Cause.Error()
+}
+
+// Unwrap returns the cause.
+func (e *CredentialsError) Unwrap() error { return e.why.Cause }
+
+// Remedy says what to do.
+func (e *CredentialsError) Remedy() string { return e.why.Do }
 
 var errNoRegion = errors.New("the AWS region is not known")
 
@@ -158,13 +168,13 @@ func (a *AWS) credentials(ctx context.Context, region string) (aws.Credentials, 
 	case err != nil:
 		return credentials, "", noAWS(err)
 	case region == "":
-		return credentials, "", &CredentialsError{Err: errNoRegion, Remedy: "the broker's name holds no region of AWS; set AWS_REGION"}
+		return credentials, "", noCredentials(errNoRegion, "the broker's name holds no region of AWS; set AWS_REGION")
 	}
 	return credentials, region, nil
 }
 
 func noAWS(err error) error {
-	return &CredentialsError{Err: err, Remedy: "AWS gave no credentials; check the role of the machine or the pod, AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; with KAFKA_SASL_AWS_ROLE_ARN, that the role trusts us"}
+	return noCredentials(err, "AWS gave no credentials; check the role of the machine or the pod, AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; with KAFKA_SASL_AWS_ROLE_ARN, that the role trusts us")
 }
 
 // load prepares the search. It sends no request yet.

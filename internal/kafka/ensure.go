@@ -13,6 +13,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/pause"
 )
 
 // OffsetsPartitions is how many partitions the offsets topic has if we make it.
@@ -132,10 +134,8 @@ const unheardOf = 5 * time.Second
 // after a while.
 func lookAgain(ctx context.Context, client *kgo.Client, specs []TopicSpec, names []string) (map[string]Topic, error) {
 	for began := time.Now(); ; {
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(metadataMinAge): // sooner, the client would answer from memory
+		if err := pause.For(ctx, metadataMinAge); err != nil { // sooner, the client would answer from memory
+			return nil, err
 		}
 		topics, err := Describe(ctx, client, names...)
 		if err != nil {
@@ -206,10 +206,8 @@ func await(ctx context.Context, client *kgo.Client, specs []TopicSpec, names []s
 		case ctx.Err() == nil || last == nil:
 			return nil, err
 		}
-		select {
-		case <-ctx.Done():
+		if pause.For(ctx, metadataMinAge) != nil { // sooner, the client would answer from memory
 			return nil, fmt.Errorf("waiting for the new topics: %w", last)
-		case <-time.After(metadataMinAge): // sooner, the client would answer from memory
 		}
 	}
 }

@@ -178,7 +178,7 @@ func ofBroker(err error) (class Class, remedy string, ok bool) {
 // ofClient looks at errors that arose on our side of the connection.
 func ofClient(err error) (Class, string) {
 	if e, ok := errors.AsType[*CredentialsError](err); ok { // before what is inside: no broker is meant
-		return ClassAuthentication, e.Remedy
+		return ClassAuthentication, e.Remedy()
 	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		return ClassAuthentication, "the certificate is signed by a CA that is not trusted here; check KAFKA_TLS_CA_FILE"

@@ -168,7 +168,7 @@ func (g gssapi) signIn(ctx context.Context, addr string) (sasl.Session, []byte, 
 	}
 	cl, err := g.kerberos.client(g.principal)
 	if fault, ok := errors.AsType[*KerberosFault](err); ok {
-		return nil, nil, &CredentialsError{Err: fmt.Errorf("%s: %w", fault.Variable, err), Remedy: fault.Remedy}
+		return nil, nil, noCredentials(fmt.Errorf("%s: %w", fault.Variable, err), fault.Remedy)
 	}
 	defer cl.Destroy() // it would renew its ticket for ever
 	service := cmp.Or(g.kerberos.Service, "kafka")
@@ -207,16 +207,15 @@ func noTicket(err error) error {
 	text := err.Error()
 	if code := answered.FindStringSubmatch(text); code != nil {
 		remedy := cmp.Or(refusals[code[1]], "look for the cause in the KDC's log")
-		return &CredentialsError{Err: errors.New("the KDC answered " + code[1]), Remedy: remedy}
+		return noCredentials(errors.New("the KDC answered "+code[1]), remedy)
 	}
 	switch {
 	case strings.Contains(text, "clock skew"):
-		return &CredentialsError{Err: errors.New("the KDC's time is too far from ours"), Remedy: clockSkew}
+		return noCredentials(errors.New("the KDC's time is too far from ours"), clockSkew)
 	case strings.Contains(text, "matching key not found"):
-		return &CredentialsError{Err: errors.New("the keytab has no key of the type that the KDC wants"),
-			Remedy: "write a keytab with all keys of the principal to KAFKA_SASL_KERBEROS_KEYTAB_FILE, or name the types it has as default_tkt_enctypes in krb5.conf"}
+		return noCredentials(errors.New("the keytab has no key of the type that the KDC wants"), "write a keytab with all keys of the principal to KAFKA_SASL_KERBEROS_KEYTAB_FILE, or name the types it has as default_tkt_enctypes in krb5.conf")
 	case strings.Contains(text, "KDC"), errors.Is(err, context.DeadlineExceeded):
-		return &CredentialsError{Err: fmt.Errorf("no answer from a KDC: %w", err), Remedy: noKDC}
+		return noCredentials(fmt.Errorf("no answer from a KDC: %w", err), noKDC)
 	}
-	return &CredentialsError{Err: err, Remedy: "look for the cause in the KDC's log, and at krb5.conf"}
+	return noCredentials(err, "look for the cause in the KDC's log, and at krb5.conf")
 }

@@ -98,7 +98,7 @@ func (o *OAuth) ask(ctx context.Context) (*oauth2.Token, error) {
 	here := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	token, err := c.Token(context.WithValue(ctx, oauth2.HTTPClient, here))
 	if err != nil {
-		return nil, &CredentialsError{Err: withoutBody(err), Remedy: "the token endpoint gave no token; check KAFKA_SASL_OAUTH_TOKEN_URL, and there the client, its secret or assertion, its scope and its audience"}
+		return nil, noCredentials(withoutBody(err), "the token endpoint gave no token; check KAFKA_SASL_OAUTH_TOKEN_URL, and there the client, its secret or assertion, its scope and its audience")
 	}
 	return token, nil
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/pause"
 )
 
 // What can be found out without writing anything or fencing anybody.
@@ -175,10 +177,8 @@ func AwaitCoordinator(ctx context.Context, waiting func(), ask func() error) err
 			return err
 		}
 		waiting()
-		select {
-		case <-ctx.Done():
+		if pause.For(ctx, 500*time.Millisecond) != nil {
 			return err
-		case <-time.After(500 * time.Millisecond):
 		}
 	}
 }

@@ -27,7 +27,7 @@ var rooms = []room{
 	{"internal/pause", nil},
 	{"internal/rawjson", nil},
 	{"internal/remedy", nil},
-	{"internal/kafka", []string{"internal/files", "internal/remedy"}},
+	{"internal/kafka", []string{"internal/files", "internal/pause", "internal/remedy"}},
 	{"internal/txlog", []string{"internal/kafka", "internal/pause"}},
 	{"internal/membership", []string{"internal/kafka"}},
 	{"internal/openai", []string{"internal/auditlog", "internal/pause", "internal/rawjson"}},
@@ -47,7 +47,7 @@ var rooms = []room{
 	}},
 	// These two alone look up: one fills connector.Config, the other is what the
 	// connector reports to.
-	{"internal/config", []string{"connector", "internal/codec", "internal/files", "internal/kafka"}},
+	{"internal/config", []string{"connector", "internal/codec", "internal/files", "internal/kafka", "internal/pause"}},
 	{"internal/telemetry", []string{"connector"}},
 	{"cmd/openai-audit-kafka", []string{
 		"connector", "internal/auditlog", "internal/codec", "internal/config", "internal/ops", "internal/seal", "internal/telemetry",

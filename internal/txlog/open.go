@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/pause"
 )
 
 // openWait bounds a start. A predecessor's transaction whose markers cannot be
@@ -117,10 +118,8 @@ func beforeFence(ctx context.Context, cfg Config, reader *kafka.Reader, state ma
 		if time.Since(began) >= cutWait {
 			return cfg.BeforeFence(maps.Clone(state), false)
 		}
-		select {
-		case <-ctx.Done():
-			return failed("reading the state", ctx.Err())
-		case <-time.After(cutWait / 40):
+		if err := pause.For(ctx, cutWait/40); err != nil {
+			return failed("reading the state", err)
 		}
 	}
 }
