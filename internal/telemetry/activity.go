@@ -139,7 +139,7 @@ func (a *activity) unreadySince() time.Time {
 	return time.Time{}
 }
 
-// unready is for how long the organization was not ready in a stretch of time.
+// unready is for how long the organization was not ready in a time.
 func (a *activity) unready(from, to time.Time) (all time.Duration) {
 	for _, g := range a.gaps {
 		end := g.to

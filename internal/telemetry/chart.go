@@ -6,22 +6,22 @@ import (
 	"time"
 )
 
-// chart is a drawn stretch of time: a slot for each of its parts, 10 wide and 100
+// chart is a drawn time: a bar for each of its parts, 10 wide and 100
 // high, in the coordinates of the drawing.
 type chart struct {
 	Name       string
 	Width      int
-	Slots      []slot
-	Gaps       []stretch // not ready
-	Before     stretch   // before this process began; empty if it is older
-	Peak       string    // the highest bar, a minute
-	From, Half string    // what the axis says
-	Label      string    // what it shows, for screen readers
-	Late       bool      // whether there is any, for the legend
+	Bars       []bar
+	Gaps       []interval // not ready
+	Before     interval   // before this process began; empty if it is older
+	Peak       string     // the highest bar, a minute
+	From, Half string     // what the axis says
+	Label      string     // what it shows, for screen readers
+	Late       bool       // whether there is any, for the legend
 	History    bool
 }
 
-type slot struct {
+type bar struct {
 	X       int
 	Y, High float64 // of the news
 	LateY   float64 // and of what is late of them, on top
@@ -30,7 +30,7 @@ type slot struct {
 	Title   string
 }
 
-type stretch struct{ X, Width float64 }
+type interval struct{ X, Width float64 }
 
 // hour and day are the two charts.
 func (o *organization) hour(now, started time.Time) chart {
@@ -45,27 +45,27 @@ func (o *organization) day(now, started time.Time) chart {
 	return c
 }
 
-// chart draws so many slots of so many minutes, up to the one of now.
-func (o *organization) chart(now, started time.Time, slots, minutes int64) chart {
+// chart draws so many bars of so many minutes, up to the one of now.
+func (o *organization) chart(now, started time.Time, bars, minutes int64) chart {
 	end := (minuteOf(now)/minutes + 1) * minutes
-	begin := end - slots*minutes
+	begin := end - bars*minutes
 	peak := int32(1)
-	sums := make([]minute, slots)
+	sums := make([]minute, bars)
 	var all minute
-	for i := range slots {
+	for i := range bars {
 		m := o.sum(max(begin+i*minutes, minuteOf(now)-minutesKept+1), begin+(i+1)*minutes)
 		peak = max(peak, m.events)
 		all.events, all.late, all.history = all.events+m.events, all.late+m.late, all.history+m.history
 		sums[i] = m
 	}
-	c := chart{Width: int(slots) * 10, Late: all.late > 0, History: all.history > 0}
+	c := chart{Width: int(bars) * 10, Late: all.late > 0, History: all.history > 0}
 	for i, m := range sums {
-		s := slot{X: i * 10, History: m.history > 0, Title: slotTitle(m, begin+int64(i)*minutes, minutes)}
+		s := bar{X: i * 10, History: m.history > 0, Title: barTitle(m, begin+int64(i)*minutes, minutes)}
 		s.High = 96 * float64(m.events) / float64(peak)
 		s.Y = 100 - s.High
 		s.Late = 96 * float64(m.late) / float64(peak)
 		s.LateY = s.Y
-		c.Slots = append(c.Slots, s)
+		c.Bars = append(c.Bars, s)
 	}
 	from, to := time.Unix(begin*60, 0), time.Unix(end*60, 0)
 	x := func(t time.Time) float64 {
@@ -78,10 +78,10 @@ func (o *organization) chart(now, started time.Time, slots, minutes int64) chart
 		}
 		if until.After(from) {
 			// So wide that it is seen.
-			c.Gaps = append(c.Gaps, stretch{x(g.from), max(2, x(until)-x(g.from))})
+			c.Gaps = append(c.Gaps, interval{x(g.from), max(2, x(until)-x(g.from))})
 		}
 	}
-	c.Before = stretch{0, x(started)}
+	c.Before = interval{0, x(started)}
 	c.Peak = perMinute(int(peak), int(minutes))
 	if all.events == 0 {
 		c.Peak = "0"
@@ -100,7 +100,7 @@ func perMinute(events, minutes int) string {
 	return fmt.Sprintf("%.1f", float64(events)/float64(minutes))
 }
 
-func slotTitle(m minute, begin, minutes int64) string {
+func barTitle(m minute, begin, minutes int64) string {
 	from := time.Unix(begin*60, 0).UTC()
 	title := from.Format("15:04")
 	if minutes > 1 {
