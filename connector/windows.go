@@ -183,7 +183,8 @@ func (t *windowTry) take(page openai.Page) error {
 		s.telemetry.Skipped(s.name, repeats)
 	}
 	t.count(0, t.read.Events-had)
-	first, err := len(t.encoded), error(nil)
+	var err error
+	first := len(t.encoded)
 	if first == 0 {
 		t.slab, t.encoded = t.run.slabs.New(), make([]target.Encoded, 0, cap(t.read.Last().Events))
 	}
