@@ -242,6 +242,7 @@ func endsByHand(t *testing.T, c *kafkatest.Cluster) {
 	p.signal(syscall.SIGTERM)
 	p.exit(20 * time.Second)
 	id := w.topics[2] + "/default"
+	c.AwaitMarkers(t, w.topics...) // one that is on its way would be refused for its epoch
 	described, err := c.Admin().DescribeTransactions(t.Context(), id)
 	w.must(err)
 	c.Strand(id, 0, &kgo.Record{Topic: w.topics[1], Key: []byte("k"), Value: []byte("v"), ProducerID: described[id].ProducerID, ProducerEpoch: described[id].ProducerEpoch})

@@ -250,11 +250,15 @@ func nothingIsBuilt(t *testing.T, c *kafkatest.Cluster) {
 		t.Fatal(err)
 	}
 	// What it would be if the marker of the first one had been lost there.
-	described, err := c.Admin().DescribeTransactions(t.Context(), w.cfg.TransactionalID)
-	if err != nil {
-		t.Fatal(err)
+	// Before its marker is there, the record would make Kafka refuse it for its epoch.
+	var last kadm.DescribedTransaction
+	for last.State != "CompleteCommit" {
+		described, err := c.Admin().DescribeTransactions(t.Context(), w.cfg.TransactionalID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = described[w.cfg.TransactionalID]
 	}
-	last := described[w.cfg.TransactionalID]
 	c.Strand(w.cfg.TransactionalID, 0, &kgo.Record{
 		Topic: w.events, Partition: partition, Value: []byte("lost"), ProducerID: last.ProducerID, ProducerEpoch: last.ProducerEpoch + 1,
 	})
