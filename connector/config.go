@@ -47,6 +47,11 @@ type Config struct {
 	// Kafka says where and how to write.
 	Kafka Kafka
 
+	// SealKey signs the checkpoints of the seal: an Ed25519 key in note form, and while
+	// keys change two of them, with a space or a new line between. If not set, they are not
+	// signed.
+	SealKey Secret
+
 	// Registry is the schema registry. If it has no URL, there is none, and values are
 	// framed as Avro single objects.
 	Registry Registry
@@ -155,6 +160,13 @@ type Kafka struct {
 
 	// ECSTopic gets each event as Elastic Common Schema JSON too. If empty, nothing does.
 	ECSTopic string
+
+	// Seal numbers what is written, as the leaves of a Merkle tree, and writes checkpoints of
+	// it into the offsets topic. If false, nothing is sealed.
+	Seal bool
+
+	// SealTopic gets all checkpoints too. If empty, nothing does.
+	SealTopic string
 
 	// SchemaVersion is the version of the schema that is written where there is no
 	// registry. If zero, the topic keeps the one that its records have, and a new topic
@@ -348,6 +360,7 @@ func DefaultConfig() Config {
 			Topic:             "openai.audit.events",
 			OffsetsTopic:      "openai.audit.offsets",
 			DLQTopic:          "openai.audit.events.dlq",
+			Seal:              true,
 			CreateTopics:      true,
 			Partitions:        1,
 			ReplicationFactor: -1,

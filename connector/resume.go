@@ -161,6 +161,10 @@ func (o *opening) begin(ctx context.Context, records map[string][]byte) error {
 	if err != nil {
 		return err
 	}
+	state.Policy = s.policy
+	if err := o.seal(ctx, state, records); err != nil {
+		return err
+	}
 	o.use(state)
 	if err := o.commit(ctx, hello.Organization); err != nil {
 		return err
@@ -213,7 +217,7 @@ func (o *opening) chooseSchema(known *window.State) (err error) {
 		was = &known.Cursor
 	}
 	s.format = s.target.KeepFormat(s.format, was)
-	if s.encoder, err = s.target.Encoder(s.topics, s.format); err != nil {
+	if s.encoder, err = s.target.Encoder(s.topics, s.format, s.sealHeader()); err != nil {
 		return err
 	}
 	// The version is chosen by settings, so a warning lasts as long as the process.
@@ -270,7 +274,7 @@ func (o *opening) firstState(ctx context.Context, now auditlog.Second, reset *wi
 		Seen:   window.NewSeenIDs(),
 	}
 	if reset != nil {
-		state.Cursor.Openers = reset.Cursor.Openers
+		state.Cursor.Openers, state.Cursor.Seal = reset.Cursor.Openers, reset.Cursor.Seal
 	}
 	return state, nil
 }

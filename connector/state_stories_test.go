@@ -74,6 +74,16 @@ var refusals = map[string]struct {
 		},
 		remedy: []string{"records of seen ids of default", "are gone", "`cursor set --live-from`", "`verify --repair`"},
 	},
+	"a seal that cannot be read": {
+		make: func(w *world) {
+			cursor := w.cursor()
+			cursor.Seal.Size++
+			value, err := cursor.Encode()
+			w.must(err)
+			w.put("cursor/default", value)
+		},
+		remedy: []string{"the seal in the cursor of default", "KAFKA_SEAL=off"},
+	},
 	"a record of seen ids that is no JSON": {
 		make:   func(w *world) { w.kafka().put("seen/default/2026-01-01T00:00:00Z", []byte("x")) },
 		remedy: []string{"2026-01-01", "`cursor reset`"},

@@ -18,14 +18,14 @@ import (
 // ones are warned of once.
 func keepKeys(organization string, log *slog.Logger) func(string) bool {
 	var once sync.Once
-	prefixes := []string{"cursor/", "seen/", auditlog.ReportPrefix, auditlog.VerifiedPrefix}
+	prefixes := []string{"cursor/", "seen/", auditlog.ReportPrefix, auditlog.VerifiedPrefix, auditlog.CheckpointPrefix}
 	return func(key string) bool {
 		if !slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(key, p) }) {
 			once.Do(func() {
 				log.Warn("the offsets topic holds records that are not ours; they are ignored", "key", fmt.Sprintf("%.80q", key))
 			})
 		}
-		return auditlog.OwnsKey(organization, key) || key == auditlog.VerifiedKey(organization)
+		return target.Target{Organization: organization}.OwnsKey(key) || key == auditlog.VerifiedKey(organization)
 	}
 }
 

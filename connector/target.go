@@ -25,7 +25,7 @@ func (c Config) Target(organization string, log *slog.Logger) target.Target {
 	return target.Target{
 		Organization: organization,
 		Connection:   k.connection(log),
-		Topics:       target.Topics{Events: k.Topic, DLQ: k.DLQTopic, Offsets: k.OffsetsTopic, Copies: copies},
+		Topics:       target.Topics{Events: k.Topic, DLQ: k.DLQTopic, Offsets: k.OffsetsTopic, Seal: k.sealTopic(), Copies: copies},
 		Making: target.Making{
 			Allowed: k.CreateTopics, Partitions: k.Partitions, Replication: k.ReplicationFactor, Retention: k.Retention,
 		},
@@ -38,6 +38,7 @@ func (c Config) Target(organization string, log *slog.Logger) target.Target {
 		EventTime: k.Timestamp == TimestampEvent,
 		SafeJSON:  k.JSONForm == JSONSafe,
 
+		SealKey:       c.SealKey.Read,
 		SchemaVersion: c.Kafka.SchemaVersion,
 		Compression:   k.Compression,
 		Logger:        log,
@@ -58,6 +59,14 @@ func (c Config) Account(org Organization) openai.Account {
 		a.Key = org.AdminKey.Read
 	}
 	return a
+}
+
+// sealTopic is the topic of checkpoints, where there are any.
+func (k Kafka) sealTopic() string {
+	if !k.Seal {
+		return ""
+	}
+	return k.SealTopic
 }
 
 // connection returns how to reach the brokers.

@@ -13,6 +13,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/seal"
 	"github.com/openai-audit-kafka/openai-audit-kafka/schemas"
 )
 
@@ -94,6 +95,7 @@ func (c Config) Validate() error {
 		v.upTo("APIRequestsPerMinute", c.APIRequestsPerMinute, math.MaxInt32)
 	}
 	v.topics(c.Kafka)
+	v.sealKey(c.SealKey)
 	v.writing(c.Kafka)
 	v.tls(c.Kafka.TLS)
 	v.sasl(c.Kafka)
@@ -214,6 +216,18 @@ func (v *validator) secret(field string, s Secret) {
 		v.fileFault(field, s.file, err, "the file cannot be used: "+reason(err), "check its path, content and rights")
 	case strings.ContainsFunc(value, unicode.IsControl):
 		v.fileFault(field, s.file, nil, "there is a line break or another control character inside", "give the secret alone, on one line")
+	}
+}
+
+// sealKey is a secret that may have two lines, while keys change.
+func (v *validator) sealKey(s Secret) {
+	text, err := s.Read()
+	if err != nil {
+		v.fileFault("SealKey", s.file, err, "the file cannot be used: "+reason(err), "check its path, content and rights")
+		return
+	}
+	if _, err := seal.ParseSigner(text); err != nil {
+		v.fileFault("SealKey", s.file, nil, "not a private key in note form", "give the first line that `seal keygen` prints; while keys change two of them, with a space between")
 	}
 }
 

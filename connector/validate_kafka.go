@@ -14,6 +14,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/files"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/seal"
 )
 
 var topicSyntax = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
@@ -24,7 +25,8 @@ func (v *validator) topics(k Kafka) {
 		field, name string
 		optional    bool
 	}
-	topics := []named{{"Kafka.Topic", k.Topic, false}, {"Kafka.OffsetsTopic", k.OffsetsTopic, false}, {"Kafka.DLQTopic", k.DLQTopic, false}}
+	topics := []named{{"Kafka.Topic", k.Topic, false}, {"Kafka.OffsetsTopic", k.OffsetsTopic, false}, {"Kafka.DLQTopic", k.DLQTopic, false},
+		{"Kafka.SealTopic", k.SealTopic, true}}
 	for _, c := range codec.Copies() {
 		topics = append(topics, named{c.Field(), *k.CopyTopics()[c.Name], true})
 	}
@@ -74,6 +76,7 @@ func all[T any](list []T, is func(T) bool) bool {
 var ownHeaders = map[string]bool{
 	"content-type": true, "error": true, "error_detail": true, "source_topic": true,
 	"effective_at": true, "truncated": true, "original_bytes": true, "sha256": true,
+	seal.Header: true, seal.RepairHeader: true,
 }
 
 // plainHeader is a name that may be shown: what has other letters may be a value.

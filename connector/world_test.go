@@ -194,12 +194,25 @@ func (w *world) awaitEqual(within time.Duration) kafkatest.Report {
 	for {
 		r := w.report()
 		if r.OK() {
+			w.checkSeal()
 			return r
 		}
 		if len(r.Missing) == 0 || len(r.Doubled)+len(r.Extra)+len(r.Different)+len(r.Unreadable) > 0 || time.Now().After(deadline) {
 			w.t.Fatalf("the topic does not equal the API: %s", r)
 		}
 		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// checkSeal fails unless each checkpoint, of all that were ever written, fits the records.
+func (w *world) checkSeal() {
+	w.t.Helper()
+	k := w.cfg.Kafka
+	if !k.Seal {
+		return
+	}
+	for _, wrong := range w.cluster.CheckSeal(w.t, k.Topic, k.DLQTopic, k.OffsetsTopic) {
+		w.t.Errorf("the seal: %s", wrong)
 	}
 }
 

@@ -14,10 +14,8 @@ func newSealCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "seal",
 		Short: "Make a key for checkpoints, and check a proof",
-		Long: `In a sealed topic the records are the leaves of a Merkle tree, and checkpoints say
-what the tree was. What is here needs neither Kafka nor the API.
-
-This release makes keys and checks proofs. It does not seal what it writes yet.`,
+		Long: `The connector numbers what it writes, as the leaves of a Merkle tree, and writes
+checkpoints of the tree. What is here needs neither Kafka nor the API.`,
 		Args: onlyCommands,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}

@@ -52,6 +52,9 @@ type Cursor struct {
 	// SeenRecords is how many records of seen ids stand beside the cursor, so that
 	// deleted ones are noticed. Zero: none, or they were not counted.
 	SeenRecords int `json:"seen_records,omitzero"`
+	// Seal is the Merkle tree of what was written; nil: it is not sealed. A release that
+	// does not know it drops it, and the next one that does begins a new one.
+	Seal *Seal `json:"seal,omitempty"`
 	// WrittenAt is the local time of the write.
 	WrittenAt Second `json:"written_at"`
 	// Openers are the last instances that opened the organization, the latest
@@ -263,6 +266,6 @@ func (c Cursor) Clone() Cursor {
 		scopes[s] = p
 	}
 	c.Scopes, c.Topics, c.Openers = scopes, maps.Clone(c.Topics), slices.Clone(c.Openers)
-	c.SchemaIDs = maps.Clone(c.SchemaIDs)
+	c.SchemaIDs, c.Seal = maps.Clone(c.SchemaIDs), c.Seal.Clone()
 	return c
 }

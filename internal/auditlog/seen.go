@@ -30,9 +30,11 @@ func (b Bucket) Key(organization string) string {
 	return key
 }
 
-// OwnsKey reports whether the key of the offsets topic is the organization's.
+// OwnsKey reports whether a key of the offsets topic belongs to the organization's state,
+// where its cursor is. The checkpoints of repairs lie elsewhere.
 func OwnsKey(organization, key string) bool {
-	return key == CursorKey(organization) || strings.HasPrefix(key, seenPrefix(organization))
+	repair, _, checkpoint := CheckpointOf(organization, key)
+	return checkpoint && !repair || key == CursorKey(organization) || strings.HasPrefix(key, seenPrefix(organization))
 }
 
 func seenPrefix(organization string) string { return "seen/" + organization + "/" }

@@ -216,8 +216,9 @@ func (e *Encoder) message(slab *kafka.Slab, w *workspace, id string, record *fla
 	return m, nil
 }
 
-// ownHeaders is the most headers that a record has, the configured ones apart.
-const ownHeaders = 8
+// ownHeaders is the most headers that a record has, the configured ones apart. One of
+// them is the caller's to add: its number in the seal.
+const ownHeaders = 9
 
 var (
 	avroType = []byte(contentTypeAvro)

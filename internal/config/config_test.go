@@ -23,11 +23,14 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/config"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/seal"
 )
 
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 const key = "sk-admin-0123456789abcdef"
+
+var sealKey, _, _ = seal.Keygen("acme")
 
 func load(environ ...string) (*config.Settings, error) {
 	return config.Load(environ, config.Options{Now: now})
@@ -95,7 +98,7 @@ func TestEverythingGiven(t *testing.T) {
 		"OPENAI_TENANT_EVENTS=off", "BACKFILL_START_TIME=30d", "POLL_INTERVAL=1s", "LOOKBACK=1h", "DEEP_LOOKBACK=7d", "VERIFY_EVERY=12h", "VERIFY_WINDOW=8d", "VERIFY_REPAIR=true",
 		"API_CONCURRENCY=2", "API_REQUESTS_PER_MINUTE=60",
 		"KAFKA_BROKERS= a:1, b:2 ,", "KAFKA_TOPIC=e", "KAFKA_OFFSETS_TOPIC=o", "KAFKA_DLQ_TOPIC=d", "KAFKA_JSON_TOPIC=j",
-		"KAFKA_OCSF_TOPIC=s", "KAFKA_ECS_TOPIC=x", "KAFKA_JSON_FORM=safe", "KAFKA_CREATE_TOPICS=False", "KAFKA_PARTITIONS=3", "KAFKA_REPLICATION_FACTOR=3", "KAFKA_CLIENT_ID=c",
+		"KAFKA_OCSF_TOPIC=s", "KAFKA_ECS_TOPIC=x", "KAFKA_JSON_FORM=safe", "KAFKA_SEAL=off", "KAFKA_SEAL_TOPIC=l", "SEAL_KEY="+sealKey, "KAFKA_CREATE_TOPICS=False", "KAFKA_PARTITIONS=3", "KAFKA_REPLICATION_FACTOR=3", "KAFKA_CLIENT_ID=c",
 		"KAFKA_RETENTION=90d", "KAFKA_COMPRESSION=none", "KAFKA_HEADERS=index=audit, env = prod=1", "KAFKA_TRANSACTIONAL_ID=t",
 		"KAFKA_GROUP_ID=g", "KAFKA_TIMESTAMP=event", "KAFKA_TLS=true", "KAFKA_SASL_MECHANISM=scram-sha-512",
 		"KAFKA_SASL_USERNAME=u", "KAFKA_SASL_PASSWORD=p", "SCHEMA_REGISTRY_URL=https://r.example:8081/", "SCHEMA_REGISTRY_USERNAME=ru",
@@ -118,8 +121,9 @@ func TestEverythingGiven(t *testing.T) {
 			Topic: "e", OffsetsTopic: "o", DLQTopic: "d", JSONTopic: "j", OCSFTopic: "s", ECSTopic: "x", JSONForm: connector.JSONSafe,
 			Partitions: 3, ReplicationFactor: 3, Retention: 90 * 24 * time.Hour, Compression: "none",
 			Headers:         []connector.Header{{Name: "index", Value: "audit"}, {Name: "env", Value: "prod=1"}},
-			TransactionalID: "t", GroupID: "g", Timestamp: connector.TimestampEvent,
+			TransactionalID: "t", GroupID: "g", Timestamp: connector.TimestampEvent, SealTopic: "l",
 		},
+		SealKey:  connector.SecretValue(sealKey),
 		Registry: connector.Registry{URL: "https://r.example:8081", Username: "ru", Password: connector.SecretValue("rp")},
 	}
 	if diff := cmp.Diff(want, s.Connector, compare); diff != "" {

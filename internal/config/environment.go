@@ -62,7 +62,7 @@ func (e *environment) parse(into any, prefix string) {
 		}
 		field, _ := reflect.TypeOf(into).Elem().FieldByName(parse.Name)
 		problem := "cannot be read"
-		for _, known := range []error{errDuration, errTime, errNumber, errFlag, errPair} {
+		for _, known := range []error{errDuration, errTime, errNumber, errFlag, errOnOff, errPair} {
 			if errors.Is(parse.Err, known) {
 				problem = known.Error()
 			}

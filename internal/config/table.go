@@ -86,6 +86,12 @@ var before = []Setting{
 var after = []Setting{
 	{Name: "KAFKA_JSON_FORM", field: "Kafka.JSONForm", Default: "raw",
 		Meaning: "Of the events in `KAFKA_JSON_TOPIC`. `raw`: the bytes as received. `safe`: the same event as JSON that strict readers take, on one line (see docs/consuming.md)."},
+	{Name: "KAFKA_SEAL", field: "Kafka.Seal", Default: "on",
+		Meaning: "`on`: what is written is numbered (header `audit_seq`) and sealed: checkpoints in the offsets topic say what was written, so that anyone can check that nothing was removed or changed (see docs/proof.md). `off`: not."},
+	{Name: "KAFKA_SEAL_TOPIC", field: "Kafka.SealTopic", Absent: "none",
+		Meaning: "If set, all checkpoints of the seal also go here, in the same transactions."},
+	{Name: "SEAL_KEY", field: "SealKey", Secret: true, Absent: "checkpoints are not signed",
+		Meaning: "Signs the checkpoints: the private key that `seal keygen` prints. While keys change two of them, with a space between."},
 	{Name: "KAFKA_CREATE_TOPICS", field: "Kafka.CreateTopics", Default: "true",
 		Meaning: "Create missing topics with the right settings; where a policy of the cluster refuses them, with those that it takes, and a warning (see docs/brokers.md). `false`: fail with the command that creates them."},
 	{Name: "KAFKA_PARTITIONS", field: "Kafka.Partitions", Default: "1",

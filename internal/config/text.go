@@ -18,6 +18,7 @@ var (
 	errTime     = errors.New("not a time")
 	errNumber   = errors.New("not a whole number")
 	errFlag     = errors.New("neither true nor false")
+	errOnOff    = errors.New("neither on nor off")
 	errPair     = errors.New("not of the form name=value")
 )
 
@@ -116,6 +117,21 @@ func (f *flag) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// onOff is on or off, and takes what a flag takes too.
+type onOff bool
+
+func (o *onOff) UnmarshalText(text []byte) error {
+	switch word := strings.ToLower(string(text)); word {
+	case "on", "off":
+		*o = word == "on"
+		return nil
+	}
+	if (*flag)(o).UnmarshalText(text) != nil {
+		return errOnOff
+	}
+	return nil
+}
+
 // list is comma separated; its items are trimmed, and empty ones left out.
 type list []string
 
@@ -159,6 +175,8 @@ func remedyOf(err error) string {
 		return "write digits only"
 	case errors.Is(err, errFlag):
 		return "write true or false"
+	case errors.Is(err, errOnOff):
+		return "write on or off"
 	case errors.Is(err, errPair):
 		return "write name=value,name=value"
 	}

@@ -23,6 +23,8 @@ type values struct {
 	Topic           string `env:"KAFKA_TOPIC"`
 	OffsetsTopic    string `env:"KAFKA_OFFSETS_TOPIC"`
 	DLQTopic        string `env:"KAFKA_DLQ_TOPIC"`
+	Seal            onOff  `env:"KAFKA_SEAL"`
+	SealTopic       string `env:"KAFKA_SEAL_TOPIC"`
 	CreateTopics    flag   `env:"KAFKA_CREATE_TOPICS"`
 	Partitions      number `env:"KAFKA_PARTITIONS"`
 	Replication     number `env:"KAFKA_REPLICATION_FACTOR"`
@@ -70,6 +72,7 @@ func defaultValues() values {
 		Topic:          c.Kafka.Topic,
 		OffsetsTopic:   c.Kafka.OffsetsTopic,
 		DLQTopic:       c.Kafka.DLQTopic,
+		Seal:           onOff(c.Kafka.Seal),
 		CreateTopics:   flag(c.Kafka.CreateTopics),
 		Partitions:     number(c.Kafka.Partitions),
 		Replication:    number(c.Kafka.ReplicationFactor),
@@ -109,6 +112,7 @@ func (e *environment) apply(v values, c *connector.Config) {
 	for _, form := range codec.Copies() {
 		*c.Kafka.CopyTopics()[form.Name] = e.vars[form.Setting()]
 	}
+	c.Kafka.Seal, c.Kafka.SealTopic, c.SealKey = bool(v.Seal), v.SealTopic, e.secret("SEAL_KEY")
 	c.Kafka.CreateTopics = bool(v.CreateTopics)
 	c.Kafka.Partitions = fitting[int32](v.Partitions, 0)
 	if e.isSet("KAFKA_REPLICATION_FACTOR") {

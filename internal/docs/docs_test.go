@@ -20,7 +20,7 @@ const root = "../.."
 
 // documents are all that people read.
 var documents = []string{
-	"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docker/README.md", "docs/settings.md", "docs/design.md", "docs/operations.md", "docs/brokers.md", "docs/consuming.md", "docs/schema.md", "docs/SECURITY.md", "docs/benchmarks.md",
+	"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docker/README.md", "docs/settings.md", "docs/design.md", "docs/operations.md", "docs/brokers.md", "docs/consuming.md", "docs/schema.md", "docs/SECURITY.md", "docs/benchmarks.md", "docs/proof.md",
 }
 
 func read(t *testing.T, name string) string {

@@ -38,11 +38,13 @@ type Report struct {
 	// Unreadable are records that cannot be decoded, by place and cause. They
 	// count as wrong, and as no event.
 	Unreadable []string
+	// Numbers is what is wrong with the numbers that the seal gives records.
+	Numbers []string
 }
 
 // OK reports whether the topic equals the API.
 func (r Report) OK() bool {
-	return len(r.Missing)+len(r.Doubled)+len(r.Extra)+len(r.Different)+len(r.Unreadable) == 0
+	return len(r.Missing)+len(r.Doubled)+len(r.Extra)+len(r.Different)+len(r.Unreadable)+len(r.Numbers) == 0
 }
 
 // String says it in a line: "3 in the API, 3 in the topic, 0 missing, 0 doubled,
@@ -60,7 +62,7 @@ func (r Report) String() string {
 		ids  []string
 	}{
 		{"missing", r.Missing}, {"doubled", r.Doubled}, {"extra", r.Extra},
-		{"different", r.Different}, {"unreadable", r.Unreadable},
+		{"different", r.Different}, {"unreadable", r.Unreadable}, {"wrong numbers", r.Numbers},
 	} {
 		if n := len(list.ids); n > 0 {
 			fmt.Fprintf(&b, "\n%s: %s", list.name, strings.Join(list.ids[:min(n, shown)], ", "))
@@ -80,7 +82,7 @@ func Compare(truth []Want, records []*kgo.Record) Report {
 	for _, w := range truth {
 		o.expect(w)
 	}
-	r := Report{API: len(o.byName), Topic: len(records)}
+	r := Report{API: len(o.byName), Topic: len(records), Numbers: CheckNumbers(records)}
 	for _, record := range records {
 		o.take(&r, record)
 	}

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
@@ -62,7 +63,12 @@ func (l *Ledger) Commit(ctx context.Context, batches ...Batch) (Outcome, error) 
 	}
 
 	step.Cursor.WrittenAt = auditlog.SecondOf(l.now())
-	changes, err := l.changes(step)
+	out := records(batches, step)
+	checkpoints, published, err := l.seal(&step, out, must(batches[:step.Staged]))
+	if err != nil {
+		return Outcome{Step: step}, err
+	}
+	changes, err := l.changes(step, checkpoints)
 	if err != nil {
 		return Outcome{Step: step}, err
 	}
@@ -70,7 +76,7 @@ func (l *Ledger) Commit(ctx context.Context, batches ...Batch) (Outcome, error) 
 	// the next start finds committed or not, as a whole. One after it, before the
 	// state advances, loses memory only: the next start reads the same from the
 	// topic.
-	took, err := l.write(ctx, records(batches, step), changes)
+	took, err := l.write(ctx, append(out, published...), changes)
 	if err != nil {
 		return Outcome{Step: step, Sent: true, Took: took}, err
 	}
@@ -133,12 +139,13 @@ func (l *Ledger) due(batches []Batch) bool {
 	if age >= CursorEvery {
 		return true
 	}
-	for _, b := range batches {
-		if b.Must || b.History != nil && age >= historyEvery {
-			return true
-		}
-	}
-	return false
+	history := slices.ContainsFunc(batches, func(b Batch) bool { return b.History != nil })
+	return must(batches) || history && age >= historyEvery
+}
+
+// must reports whether one of the batches asks for the cursor.
+func must(batches []Batch) bool {
+	return slices.ContainsFunc(batches, func(b Batch) bool { return b.Must })
 }
 
 // endsHistory reports whether the step reads the last of the history. People who look at
@@ -157,9 +164,9 @@ func records(batches []Batch, step window.Step) []kafka.Message {
 }
 
 // changes returns what the step does to the offsets topic: the ids written, tombstones
-// for those no longer needed, and the cursor.
-func (l *Ledger) changes(step window.Step) ([]txlog.Change, error) {
-	out := make([]txlog.Change, 0, 1+len(step.Remember)+len(step.Forget))
+// for those no longer needed, the checkpoints, and the cursor.
+func (l *Ledger) changes(step window.Step, checkpoints []txlog.Change) ([]txlog.Change, error) {
+	out := make([]txlog.Change, 0, 1+len(step.Remember)+len(step.Forget)+len(checkpoints))
 	for _, part := range step.Remember {
 		value, err := auditlog.EncodeSeen(part.Names)
 		if err != nil {
@@ -170,6 +177,7 @@ func (l *Ledger) changes(step window.Step) ([]txlog.Change, error) {
 	for _, bucket := range step.Forget {
 		out = append(out, txlog.Change{Key: bucket.Key(l.organization)})
 	}
+	out = append(out, checkpoints...)
 	value, err := step.Cursor.Encode()
 	if err != nil {
 		return nil, err

@@ -18,6 +18,7 @@ import (
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
@@ -35,6 +36,9 @@ type Ledger struct {
 	commits      atomic.Int64
 	writing      chan struct{} // has one while somebody commits, from staging to advancing
 	committed    time.Time     // when the last transaction was; owned by the goroutine that holds writing
+
+	sealing     target.Sealing  // owned by the goroutine that holds writing
+	checkpoints map[string]bool // keys of those in the offsets topic; likewise
 
 	mu    sync.Mutex    // guards what follows; held for no I/O
 	state *window.State // changed only by who holds writing as well

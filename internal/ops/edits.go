@@ -168,11 +168,13 @@ func Reset(ctx context.Context, c Config) (*Edit, error) {
 func reset(t target.Target, records map[string][]byte, now auditlog.Second) ([]string, []txlog.Change, error) {
 	does := []string{fmt.Sprintf("%s starts anew: the next run emits again what BACKFILL_START_TIME asks for, also what is in %s already.", t.Organization, t.Topics.Events)}
 	var openers []auditlog.Opener
+	var sealed *auditlog.Seal
 	switch was, err := auditlog.DecodeCursor(records[auditlog.CursorKey(t.Organization)]); {
 	case err == nil && was.StartAnew:
+		sealed = was.Seal
 		does = append(does, "It was reset before, and was not run since.")
 	case err == nil:
-		openers = was.Openers
+		openers, sealed = was.Openers, was.Seal
 		does = append(does, fmt.Sprintf("Its cursor (start %v, floor %v) is dropped.", was.Start, was.Floor))
 	case len(records) == 0:
 		does = append(does, "There is no state of it now.")
@@ -181,6 +183,8 @@ func reset(t target.Target, records map[string][]byte, now auditlog.Second) ([]s
 	}
 	_, changes, _ := removed(records, now)
 	changes = slices.DeleteFunc(changes, func(c txlog.Change) bool { return !strings.HasPrefix(c.Key, "seen/") })
-	written, err := cursorChange(window.Reset(t.Organization, openers, now))
+	empty := window.Reset(t.Organization, openers, now)
+	empty.Seal = sealed // what was sealed is still in the topics, and can still be checked
+	written, err := cursorChange(empty)
 	return append(does, fmt.Sprintf("%d records of written ids are removed.", len(changes))), append(changes, written), err
 }

@@ -28,7 +28,8 @@ import (
 //     repair alone. So is what the connector remembers to have written and the topic
 //     lost since.
 //
-// Nothing goes into the offsets topic: ids below the floor are not remembered.
+// Into the offsets topic goes only the checkpoint of what repairs wrote: ids below the
+// floor are not remembered.
 func Repair(ctx context.Context, c Config, from, to auditlog.Second) (*Report, error) {
 	v, err := newVerification(c, from, to)
 	if err != nil {
@@ -53,14 +54,18 @@ func Repair(ctx context.Context, c Config, from, to auditlog.Second) (*Report, e
 		return nil, err
 	}
 	v.state = state
-	encoder, err := repairEncoder(ctx, c.Target, topics, state.Cursor)
+	sealer, err := newRepairSeal(ctx, c.Target, topics, state.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	encoder, err := repairEncoder(ctx, c.Target, topics, state.Cursor, sealer.header())
 	if err != nil {
 		return nil, err
 	}
 	if err := v.run(ctx); err != nil {
 		return nil, err
 	}
-	r := &repair{verification: v, log: log, encoder: encoder}
+	r := &repair{verification: v, log: log, encoder: encoder, sealer: sealer}
 	if err := r.run(ctx); err != nil {
 		return nil, repairError(err)
 	}
@@ -73,7 +78,7 @@ func Repair(ctx context.Context, c Config, from, to auditlog.Second) (*Report, e
 
 // repairEncoder returns the connector's encoder. It refuses topics and framings that
 // the connector would refuse.
-func repairEncoder(ctx context.Context, t target.Target, found target.Found, cursor auditlog.Cursor) (*target.Encoder, error) {
+func repairEncoder(ctx context.Context, t target.Target, found target.Found, cursor auditlog.Cursor, number string) (*target.Encoder, error) {
 	if cursor.StartAnew {
 		return nil, errors.New("the cursor was reset: the next run writes all of it again, so there is nothing to repair")
 	}
@@ -84,7 +89,7 @@ func repairEncoder(ctx context.Context, t target.Target, found target.Found, cur
 	if err != nil {
 		return nil, err
 	}
-	return t.Encoder(found, t.KeepFormat(format, &cursor))
+	return t.Encoder(found, t.KeepFormat(format, &cursor), number)
 }
 
 // repairError says what an error means for a repair: it can always be given again.
@@ -103,6 +108,7 @@ type repair struct {
 	*verification
 	log     *txlog.Log
 	encoder *target.Encoder
+	sealer  *repairSeal // nil: nothing is sealed
 	written int
 
 	pending []pending // of the next transaction
@@ -211,7 +217,11 @@ func (r *repair) flush(ctx context.Context) error {
 	for _, p := range r.pending {
 		out = append(out, p.encoded.Records...)
 	}
-	if err := r.log.Commit(ctx, out, nil); err != nil {
+	out, checkpoint, err := r.sealer.seal(out, r.cfg.Clock())
+	if err != nil {
+		return err
+	}
+	if err := r.log.Commit(ctx, out, checkpoint); err != nil {
 		return err
 	}
 	for _, p := range r.pending {

@@ -32,18 +32,18 @@ var rooms = []room{
 	{"internal/membership", []string{"internal/kafka"}},
 	{"internal/openai", []string{"internal/auditlog", "internal/pause", "internal/rawjson"}},
 	{"internal/window", []string{"internal/auditlog", "internal/remedy"}},
-	{"internal/ledger", []string{"internal/auditlog", "internal/kafka", "internal/txlog", "internal/window"}},
 	{"internal/sweep", []string{"internal/auditlog", "internal/window"}},
 	{"internal/codec", []string{"internal/auditlog", "internal/files", "internal/kafka", "internal/rawjson", "schemas"}},
-	{"internal/target", []string{"internal/auditlog", "internal/codec", "internal/kafka", "internal/remedy", "internal/txlog", "schemas"}},
+	{"internal/target", []string{"internal/auditlog", "internal/codec", "internal/kafka", "internal/remedy", "internal/seal", "internal/txlog", "schemas"}},
+	{"internal/ledger", []string{"internal/auditlog", "internal/kafka", "internal/seal", "internal/target", "internal/txlog", "internal/window"}},
 	{"internal/ops", []string{
-		"internal/auditlog", "internal/codec", "internal/kafka", "internal/openai", "internal/pause", "internal/remedy", "internal/sweep", "internal/target",
-		"internal/txlog", "internal/window", "schemas",
+		"internal/auditlog", "internal/codec", "internal/kafka", "internal/openai", "internal/pause", "internal/remedy", "internal/seal", "internal/sweep",
+		"internal/target", "internal/txlog", "internal/window", "schemas",
 	}},
 	{"connector", []string{
 		"internal/auditlog", "internal/codec", "internal/files", "internal/kafka", "internal/ledger", "internal/membership",
-		"internal/openai", "internal/ops", "internal/pause", "internal/remedy", "internal/sweep", "internal/target", "internal/txlog", "internal/window",
-		"schemas",
+		"internal/openai", "internal/ops", "internal/pause", "internal/remedy", "internal/seal", "internal/sweep", "internal/target", "internal/txlog",
+		"internal/window", "schemas",
 	}},
 	// These two alone look up: one fills connector.Config, the other is what the
 	// connector reports to.

@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"math"
 	"slices"
@@ -9,7 +10,17 @@ import (
 	"github.com/transparency-dev/merkle/rfc6962"
 )
 
-var factory = &compact.RangeFactory{Hash: rfc6962.DefaultHasher.HashChildren}
+var factory = &compact.RangeFactory{Hash: hashChildren}
+
+// hashChildren is the hash of a node, as RFC 6962 has it, with one allocation.
+func hashChildren(left, right []byte) []byte {
+	var node [1 + 2*Size]byte
+	node[0] = rfc6962.RFC6962NodeHashPrefix
+	copy(node[1:], left)
+	copy(node[1+Size:], right)
+	hash := sha256.Sum256(node[:])
+	return hash[:]
+}
 
 // Tree is a Merkle tree of which only the right edge is kept, its compact range: that
 // is all it takes to append leaves and to know the root.

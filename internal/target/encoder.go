@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
@@ -24,6 +25,9 @@ type EncoderConfig struct {
 	Schema  schemas.Version
 	// Headers are added to every record.
 	Headers []kafka.Header
+	// Number is the name of the header that gets a record's number in the seal, once that
+	// is known: on events and dead letters, and not on copies. Empty: they have none.
+	Number string
 	// SafeJSON writes the copy as received as JSON that strict readers take.
 	SafeJSON bool
 	// EventTime gives records the time of their event, and not of the writing.
@@ -33,8 +37,8 @@ type EncoderConfig struct {
 }
 
 // Encoder turns the events of one organization into the records that are written of
-// it. The connector and a repair write with it, so that a record does not
-// show which of them wrote it. It is safe for concurrent use.
+// it. The connector and a repair write with it, so that a record shows which of them
+// wrote it by the header of its number alone. It is safe for concurrent use.
 type Encoder struct {
 	cfg    EncoderConfig
 	codec  *codec.Encoder
@@ -74,8 +78,8 @@ func NewEncoder(cfg EncoderConfig) (*Encoder, error) {
 		Headers:      cfg.Headers,
 		Copies:       copies,
 		SafeJSON:     cfg.SafeJSON,
-		MaxBytes:     limit,
-		MaxDLQBytes:  largest(cfg.Topics[DLQ]),
+		MaxBytes:     limit - e.numberBytes(),
+		MaxDLQBytes:  largest(cfg.Topics[DLQ]) - e.numberBytes(),
 		SourceTopic:  cfg.Topics[Events].Name,
 	})
 	return e, err
@@ -121,6 +125,7 @@ func (e *Encoder) EncodeIn(slab *kafka.Slab, ev auditlog.Event, ingested time.Ti
 	if err != nil {
 		return e.deadLetter(ev, info, err)
 	}
+	e.number(&records[0])
 	out := Encoded{Records: records, Info: info}
 	at := e.timestamp(ev)
 	for i := range records {
@@ -139,7 +144,25 @@ func (e *Encoder) deadLetter(ev auditlog.Event, info codec.Info, err error) (Enc
 	}
 	letter := e.codec.DeadLetter(ev, why)
 	letter.Topic = e.cfg.Topics[DLQ].Name
+	e.number(&letter)
 	return Encoded{Records: []kafka.Message{letter}, Info: info, Reason: why.Reason, Bytes: letter.Size()}, nil
+}
+
+// number adds the header for the record's number, empty, behind ours and before those
+// of the settings.
+func (e *Encoder) number(m *kafka.Message) {
+	if e.cfg.Number != "" {
+		m.Headers = slices.Insert(m.Headers, len(m.Headers)-len(e.cfg.Headers), kafka.Header{Key: e.cfg.Number})
+	}
+}
+
+// numberBytes is what the header takes in a record at most.
+func (e *Encoder) numberBytes() int {
+	if e.cfg.Number == "" {
+		return 0
+	}
+	m := kafka.Message{Headers: []kafka.Header{{Key: e.cfg.Number, Value: make([]byte, len("18446744073709551615"))}}}
+	return m.Size() - kafka.Message{}.Size()
 }
 
 // timestamp returns the record's time; zero is the time of writing. A time that

@@ -154,9 +154,11 @@ func (t Target) CheckSame(ctx context.Context, c auditlog.Cursor, found Found, f
 	return err
 }
 
-// Encoder returns the encoder of what is written to the topics.
-func (t Target) Encoder(found Found, f Format) (*Encoder, error) {
+// Encoder returns the encoder of what is written to the topics. number is the header of
+// numbers in the seal; empty: there is none.
+func (t Target) Encoder(found Found, f Format, number string) (*Encoder, error) {
 	return NewEncoder(EncoderConfig{
+		Number:       number,
 		Organization: t.Organization,
 		Topics:       found,
 		Framing:      f.Framing,

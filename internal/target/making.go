@@ -18,6 +18,8 @@ func (t Target) Spec(role string) kafka.TopicSpec {
 		return kafka.OffsetsSpec(name, m.Replication)
 	case DLQ:
 		return kafka.DLQSpec(name, m.Partitions, m.Replication, m.Retention)
+	case Seal: // one partition, since checkpoints have one order; they are what is kept longest
+		return kafka.LogSpec(name, 1, m.Replication, 0)
 	}
 	return kafka.LogSpec(name, m.Partitions, m.Replication, m.Retention)
 }

@@ -32,6 +32,9 @@ type Target struct {
 	EventTime bool
 	// SafeJSON writes the copy as received as JSON that strict readers take.
 	SafeJSON bool
+	// SealKey returns the key that signs the checkpoints of the seal; nil, or empty: they
+	// are not signed.
+	SealKey func() (string, error)
 	// Compression is none, gzip, snappy, lz4 or zstd.
 	Compression string
 	Logger      *slog.Logger
@@ -71,8 +74,12 @@ func (t Target) id(owner string) string {
 	return txlog.TransactionalID(t.IDPrefix, t.Topics.Offsets, owner)
 }
 
-// OwnsKey reports whether a key of the offsets topic is the organization's.
-func (t Target) OwnsKey(key string) bool { return auditlog.OwnsKey(t.Organization, key) }
+// OwnsKey reports whether a key of the offsets topic is the organization's, or that of its
+// repairs.
+func (t Target) OwnsKey(key string) bool {
+	_, _, checkpoint := auditlog.CheckpointOf(t.Organization, key)
+	return checkpoint || auditlog.OwnsKey(t.Organization, key)
+}
 
 // Owns reports whether a record of another topic, of events, their copies or dead
 // letters, is the organization's.

@@ -13,6 +13,7 @@ const (
 	Events  = "events"
 	DLQ     = "dlq"
 	Offsets = "offsets"
+	Seal    = "seal"
 )
 
 // Roles lists every role that a topic can have, in the order of reports.
@@ -21,15 +22,17 @@ func Roles() []string {
 	for _, c := range codec.Copies() {
 		roles = append(roles, c.Name)
 	}
-	return roles
+	return append(roles, Seal)
 }
 
 // HoldsEvents reports whether a topic of that role gets every event.
-func HoldsEvents(role string) bool { return role != DLQ && role != Offsets }
+func HoldsEvents(role string) bool { return role != DLQ && role != Offsets && role != Seal }
 
 // Topics are the names of the topics in use.
 type Topics struct {
 	Events, DLQ, Offsets string
+	// Seal gets all checkpoints; empty: none does.
+	Seal string
 	// Copies are those of the copies in use, by the copy's name.
 	Copies map[string]string
 }
@@ -43,6 +46,8 @@ func (t Topics) Of(role string) string {
 		return t.DLQ
 	case Offsets:
 		return t.Offsets
+	case Seal:
+		return t.Seal
 	}
 	return t.Copies[role]
 }

@@ -17,6 +17,9 @@ import (
 type Change struct {
 	Key   string
 	Value []byte
+	// Aside is another partition of the topic that gets the change; nil: it is that of the
+	// state.
+	Aside *int32
 }
 
 // Commit writes the records and the changes in one transaction. When it returns
@@ -152,9 +155,11 @@ func (l *Log) produce(ctx context.Context, records []kafka.Message, changes []Ch
 		l.client.Produce(ctx, &out[i], promise)
 	}
 	for _, c := range changes {
-		l.client.Produce(ctx, &kgo.Record{
-			Topic: l.cfg.Topic, Partition: l.cfg.Partition, Key: []byte(c.Key), Value: c.Value,
-		}, promise)
+		partition := l.cfg.Partition
+		if c.Aside != nil {
+			partition = *c.Aside
+		}
+		l.client.Produce(ctx, &kgo.Record{Topic: l.cfg.Topic, Partition: partition, Key: []byte(c.Key), Value: c.Value}, promise)
 	}
 	began := time.Now()
 	wait := cmp.Or(l.cfg.produceWait, produceWait)

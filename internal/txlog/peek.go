@@ -17,6 +17,11 @@ func Peek(ctx context.Context, conn kafka.Connection, topic string, partition in
 	return peek(ctx, conn, topic, partition, wanted, stable)
 }
 
+// Settled is Peek, and waits for what is being written at this moment.
+func Settled(ctx context.Context, conn kafka.Connection, topic string, partition int32, wanted func(key string) bool) (map[string][]byte, error) {
+	return peek(ctx, conn, topic, partition, wanted, highWatermark)
+}
+
 func peek(ctx context.Context, conn kafka.Connection, topic string, partition int32, wanted func(key string) bool, to end) (map[string][]byte, error) {
 	state := map[string][]byte{}
 	err := read(ctx, conn, topic, partition, to, func(r *kgo.Record) error {

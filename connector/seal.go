@@ -1,0 +1,73 @@
+package connector
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/seal"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
+)
+
+// seal tells the ledger how to seal, and begins or ends the seal where the settings and
+// the cursor differ. It comes after the fence: nobody else writes for the organization,
+// so what is in the topics lies before what is sealed.
+func (o *opening) seal(ctx context.Context, state *window.State, records map[string][]byte) error {
+	s := o.session
+	checkpoints := map[string]bool{}
+	for key := range records {
+		if repair, _, ok := auditlog.CheckpointOf(s.Name, key); ok && !repair {
+			checkpoints[key] = true
+		}
+	}
+	sealing, err := s.target.Sealing(s.topics)
+	if err != nil {
+		return err
+	}
+	s.ledger.Seal(sealing, checkpoints)
+	switch was := state.Cursor.Seal; {
+	case !s.cfg.Kafka.Seal:
+		if was != nil {
+			s.log.Warn("the seal ends here, since KAFKA_SEAL=off: what was sealed cannot be checked any more", "records", was.Size)
+		}
+		state.Cursor.Seal = nil
+		return nil
+	case was != nil && was.Of(s.topics.Sealed()):
+		if _, err := seal.ResumeTree(was.Size, was.Range); err != nil {
+			return refuse("somebody changed it; a start with KAFKA_SEAL=off removes it, and the next one without that begins a new one",
+				"the seal in the cursor of %s cannot be read: %w", s.Name, err)
+		}
+		return nil
+	}
+	state.Cursor.Seal, err = o.beginSeal(ctx)
+	return err
+}
+
+// beginSeal returns the seal of a tree without leaves, that begins at the ends of the
+// topics. A crash before it is committed leaves none, and the next start begins it.
+func (o *opening) beginSeal(ctx context.Context) (*auditlog.Seal, error) {
+	s := o.session
+	begun := &auditlog.Seal{BeganAt: auditlog.SecondOf(s.now()), Began: map[string][]int64{}, Topics: s.topics.Sealed()}
+	for role, topic := range begun.Topics {
+		offsets, err := kafka.TopicOffsets(ctx, s.target.Connection, topic.Name)
+		if err != nil {
+			return nil, fmt.Errorf("looking where the seal begins: %w: %s", err, kafka.Explain(err))
+		}
+		for _, o := range offsets {
+			begun.Began[role] = append(begun.Began[role], o.End)
+		}
+	}
+	s.log.Info("the seal begins: what is written from now on is sealed, and nothing before",
+		"events_from", begun.Began[target.Events], "dlq_from", begun.Began[target.DLQ])
+	return begun, nil
+}
+
+// sealHeader is the header of the numbers of the seal; empty where nothing is sealed.
+func (o *organization) sealHeader() string {
+	if o.cfg.Kafka.Seal {
+		return seal.Header
+	}
+	return ""
+}

@@ -1,0 +1,109 @@
+package ops
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/seal"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
+)
+
+// repairSeal is the tree of what repairs wrote. A repair works beside the connector, and
+// so cannot give numbers of the connector's tree. Its state is its newest checkpoint,
+// which is in the transaction of the records and has the compact range. So it goes with
+// them, or comes to nothing with them.
+//
+// The checkpoints lie in another partition of the offsets topic than the connector's
+// state (target.RepairPartition): a start of the connector does not wait for a repair
+// that was killed. Only repairs read them to go on from there, and each has fenced the
+// one before it.
+type repairSeal struct {
+	target.Sealing
+	organization string
+	partition    int32
+	tree         *seal.Tree
+	began        seal.Began
+}
+
+// newRepairSeal returns the tree of repairs as the offsets topic has it; nil where the
+// cursor says that nothing is sealed. It comes after the fence: no earlier repair has a
+// transaction open that could still be committed.
+func newRepairSeal(ctx context.Context, t target.Target, found target.Found, cursor auditlog.Cursor) (*repairSeal, error) {
+	if cursor.Seal == nil {
+		return nil, nil
+	}
+	sealing, err := t.Sealing(found)
+	if err != nil {
+		return nil, err
+	}
+	partitions := found[target.Offsets].Partitions
+	s := &repairSeal{Sealing: sealing, organization: t.Organization, partition: t.RepairPartition(partitions)}
+	key := auditlog.RepairCheckpointKey(t.Organization)
+	stored, err := txlog.Settled(ctx, t.Connection, t.Topics.Offsets, s.partition, func(k string) bool { return k == key })
+	if err != nil {
+		return nil, err
+	}
+	note, ok := stored[key]
+	if !ok {
+		s.tree = seal.NewTree()
+		s.began, err = beginRepairs(ctx, t)
+		return s, err
+	}
+	last, _, err := seal.Verifier{}.OpenCheckpoint(note)
+	if err == nil {
+		s.began = last.Began
+		s.tree, err = last.Tree()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the checkpoint of earlier repairs cannot be read, and to begin with another one would hide what happened to them: "+
+			"look at `verify --sealed`, or remove the key %s: %w", key, err)
+	}
+	return s, nil
+}
+
+// beginRepairs says where the tree of repairs begins, which none has written to yet.
+func beginRepairs(ctx context.Context, t target.Target) (seal.Began, error) {
+	began := seal.Began{Time: t.Clock().UTC().Truncate(time.Second), Offsets: map[string][]int64{}}
+	for _, role := range []string{target.Events, target.DLQ} {
+		e, err := extentOf(ctx, t.Connection, t.Topics.Of(role))
+		if err != nil {
+			return began, err
+		}
+		for _, o := range e.offsets {
+			began.Offsets[role] = append(began.Offsets[role], o.End)
+		}
+	}
+	return began, nil
+}
+
+// header is the header of a record's number; empty where nothing is sealed.
+func (s *repairSeal) header() string {
+	if s == nil {
+		return ""
+	}
+	return seal.RepairHeader
+}
+
+// seal numbers the records, and returns what writes the checkpoint with them. A crash
+// before they are committed leaves the checkpoint of the transaction before.
+func (s *repairSeal) seal(records []kafka.Message, now time.Time) ([]kafka.Message, []txlog.Change, error) {
+	if s == nil || len(records) == 0 {
+		return records, nil, nil
+	}
+	if err := s.Number(records, seal.RepairHeader, s.tree); err != nil {
+		return nil, nil, err
+	}
+	newest := auditlog.RepairCheckpointKey(s.organization)
+	note, published, err := s.Note(seal.NewCheckpoint(seal.RepairOrigin(s.organization), s.tree, now, s.began), newest)
+	if err != nil {
+		return nil, nil, err
+	}
+	day := auditlog.DayCheckpointKey(newest, auditlog.SecondOf(now))
+	return append(records, published...), []txlog.Change{
+		{Key: day, Value: note, Aside: &s.partition}, {Key: newest, Value: note, Aside: &s.partition},
+	}, nil
+}

@@ -1,0 +1,137 @@
+package target
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/seal"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
+)
+
+// Sealing says how what is written is sealed.
+type Sealing struct {
+	// Roles are the roles of the topics whose records are leaves, by topic.
+	Roles  map[string]string
+	Signer seal.Signer
+	// Retention is how long these topics keep records, and so how long the last
+	// checkpoint of a day is of use; zero: for ever.
+	Retention time.Duration
+	// Publish is a message that gets each checkpoint as its value; without a topic,
+	// none does.
+	Publish kafka.Message
+}
+
+// leaves are the roles of the topics whose records are leaves.
+var leaves = map[string]string{Events: seal.RoleEvents, DLQ: seal.RoleDLQ}
+
+// Sealing returns how what is written to the topics is sealed.
+func (t Target) Sealing(found Found) (Sealing, error) {
+	signer, err := t.signer()
+	if err != nil {
+		return Sealing{}, err
+	}
+	s := Sealing{Roles: map[string]string{}, Signer: signer}
+	for role, leaf := range leaves {
+		s.Roles[t.Topics.Of(role)] = leaf
+	}
+	if events := found[Events]; events.Known && events.RetentionMs > 0 {
+		s.Retention = time.Duration(events.RetentionMs) * time.Millisecond
+	}
+	if t.Topics.Seal != "" {
+		s.Publish = kafka.Message{Topic: t.Topics.Seal, Headers: []kafka.Header{
+			{Key: codec.HeaderSource, Value: []byte(codec.Source(t.Organization))}, // so that Owns knows whose it is
+		}}
+	}
+	return s, nil
+}
+
+func (t Target) signer() (signer seal.Signer, err error) {
+	if t.SealKey == nil {
+		return signer, nil
+	}
+	text, err := t.SealKey()
+	if err == nil {
+		signer, err = seal.ParseSigner(text)
+	}
+	if err != nil {
+		return signer, fmt.Errorf("SEAL_KEY: %w", err)
+	}
+	return signer, nil
+}
+
+// Number gives the records that are leaves their numbers, in the header of that name,
+// and appends them to the tree. The header is there already, empty, in its place among
+// the others.
+func (s Sealing) Number(records []kafka.Message, header string, tree *seal.Tree) error {
+	var hasher seal.Hasher
+	var digits []byte // of many numbers, in one allocation
+	for _, r := range records {
+		role, isLeaf := s.Roles[r.Topic]
+		if !isLeaf {
+			continue
+		}
+		at := slices.IndexFunc(r.Headers, func(h kafka.Header) bool { return h.Key == header })
+		if at < 0 {
+			return errors.New("a record has no place for its number in the seal: this is a fault of this program, report it; KAFKA_SEAL=off goes on without a seal")
+		}
+		if cap(digits)-len(digits) < maxDigits {
+			digits = make([]byte, 0, 64*maxDigits)
+		}
+		begin := len(digits)
+		digits = strconv.AppendUint(digits, tree.Size(), 10)
+		r.Headers[at].Value = digits[begin:len(digits):len(digits)]
+		tree.Append(hasher.Hash(seal.Leaf{Role: role, Key: r.Key, Value: r.Value}))
+	}
+	return nil
+}
+
+const maxDigits = 20 // of a number of 64 bits
+
+// Note signs a checkpoint. It returns the note, and the records that publish it under
+// the key.
+func (s Sealing) Note(c seal.Checkpoint, key string) (note []byte, published []kafka.Message, err error) {
+	if note, err = s.Signer.Sign(c.Text()); err != nil {
+		return nil, nil, fmt.Errorf("signing a checkpoint: %w; look at SEAL_KEY", err)
+	}
+	if s.Publish.Topic == "" {
+		return note, nil, nil
+	}
+	m := s.Publish
+	m.Key, m.Value = []byte(key), note
+	return note, []kafka.Message{m}, nil
+}
+
+// Sealed returns those of the topics whose records are leaves, as a seal remembers them.
+func (f Found) Sealed() map[string]auditlog.Topic {
+	refs := f.Refs()
+	for role := range refs {
+		if leaves[role] == "" {
+			delete(refs, role)
+		}
+	}
+	return refs
+}
+
+// RepairPartition is where in the offsets topic, which has so many partitions, the
+// checkpoints of repairs are: in another partition than the state, if there are two.
+//
+// A repair may be killed with its transaction open, and the broker ends that a minute
+// later. Until then nobody can read on in a partition that it wrote to, and the
+// connector reads all of the state's partition when it starts.
+func (t Target) RepairPartition(partitions int32) int32 {
+	own := t.Partition(partitions)
+	if partitions < 2 {
+		return own
+	}
+	p := txlog.Partition(t.Organization+"/repair", partitions-1)
+	if p >= own {
+		p++
+	}
+	return p
+}
