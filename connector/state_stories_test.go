@@ -77,7 +77,7 @@ var refusals = map[string]struct {
 	"a seal that cannot be read": {
 		make: func(w *world) {
 			cursor := w.cursor()
-			cursor.Seal.Size++
+			cursor.Seal.Range = nil
 			value, err := cursor.Encode()
 			w.must(err)
 			w.put("cursor/default", value)
