@@ -36,7 +36,7 @@ func (o *opening) seal(ctx context.Context, state *window.State, records map[str
 		return nil
 	case was != nil && was.Of(s.topics.Sealed()):
 		if _, err := seal.ResumeTree(was.Size, was.Range); err != nil {
-			return refuse("somebody changed it; a start with KAFKA_SEAL=off removes it, and the next one without that begins a new one",
+			return refuse("run it once with KAFKA_SEAL=off, which removes the seal, and then without: a new one begins; somebody changed this one",
 				"the seal in the cursor of %s cannot be read: %w", s.Name, err)
 		}
 		return nil
