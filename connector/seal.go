@@ -18,7 +18,7 @@ func (o *opening) seal(ctx context.Context, state *window.State, records map[str
 	s := o.session
 	checkpoints := map[string]bool{}
 	for key := range records {
-		if repair, _, ok := auditlog.CheckpointOf(s.Name, key); ok && !repair {
+		if repair, _, ok := auditlog.CheckpointOf(s.name, key); ok && !repair {
 			checkpoints[key] = true
 		}
 	}
@@ -37,7 +37,7 @@ func (o *opening) seal(ctx context.Context, state *window.State, records map[str
 	case was != nil && was.Of(s.topics.Sealed()):
 		if _, err := seal.ResumeTree(was.Size, was.Range); err != nil {
 			return refuse("run it once with KAFKA_SEAL=off, which removes the seal, and then without: a new one begins; somebody changed this one",
-				"the seal in the cursor of %s cannot be read: %w", s.Name, err)
+				"the seal in the cursor of %s cannot be read: %w", s.name, err)
 		}
 		return nil
 	}

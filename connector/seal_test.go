@@ -18,7 +18,7 @@ import (
 )
 
 // runs lets the connector write so many events more, and stops it.
-func (w *world) runs(events int) {
+func runs(w *world, events int) {
 	w.t.Helper()
 	i := w.start()
 	i.awaitReady()
@@ -30,9 +30,9 @@ func (w *world) runs(events int) {
 
 // numbers are those of the events in the order of their offsets; empty for one that has
 // none.
-func (w *world) numbers() (all []string) {
+func numbers(w *world) (all []string) {
 	w.t.Helper()
-	for _, r := range w.read(w.cfg.Kafka.Topic) {
+	for _, r := range w.kafka().read(w.cfg.Kafka.Topic) {
 		number := ""
 		for _, h := range r.Headers {
 			if h.Key == "audit_seq" {
@@ -46,7 +46,7 @@ func (w *world) numbers() (all []string) {
 
 // wantSeal fails unless the cursor says so of the seal, and the checkpoints that are left
 // are the newest and that of a day.
-func (w *world) wantSeal(size uint64, began int64) {
+func wantSeal(w *world, size uint64, began int64) {
 	w.t.Helper()
 	is := w.cursor().Seal
 	switch {
@@ -56,7 +56,7 @@ func (w *world) wantSeal(size uint64, began int64) {
 		w.t.Errorf("%d records are sealed, from offsets %v on; want %d from %d", is.Size, is.Began["events"], size, began)
 	}
 	var keys []string
-	for key, value := range w.state() {
+	for key, value := range w.kafka().state() {
 		if strings.HasPrefix(key, "checkpoint/") && value != nil {
 			keys = append(keys, key)
 		}
@@ -65,7 +65,7 @@ func (w *world) wantSeal(size uint64, began int64) {
 	if len(keys) != 2 || keys[0] != "checkpoint/default" {
 		w.t.Errorf("checkpoints %v, want the newest and that of a day", keys)
 	}
-	c, _, err := seal.Verifier{}.OpenCheckpoint(w.state()["checkpoint/default"])
+	c, _, err := seal.Verifier{}.OpenCheckpoint(w.kafka().state()["checkpoint/default"])
 	if err != nil || c.Size != size || !slices.Equal(c.Began.Offsets["events"], []int64{began}) {
 		w.t.Errorf("%v: the newest checkpoint has size %d and began %v", err, c.Size, c.Began)
 	}
@@ -77,53 +77,53 @@ func TestSealIsTurnedOnAndOff(t *testing.T) {
 	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
 		w.since = auditlog.SecondOf(time.Now())
 		w.cfg.Kafka.Seal = false
-		w.runs(3)
+		runs(w, 3)
 		if w.cursor().Seal != nil {
 			t.Error("it is sealed")
 		}
 		w.cfg.Kafka.Seal = true
-		began := w.end()
-		w.runs(2)
-		w.wantSeal(2, began)
-		w.runs(2)
-		w.wantSeal(4, began)
-		w.checkSeal()
+		began := endOf(w)
+		runs(w, 2)
+		wantSeal(w, 2, began)
+		runs(w, 2)
+		wantSeal(w, 4, began)
+		checkSeal(w)
 		w.cfg.Kafka.Seal = false
-		w.runs(1)
-		for key, value := range w.state() {
+		runs(w, 1)
+		for key, value := range w.kafka().state() {
 			if strings.HasPrefix(key, "checkpoint/") && value != nil {
 				t.Errorf("%s is left", key)
 			}
 		}
 		w.cfg.Kafka.Seal = true
-		began = w.end()
-		w.runs(2)
-		w.wantSeal(2, began)
-		if got, want := w.numbers(), []string{"", "", "", "0", "1", "2", "3", "", "0", "1"}; !slices.Equal(got, want) {
+		began = endOf(w)
+		runs(w, 2)
+		wantSeal(w, 2, began)
+		if got, want := numbers(w), []string{"", "", "", "0", "1", "2", "3", "", "0", "1"}; !slices.Equal(got, want) {
 			t.Errorf("numbers %q, want %q", got, want)
 		}
 	})
 }
 
 // end is where the events topic ends now.
-func (w *world) end() int64 { w.t.Helper(); return w.ends()[w.cfg.Kafka.Topic+"/0"] }
+func endOf(w *world) int64 { w.t.Helper(); return w.kafka().ends()[w.cfg.Kafka.Topic+"/0"] }
 
 // A release that does not know the seal goes on from a cursor that has one, and writes
 // it without; the next one that knows begins another one, and says from where.
 func TestSealOfAnOlderRelease(t *testing.T) {
 	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
 		w.since = auditlog.SecondOf(time.Now())
-		w.runs(3)
+		runs(w, 3)
 		var cursor map[string]json.RawMessage
-		w.must(json.Unmarshal(w.state()["cursor/default"], &cursor))
+		w.must(json.Unmarshal(w.kafka().state()["cursor/default"], &cursor))
 		delete(cursor, "seal")
 		without, err := json.Marshal(cursor)
 		w.must(err)
-		w.put("cursor/default", without)
-		w.put("checkpoint/default/2001-02-03", w.state()["checkpoint/default"]) // of a day long ago
-		began := w.end()
-		w.runs(2)
-		w.wantSeal(2, began)
+		w.kafka().put("cursor/default", without)
+		w.kafka().put("checkpoint/default/2001-02-03", w.kafka().state()["checkpoint/default"]) // of a day long ago
+		began := endOf(w)
+		runs(w, 2)
+		wantSeal(w, 2, began)
 	})
 }
 
@@ -132,25 +132,25 @@ func TestSealOfAnOlderRelease(t *testing.T) {
 func TestSealAfterReset(t *testing.T) {
 	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
 		w.backfill(time.Now())
-		w.runs(3)
+		runs(w, 3)
 		reset := func() {
 			anew := window.Reset("default", nil, auditlog.SecondOf(time.Now()))
 			anew.Seal = w.cursor().Seal
 			value, err := anew.Encode()
 			w.must(err)
-			for _, key := range w.seenKeys() {
-				w.put(key, nil)
+			for _, key := range w.kafka().seenKeys() {
+				w.kafka().put(key, nil)
 			}
-			w.put("cursor/default", value)
+			w.kafka().put("cursor/default", value)
 		}
 		reset()
-		w.runs(2)
-		w.wantSeal(8, 0)
-		w.checkSeal()
+		runs(w, 2)
+		wantSeal(w, 8, 0)
+		checkSeal(w)
 		reset()
-		w.remake(w.cfg.Kafka.Topic, 1)
-		w.runs(1)
-		w.wantSeal(6, 0)
+		w.kafka().remake(w.cfg.Kafka.Topic, 1)
+		runs(w, 1)
+		wantSeal(w, 6, 0)
 	})
 }
 
@@ -163,7 +163,7 @@ func TestCheckpointsAreSignedAndPublished(t *testing.T) {
 		w.cfg.Kafka.SealTopic = "seals"
 		w.cfg.SealKey = connector.SecretValue(old + " " + current)
 		w.cfg.Kafka.Headers = []connector.Header{{Name: "team", Value: "risk"}}
-		w.runs(3)
+		runs(w, 3)
 		var written []string
 		for _, r := range w.cluster.Read(t, w.cfg.Kafka.OffsetsTopic, kgo.ReadCommitted()) {
 			if string(r.Key) == "checkpoint/default" {
@@ -171,7 +171,7 @@ func TestCheckpointsAreSignedAndPublished(t *testing.T) {
 			}
 		}
 		var published []string
-		for _, r := range w.read("seals") {
+		for _, r := range w.kafka().read("seals") {
 			published = append(published, string(r.Value))
 			for _, public := range []string{oldPublic, currentPublic} {
 				knows, err := seal.ParseVerifier(public)
@@ -184,7 +184,7 @@ func TestCheckpointsAreSignedAndPublished(t *testing.T) {
 		if len(published) < 2 || !slices.Equal(published, written) {
 			t.Errorf("%d checkpoints are published, and %d were written", len(published), len(written))
 		}
-		records := w.read(w.cfg.Kafka.Topic)
+		records := w.kafka().read(w.cfg.Kafka.Topic)
 		last := records[len(records)-1].Headers
 		if n := len(last); last[n-2].Key != "audit_seq" || last[n-1].Key != "team" {
 			t.Errorf("headers %v", last)
@@ -198,14 +198,14 @@ func TestDeadLettersAreSealed(t *testing.T) {
 		w.since = auditlog.SecondOf(time.Now())
 		w.cfg.Kafka.JSONTopic = "copies"
 		w.api.AddRaw(auditlog.ScopeOrganization, auditlog.SecondOf(time.Now()), []byte(`{"type":"no.id","effective_at":`+time.Now().Format("20060102")+`}`))
-		w.runs(3)
-		w.wantSeal(4, 0)
-		w.checkSeal()
-		records := append(w.read(w.cfg.Kafka.Topic), w.letters()...)
+		runs(w, 3)
+		wantSeal(w, 4, 0)
+		checkSeal(w)
+		records := append(w.kafka().read(w.cfg.Kafka.Topic), w.kafka().letters()...)
 		if wrong := kafkatest.CheckNumbers(records); len(wrong) > 0 || len(records) != 4 {
 			t.Errorf("%d records: %q", len(records), wrong)
 		}
-		for _, r := range w.read("copies") {
+		for _, r := range w.kafka().read("copies") {
 			for _, h := range r.Headers {
 				if h.Key == "audit_seq" {
 					t.Error("a copy has a number")

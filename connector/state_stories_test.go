@@ -80,7 +80,7 @@ var refusals = map[string]struct {
 			cursor.Seal.Range = nil
 			value, err := cursor.Encode()
 			w.must(err)
-			w.put("cursor/default", value)
+			w.kafka().put("cursor/default", value)
 		},
 		remedy: []string{"the seal in the cursor of default", "KAFKA_SEAL=off"},
 	},

@@ -194,7 +194,7 @@ func (w *world) awaitEqual(within time.Duration) kafkatest.Report {
 	for {
 		r := w.report()
 		if r.OK() {
-			w.checkSeal()
+			checkSeal(w)
 			return r
 		}
 		if len(r.Missing) == 0 || len(r.Doubled)+len(r.Extra)+len(r.Different)+len(r.Unreadable) > 0 || time.Now().After(deadline) {
@@ -205,7 +205,7 @@ func (w *world) awaitEqual(within time.Duration) kafkatest.Report {
 }
 
 // checkSeal fails unless each checkpoint, of all that were ever written, fits the records.
-func (w *world) checkSeal() {
+func checkSeal(w *world) {
 	w.t.Helper()
 	k := w.cfg.Kafka
 	if !k.Seal {

@@ -88,7 +88,7 @@ func (c *Cluster) CheckSeal(t testing.TB, events, dlq, offsets string) (wrong []
 	defer cancel()
 	leaves := map[string]map[int][sha256.Size]byte{}
 	for topic, role := range map[string]string{events: "events", dlq: "dlq"} {
-		err := c.scan(ctx, topic, kgo.ReadCommitted(), func(r *kgo.Record) {
+		err := readerOf(c).scan(ctx, topic, kgo.ReadCommitted(), func(r *kgo.Record) {
 			for i, name := range sequences {
 				if text, is := header(r, name); is {
 					source, _ := header(r, "ce_source")

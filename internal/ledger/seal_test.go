@@ -50,13 +50,15 @@ func (l *sealedLog) Commit(_ context.Context, records []kafka.Message, changes [
 
 // sealedWorld is a ledger that seals, and what is left of it in the topics.
 type sealedWorld struct {
-	*world
+	*ledger.Ledger
+	now    time.Time
 	topics *sealedLog
 	t      interface{ Fatal(...any) }
 }
 
 func newSealedWorld(t interface{ Fatal(...any) }) *sealedWorld {
-	w := &sealedWorld{world: newWorld(), topics: &sealedLog{state: map[string][]byte{}}, t: t}
+	first := newWorld()
+	w := &sealedWorld{Ledger: first.Ledger, now: first.now, topics: &sealedLog{state: map[string][]byte{}}, t: t}
 	state := &window.State{Cursor: w.Cursor(), Seen: window.NewSeenIDs(), Policy: policy}
 	state.Cursor.Seal = &auditlog.Seal{BeganAt: began, Began: map[string][]int64{"events": {7}, "dlq": {0}}}
 	w.open(state, 0)

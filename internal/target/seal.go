@@ -32,7 +32,7 @@ var leaves = map[string]string{Events: seal.RoleEvents, DLQ: seal.RoleDLQ}
 
 // Sealing returns how what is written to the topics is sealed.
 func (t Target) Sealing(found Found) (Sealing, error) {
-	signer, err := t.signer()
+	signer, err := signerOf(t.SealKey)
 	if err != nil {
 		return Sealing{}, err
 	}
@@ -51,11 +51,11 @@ func (t Target) Sealing(found Found) (Sealing, error) {
 	return s, nil
 }
 
-func (t Target) signer() (signer seal.Signer, err error) {
-	if t.SealKey == nil {
+func signerOf(key func() (string, error)) (signer seal.Signer, err error) {
+	if key == nil {
 		return signer, nil
 	}
-	text, err := t.SealKey()
+	text, err := key()
 	if err == nil {
 		signer, err = seal.ParseSigner(text)
 	}
