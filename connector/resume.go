@@ -161,7 +161,6 @@ func (o *opening) begin(ctx context.Context, records map[string][]byte) error {
 	if err != nil {
 		return err
 	}
-	state.Policy = s.policy
 	if err := o.seal(ctx, state, records); err != nil {
 		return err
 	}
