@@ -142,6 +142,7 @@ func TestOperatorCommands(t *testing.T) {
 		w.command(t, exitFailed, "cursor show --organization other")
 	})
 	t.Run("verify", func(t *testing.T) { testVerifyCommand(t, w) })
+	t.Run("verify --sealed", func(t *testing.T) { testSealedCommand(t, w) })
 	t.Run("check", func(t *testing.T) {
 		out, _ := w.command(t, exitDone, "check")
 		if !strings.Contains(out, "ok       api key: it may read organization events") || !strings.Contains(out, "exactly once for read_committed consumers; a lost broker loses data, since replication is 1.\n") {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,4 +70,37 @@ func TestCheckProof(t *testing.T) {
 			t.Errorf("%s: it shows the private key", name)
 		}
 	}
+}
+
+// Who has no admin key checks the topics, and proves one event from a file.
+func testSealedCommand(t *testing.T, w *operated) {
+	t.Helper()
+	const keyless = "OPENAI_ADMIN_KEY="
+	if out, _ := w.command(t, exitDone, "verify --sealed", keyless); !strings.Contains(out, "whole: all that was sealed is there") || !strings.Contains(out, "not signed") {
+		t.Error(out)
+	}
+	out, _ := w.command(t, exitDone, "verify --sealed -o json", keyless)
+	var report struct {
+		Whole bool
+		Trees []struct{ Size int }
+		Cut   []any
+	}
+	if err := json.Unmarshal([]byte(out), &report); err != nil || !report.Whole || len(report.Trees) == 0 || report.Trees[0].Size == 0 || report.Cut == nil {
+		t.Errorf("%v in %s", err, out)
+	}
+	var event struct{ ID string }
+	if out, _ = w.command(t, exitDone, "tail -n 1 --format json", keyless); json.Unmarshal([]byte(out), &event) != nil {
+		t.Fatal(out)
+	}
+	proof, _ := w.command(t, exitDone, "verify --prove "+event.ID, keyless)
+	file := filepath.Join(t.TempDir(), "proof")
+	if err := os.WriteFile(file, []byte(proof), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, _ = w.command(t, exitDone, "seal check-proof "+file); !strings.Contains(out, event.ID) {
+		t.Error(out)
+	}
+	w.command(t, exitFailed, "verify --prove no-such-id", keyless)
+	w.command(t, exitUsage, "verify --sealed --from 1h --to now")
+	w.command(t, exitFailed, "verify --sealed --since "+file, keyless)
 }

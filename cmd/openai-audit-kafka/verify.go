@@ -38,15 +38,26 @@ and needs no pause of a running connector; it can be killed and given again.
 ` + "`cursor show`" + `, the status page and the metrics of the connector tell it. It needs the
 right to write to that topic, and disturbs no instance.
 
+--sealed compares the topics with the checkpoints of the seal instead. It asks nothing of
+the API, needs no --from and --to, writes nothing, and prints what was
+
+  changed missing inserted out_of_sequence doubled cut   of what was sealed
+  forked                                                 checkpoints contradict each other
+  unsigned badly_signed                                  with --public-key
+
+--prove ID prints a proof of one event, for "seal check-proof".
+
 It needs about 40 bytes of memory for each event of that time in the topic, and 100
-for each that is missing.
+for each that is missing; --sealed 70 for each event that is there.
 
 Exit codes: 0 the topic holds what it should, 1 failed, 2 wrong usage, 3 another
 repair was started, 4 something is missing, doubled, extra, unreadable or stalled
-(with --strict also different), 78 wrong settings.`,
+(with --strict also different), or not as it was sealed, 78 wrong settings.`,
 		Example: `  openai-audit-kafka verify --from 2026-05-01 --to 2026-06-01
   openai-audit-kafka verify --from 30d --to 1h --repair
-  openai-audit-kafka verify --from 7d --to now --output json | jq -r '.missing[]'`,
+  openai-audit-kafka verify --from 7d --to now --output json | jq -r '.missing[]'
+  openai-audit-kafka verify --sealed --public-key seal.pub --since kept.checkpoint
+  openai-audit-kafka verify --prove audit_log-123 > audit_log-123.tlog-proof`,
 		Args: cobra.NoArgs,
 	}
 	name, output := organizationFlag(cmd), outputFlag(cmd)
@@ -55,7 +66,14 @@ repair was started, 4 something is missing, doubled, extra, unreadable or stalle
 	record := cmd.Flags().Bool("record", false, "leave the result in the offsets topic")
 	repair := cmd.Flags().Bool("repair", false, "write what is missing")
 	strict := cmd.Flags().Bool("strict", false, "exit 4 for different values too")
+	ofSeal := addSealedFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if ofSeal.given() {
+			if *record || *repair || *strict || *from != "" || *to != "" {
+				return a.usage("--sealed and --prove look at all that is sealed: they go without --from, --to, --record, --repair and --strict")
+			}
+			return verifySealed(cmd, a, ofSeal, *name, *output)
+		}
 		begin, end, err := a.span(*from, *to)
 		if err != nil {
 			return err

@@ -37,7 +37,7 @@ var rooms = []room{
 	{"internal/target", []string{"internal/auditlog", "internal/codec", "internal/kafka", "internal/remedy", "internal/seal", "internal/txlog", "schemas"}},
 	{"internal/ledger", []string{"internal/auditlog", "internal/kafka", "internal/seal", "internal/target", "internal/txlog", "internal/window"}},
 	{"internal/ops", []string{
-		"internal/auditlog", "internal/codec", "internal/kafka", "internal/openai", "internal/pause", "internal/remedy", "internal/seal", "internal/sweep",
+		"internal/auditlog", "internal/codec", "internal/kafka", "internal/ledger", "internal/openai", "internal/pause", "internal/remedy", "internal/seal", "internal/sweep",
 		"internal/target", "internal/txlog", "internal/window", "schemas",
 	}},
 	{"connector", []string{

@@ -129,12 +129,13 @@ func (c *Check) settle(known uint64) {
 		return cmp.Or(cmp.Compare(a.number, b.number), order(a.behind, b.behind))
 	})
 	out := c.leaves[:0]
-	run := -1 // the finding of records that lie behind, one after the other
+	// The findings of records that lie behind or beyond, one after the other.
+	run, beyond := -1, -1
 	for _, l := range c.leaves {
 		switch last := len(out) - 1; {
 		case l.number >= known:
-			c.verdict.add(Finding{Kind: Inserted, First: l.number, Last: l.number, From: &l.place, To: &l.place,
-				Cause: fmt.Sprintf("it has number %d, and only %d records were sealed: it was inserted, or the offsets topic was set back", l.number, known)})
+			beyond = c.together(beyond, Finding{Kind: Inserted, First: l.number, Last: l.number, From: &l.place, To: &l.place,
+				Cause: fmt.Sprintf("only %d records were sealed: what has a higher number was inserted, or the offsets topic was set back", known)})
 		case last >= 0 && out[last].number == l.number && out[last].hash == l.hash:
 			c.verdict.add(Finding{Kind: Doubled, First: l.number, Last: l.number, From: &l.place, To: &l.place,
 				Cause: fmt.Sprintf("the record with number %d lies at %v too", l.number, out[last].place)})
@@ -151,16 +152,22 @@ func (c *Check) settle(known uint64) {
 // behind tells of a leaf that lies behind a later one, together with those before it
 // that do so too. It returns the number of the finding.
 func (c *Check) behind(l leaf, run int) int {
-	v := &c.verdict
-	switch {
-	case !l.behind:
+	if !l.behind {
 		return -1
-	case run >= 0 && v.Findings[run].Last+1 == l.number:
-		v.Findings[run].Last, v.Findings[run].To = l.number, &l.place
-		return run
 	}
-	v.add(Finding{Kind: OutOfSequence, First: l.number, Last: l.number, From: &l.place, To: &l.place,
+	return c.together(run, Finding{Kind: OutOfSequence, First: l.number, Last: l.number, From: &l.place, To: &l.place,
 		Cause: "it lies behind a record that was sealed after it"})
+}
+
+// together adds what was found of one record to the finding before it, if that is of the
+// records just before. It returns the number of the finding.
+func (c *Check) together(before int, f Finding) int {
+	v := &c.verdict
+	if before >= 0 && v.Findings[before].Last+1 == f.First {
+		v.Findings[before].Last, v.Findings[before].To = f.Last, f.To
+		return before
+	}
+	v.add(f)
 	return len(v.Findings) - 1
 }
 

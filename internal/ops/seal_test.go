@@ -1,0 +1,87 @@
+package ops_test
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafkatest"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ops"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/seal"
+)
+
+func sealedReport(w *world, opts ops.SealedOptions) *ops.SealedReport {
+	w.t.Helper()
+	w.kafka().awaitMarkers()
+	r, err := ops.Sealed(w.t.Context(), w.ops, opts)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return r
+}
+
+// What the connector and a repair sealed is whole, an event of each is proven, and the
+// proof stands alone.
+func TestSealedIsWhole(t *testing.T) {
+	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
+		private, public, err := seal.Keygen("acme")
+		if err != nil {
+			t.Fatal(err)
+		}
+		knows, err := seal.ParseVerifier(public)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := newRead(t, c, 300, func(w *world) {
+			w.connector.SealKey = connector.SecretValue(private)
+			w.ops.SealKey = w.connector.SealKey.Read
+			w.connector.Kafka.Partitions = 3
+		})
+		w.late(30)
+		if r := w.repair(auditlog.SecondOf(earlier), ago(0)); *r.Repaired != 30 {
+			t.Fatalf("%d repaired, want 30", *r.Repaired)
+		}
+		r := sealedReport(w, ops.SealedOptions{Verifier: knows})
+		if !r.OK() || len(r.Trees) != 2 || r.Trees[0].Size != 300 || r.Trees[1].Size != 30 || r.Trees[0].From != 0 || r.Signatures != "checked" {
+			t.Errorf("found %+v in %+v, signatures %s; want 300 and 30 records, whole", r.Findings, r.Trees, r.Signatures)
+		}
+		numbers := map[string][]string{}
+		for _, record := range c.Read(t, w.ops.Topics.Events, kgo.ReadCommitted()) {
+			for _, h := range record.Headers {
+				if strings.HasSuffix(h.Key, "_seq") {
+					numbers[h.Key] = append(numbers[h.Key], string(h.Value))
+					if len(numbers[h.Key]) == 7 {
+						proof := sealedReport(w, ops.SealedOptions{Verifier: knows, Prove: string(record.Key)}).Proof
+						wantProven(t, proof, knows, record)
+					}
+				}
+			}
+		}
+		for header, all := range numbers {
+			slices.Sort(all)
+			if n := len(slices.Compact(all)); n != map[string]int{seal.Header: 300, seal.RepairHeader: 30}[header] {
+				t.Errorf("%d numbers in %s", n, header)
+			}
+		}
+		if r := sealedReport(w, ops.SealedOptions{}); !r.OK() || r.Signatures != "not_checked" {
+			t.Errorf("without a key: %+v, signatures %s", r.Findings, r.Signatures)
+		}
+	})
+}
+
+func wantProven(t *testing.T, text []byte, knows seal.Verifier, record *kgo.Record) {
+	t.Helper()
+	proof, err := seal.ParseProof(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, signature, err := proof.Check(knows)
+	if err != nil || signature != seal.WellSigned || !bytes.Equal(proof.Leaf.Key, record.Key) || !bytes.Equal(proof.Leaf.Value, record.Value) {
+		t.Errorf("the proof of %s: %v, signature %v", record.Key, err, signature)
+	}
+}

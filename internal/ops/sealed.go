@@ -1,0 +1,284 @@
+package ops
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ledger"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/seal"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
+)
+
+// SealedOptions say what a sealed topic is held against besides itself.
+type SealedOptions struct {
+	// Verifier has the public keys; without one, signatures are not looked at.
+	Verifier seal.Verifier
+	// Since are checkpoints that the auditor kept.
+	Since []seal.Statement
+	// Prove is the id of an event that is to be proven; empty: none.
+	Prove string
+}
+
+// Sealed holds the records of the topics against their checkpoints. It needs no admin key,
+// writes nothing, and reads topics only: it says whether what was committed is still
+// there, as it was and in its order, and nothing of what the API lists.
+//
+// The checkpoints are read first, then the records, then how many the cursor counts:
+// what is written meanwhile lies between the two.
+func Sealed(ctx context.Context, c Config, opts SealedOptions) (*SealedReport, error) {
+	s, err := newSealing(ctx, c, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.read(ctx); err != nil {
+		return nil, err
+	}
+	after, err := peekSeal(ctx, c.Target)
+	if err != nil {
+		return nil, err
+	}
+	for i, t := range []*sealedTree{&s.trees[0], &s.trees[1]} {
+		t.verdict = t.check.Verdict(s.retention, after.size(i == 1))
+	}
+	return s.report(ctx)
+}
+
+// sealing is one check of a sealed topic.
+type sealing struct {
+	cfg       Config
+	opts      SealedOptions
+	trees     [2]sealedTree // of the connector, and of repairs
+	extents   []extent      // of the topics with leaves
+	retention seal.Retention
+	decoder   *codec.Decoder
+	hasher    seal.Hasher
+	proven    *sealedRecord // the record to prove
+}
+
+type sealedTree struct {
+	header     string
+	statements []seal.Statement
+	check      *seal.Check
+	verdict    *seal.Verdict
+}
+
+// sealedRecord is a record with its number.
+type sealedRecord struct {
+	tree   int
+	number string
+	leaf   seal.Leaf
+}
+
+func newSealing(ctx context.Context, c Config, opts SealedOptions) (*sealing, error) {
+	found, err := peekSeal(ctx, c.Target)
+	if err != nil {
+		return nil, err
+	}
+	s := &sealing{cfg: c, opts: opts}
+	if s.decoder, err = c.Decoder(remembering); err != nil {
+		return nil, err
+	}
+	s.trees[0] = sealedTree{header: seal.Header, statements: found.statements(c, opts, false)}
+	s.trees[1] = sealedTree{header: seal.RepairHeader, statements: found.statements(c, opts, true)}
+	if len(s.trees[0].statements) == 0 {
+		return nil, fmt.Errorf("%s has no checkpoint of %s: its topics are not sealed, or somebody removed all checkpoints; with KAFKA_SEAL=on the connector seals what it writes from then on", c.Topics.Offsets, c.Organization)
+	}
+	for i := range s.trees {
+		s.trees[i].check = seal.NewCheck(s.trees[i].statements, opts.Verifier.Verifies())
+	}
+	return s, nil
+}
+
+// storedSeal is what the offsets topic says of the seal.
+type storedSeal struct {
+	cursor *auditlog.Cursor
+	notes  map[string][]byte // by key
+}
+
+// peekSeal reads what is said of the seal: by the connector beside its cursor, and by
+// repairs in their own partition. It fences no instance.
+func peekSeal(ctx context.Context, t target.Target) (storedSeal, error) {
+	partition, topic, err := place(ctx, t)
+	if err != nil {
+		return storedSeal{}, err
+	}
+	out := storedSeal{notes: map[string][]byte{}}
+	partitions := []int32{partition, t.RepairPartition(int32(len(topic.offsets)))}
+	for _, p := range slices.Compact(partitions) {
+		reader, err := kafka.NewReader(ctx, t.Connection, t.Topics.Offsets, p, kafka.LogStart)
+		if err != nil {
+			return out, err
+		}
+		err = readPiece(ctx, reader, topic.offsets[p].Stable, func(r *kafka.Record) error {
+			out.take(t.Organization, r)
+			return nil
+		})
+		reader.Close()
+		if err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+}
+
+func (s *storedSeal) take(organization string, r *kafka.Record) {
+	key := string(r.Key)
+	switch _, _, isCheckpoint := auditlog.CheckpointOf(organization, key); {
+	case isCheckpoint && r.Value == nil:
+		delete(s.notes, key)
+	case isCheckpoint:
+		s.notes[key] = r.Value
+	case key == auditlog.CursorKey(organization):
+		s.cursor = nil
+		if cursor, err := auditlog.DecodeCursor(r.Value); err == nil {
+			s.cursor = &cursor
+		}
+	}
+}
+
+// size returns how many leaves are counted.
+func (s storedSeal) size(repair bool) (n uint64) {
+	if !repair && s.cursor != nil && s.cursor.Seal != nil {
+		n = s.cursor.Seal.Size
+	}
+	for key, note := range s.notes {
+		if isRepair := strings.Contains(key, "/repair"); isRepair != repair {
+			continue
+		}
+		if c, _, err := (seal.Verifier{}).OpenCheckpoint(note); err == nil {
+			n = max(n, c.Size)
+		}
+	}
+	return n
+}
+
+// statements returns what is said of one of the trees. The cursor is not signed, and is
+// newer than the newest checkpoint by up to a minute.
+func (s storedSeal) statements(c Config, opts SealedOptions, repair bool) (all []seal.Statement) {
+	origin := seal.Origin(c.Organization)
+	if repair {
+		origin = seal.RepairOrigin(c.Organization)
+	}
+	for key, note := range s.notes {
+		isRepair, _, _ := auditlog.CheckpointOf(c.Organization, key)
+		if isRepair != repair {
+			continue
+		}
+		checkpoint, signature, err := opts.Verifier.OpenCheckpoint(note)
+		if err == nil && checkpoint.Origin != origin {
+			err = fmt.Errorf("it is one of %s", checkpoint.Origin)
+		}
+		if err != nil { // told as one that contradicts itself
+			checkpoint, signature = seal.Checkpoint{Size: 1, Origin: origin}, seal.Unchecked
+			c.Logger.Warn("a checkpoint cannot be read", "key", key, "error", err)
+		}
+		all = append(all, seal.Statement{Checkpoint: checkpoint, Where: key, Note: note, Signature: signature})
+	}
+	for _, kept := range opts.Since {
+		if kept.Origin == origin {
+			all = append(all, kept)
+		}
+	}
+	if state := s.cursor; !repair && state != nil && state.Seal != nil {
+		if checkpoint, err := cursorCheckpoint(*state); err == nil {
+			all = append(all, seal.Statement{Checkpoint: checkpoint, Where: auditlog.CursorKey(c.Organization)})
+		}
+	}
+	return all
+}
+
+// cursorCheckpoint returns what a cursor says of the tree.
+func cursorCheckpoint(c auditlog.Cursor) (seal.Checkpoint, error) {
+	tree, err := seal.ResumeTree(c.Seal.Size, c.Seal.Range)
+	if err != nil {
+		return seal.Checkpoint{}, err
+	}
+	return ledger.Checkpoint(c, tree), nil
+}
+
+// read passes the records of the topics with leaves to the checks.
+func (s *sealing) read(ctx context.Context) error {
+	roles := []struct{ role, topic string }{{seal.RoleEvents, s.cfg.Topics.Events}, {seal.RoleDLQ, s.cfg.Topics.DLQ}}
+	topics, err := s.cfg.Describe(ctx, target.Events, target.DLQ)
+	if err != nil {
+		return err
+	}
+	s.retention = s.retained(topics)
+	for _, r := range roles {
+		e, err := extentOf(ctx, s.cfg.Connection, r.topic)
+		if err != nil {
+			return err
+		}
+		s.extents = append(s.extents, e)
+	}
+	for i, r := range roles {
+		for p, o := range s.extents[i].offsets {
+			for t := range s.trees {
+				s.trees[t].check.Partition(r.role, int32(p), o.Start)
+			}
+		}
+		err := read(ctx, s.cfg, s.extents[i], func(record *kafka.Record) error {
+			ours, err := s.ours(ctx, record, r.role)
+			if ours {
+				s.add(record, r.role)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ours reports whether the record is the organization's: by its header, or, where
+// somebody left that out, by its value.
+func (s *sealing) ours(ctx context.Context, r *kafka.Record, role string) (bool, error) {
+	if _, ok := kafka.HeaderOf(r, codec.HeaderSource); ok || role != seal.RoleEvents {
+		return s.cfg.Owns(r), nil
+	}
+	record, err := s.decoder.Decode(ctx, r.Value)
+	if _, registry := errors.AsType[*codec.RegistryError](err); registry || ctx.Err() != nil {
+		return false, err
+	}
+	return err == nil && record.Organization == s.cfg.Organization, nil
+}
+
+func (s *sealing) add(r *kafka.Record, role string) {
+	tree := 0
+	number, numbered := kafka.HeaderOf(r, seal.Header)
+	if !numbered {
+		if n, ok := kafka.HeaderOf(r, seal.RepairHeader); ok {
+			tree, number, numbered = 1, n, true
+		}
+	}
+	leaf := seal.Leaf{Role: role, Key: r.Key, Value: r.Value}
+	place := seal.Place{Role: role, Partition: r.Partition, Offset: r.Offset}
+	s.trees[tree].check.Add(place, number, numbered, s.hasher.Hash(leaf))
+	if s.opts.Prove != "" && numbered && string(r.Key) == s.opts.Prove && s.proven == nil {
+		s.proven = &sealedRecord{tree: tree, number: number, leaf: leaf}
+	}
+}
+
+// retained says what retention may have deleted. By time it can be told only where the
+// time of a record is that of its writing.
+func (s *sealing) retained(topics target.Found) seal.Retention {
+	since := int64(0)
+	for _, t := range topics {
+		switch {
+		case !t.Known, t.RetentionBytes > 0, t.RetentionMs >= 0 && s.cfg.EventTime && t.TimestampType != "LogAppendTime":
+			return seal.Retention{Any: true}
+		case t.RetentionMs >= 0:
+			kept := s.cfg.Clock().Add(-time.Duration(t.RetentionMs) * time.Millisecond)
+			since = max(since, kept.Add(writtenLate).Unix())
+		}
+	}
+	return seal.Retention{Since: since}
+}
