@@ -118,7 +118,7 @@ func TestCommandsExist(t *testing.T) {
 			switch {
 			case strings.HasPrefix(word, "-"):
 				flags = append(flags, word)
-			case len(flags) == 0 && regexp.MustCompile(`^[a-z]+$`).MatchString(word):
+			case len(flags) == 0 && regexp.MustCompile(`^[a-z]+(-[a-z]+)*$`).MatchString(word):
 				command = append(command, word)
 			}
 		}
@@ -134,7 +134,7 @@ func TestCommandsExist(t *testing.T) {
 	}
 	forEach(t, "(?:`|\\n)(?:bin/)?openai-audit-kafka((?: [^`\\n]*)?)", func(name string, m []string) { check(name, m[1]) })
 	// Inside sentences commands are named without the program.
-	forEach(t, "`((?:run|check|verify|cursor|tail|schema|health|config|version)(?: [^`]*)?)`", func(name string, m []string) { check(name, m[1]) })
+	forEach(t, "`((?:run|check|verify|cursor|tail|schema|health|config|version|seal|transactions)(?: [^`]*)?)`", func(name string, m []string) { check(name, m[1]) })
 }
 
 func TestDemoFlagsExist(t *testing.T) {

@@ -209,7 +209,8 @@ func attacks() []attack {
 	}
 }
 
-// Whoever can write to Kafka is found out. Each attack is made on topics of a real broker.
+// What somebody changes who may write to Kafka is found. Each attack is made on topics of a
+// real broker.
 func TestAttacksOnTheSeal(t *testing.T) {
 	s := newSealedWorld(t, kafkatest.Real(t))
 	for _, a := range attacks() {

@@ -16,7 +16,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 )
 
-// SealedOptions say what a sealed topic is held against besides itself.
+// SealedOptions say what a sealed topic is compared with besides its own checkpoints.
 type SealedOptions struct {
 	// Verifier has the public keys; without one, signatures are not looked at.
 	Verifier seal.Verifier
@@ -26,7 +26,7 @@ type SealedOptions struct {
 	Prove string
 }
 
-// Sealed holds the records of the topics against their checkpoints. It needs no admin key,
+// Sealed compares the records of the topics with their checkpoints. It needs no admin key,
 // writes nothing, and reads topics only: it says whether what was committed is still
 // there, as it was and in its order, and nothing of what the API lists.
 //

@@ -23,7 +23,7 @@ type SealedReport struct {
 	Proof []byte
 }
 
-// TreeReport says what of one tree was held against checkpoints.
+// TreeReport says what of one tree was compared with checkpoints.
 type TreeReport struct {
 	Origin     string    `json:"origin"`
 	BeganAt    time.Time `json:"began_at"`
@@ -160,7 +160,7 @@ var aboutSealed = map[seal.Kind]string{
 // Print writes the report for reading.
 func (r *SealedReport) Print(w io.Writer) error {
 	for _, t := range r.Trees {
-		fmt.Fprintf(w, "%s, sealed since %s: records %d to before %d held against %s\n", t.Origin, t.BeganAt.UTC().Format(time.RFC3339), t.From, t.Size, t.Checkpoint)
+		fmt.Fprintf(w, "%s, sealed since %s: records %d to before %d compared with %s\n", t.Origin, t.BeganAt.UTC().Format(time.RFC3339), t.From, t.Size, t.Checkpoint)
 		if t.Expired > 0 {
 			fmt.Fprintf(w, "  the first %d were deleted by retention, or by hand\n", t.Expired)
 		}

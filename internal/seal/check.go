@@ -42,7 +42,7 @@ type leaf struct {
 	number uint64
 	hash   Hash
 	place  Place
-	behind bool // it lies behind a later one
+	behind bool // it is behind a later one
 }
 
 // NewCheck returns a check against the statements. verifies says that there are keys:
@@ -76,7 +76,7 @@ func (c *Check) Add(at Place, number string, numbered bool, hash Hash) {
 	n, err := strconv.ParseUint(number, 10, 63)
 	switch {
 	case !numbered:
-		c.verdict.add(Finding{Kind: Inserted, From: &at, To: &at, Cause: "it has no header " + Header + ", and lies where all records are sealed"})
+		c.verdict.add(Finding{Kind: Inserted, From: &at, To: &at, Cause: "it has no header " + Header + ", and is where all records are sealed"})
 		return
 	case err != nil:
 		c.verdict.add(Finding{Kind: Inserted, From: &at, To: &at, Cause: "its number is none"})
@@ -138,7 +138,7 @@ func (c *Check) settle(known uint64) {
 				Cause: fmt.Sprintf("only %d records were sealed: what has a higher number was inserted, or the offsets topic was set back", known)})
 		case last >= 0 && out[last].number == l.number && out[last].hash == l.hash:
 			c.verdict.add(Finding{Kind: Doubled, First: l.number, Last: l.number, From: &l.place, To: &l.place,
-				Cause: fmt.Sprintf("the record with number %d lies at %v too", l.number, out[last].place)})
+				Cause: fmt.Sprintf("the record with number %d is at %v too", l.number, out[last].place)})
 		case last >= 0 && out[last].number == l.number:
 			c.copies[l.number] = append(c.copies[l.number], l)
 		case l.number < c.verdict.Size:
@@ -149,14 +149,14 @@ func (c *Check) settle(known uint64) {
 	c.leaves = out
 }
 
-// behind tells of a leaf that lies behind a later one, together with those before it
+// behind tells of a leaf that is behind a later one, together with those before it
 // that do so too. It returns the number of the finding.
 func (c *Check) behind(l leaf, run int) int {
 	if !l.behind {
 		return -1
 	}
 	return c.together(run, Finding{Kind: OutOfSequence, First: l.number, Last: l.number, From: &l.place, To: &l.place,
-		Cause: "it lies behind a record that was sealed after it"})
+		Cause: "it is behind a record that was sealed after it"})
 }
 
 // together adds what was found of one record to the finding before it, if that is of the

@@ -14,7 +14,7 @@ const (
 	Changed       Kind = "changed"         // a record is another than the one that was sealed
 	Missing       Kind = "missing"         // sealed records are gone, and later ones are there
 	Inserted      Kind = "inserted"        // a record that was never sealed
-	OutOfSequence Kind = "out_of_sequence" // a record lies behind one that was sealed after it
+	OutOfSequence Kind = "out_of_sequence" // a record is behind one that was sealed after it
 	Doubled       Kind = "doubled"         // the same record once more
 	Cut           Kind = "cut"             // the last records are gone
 	Forked        Kind = "forked"          // two checkpoints contradict each other
