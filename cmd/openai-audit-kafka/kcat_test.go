@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -69,6 +70,8 @@ func TestKcatAndTail(t *testing.T) {
 		}
 	}
 
+	wantNumbers(t, c.Brokers()[0])
+
 	copies, err := exec.CommandContext(t.Context(), kcat, "-b", c.Brokers()[0], "-t", "openai.audit.events.ecs", "-C", "-e", "-q",
 		"-f", "%k %s\n").Output()
 	if err != nil {
@@ -85,6 +88,28 @@ func TestKcatAndTail(t *testing.T) {
 	code, tail, errs := runProgram(t, environ, "tail", "-n", "2")
 	if code != 0 || strings.Count(tail, "\n") != 2 || !strings.Contains(tail, ids[1]) || !strings.Contains(tail, ids[2]) {
 		t.Errorf("tail -n 2: exit code %d\n%s%s", code, tail, errs)
+	}
+}
+
+// wantNumbers runs what docs/proof.md gives to see gaps and doubles: on the
+// topic as it is, and without its second record.
+func wantNumbers(t *testing.T, broker string) {
+	t.Helper()
+	doc, err := os.ReadFile("../../docs/proof.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, command, _ := strings.Cut(string(doc), "\nkcat ")
+	command, _, _ = strings.Cut(command, "```")
+	command = "kcat " + strings.Replace(command, "localhost:9092", broker, 1)
+	for _, test := range []struct{ command, want string }{
+		{command, ""},
+		{strings.Replace(command, "grep", "sed 2d | grep", 1), "not there, or twice: 1\n"},
+	} {
+		out, err := exec.CommandContext(t.Context(), "bash", "-c", test.command).CombinedOutput()
+		if err != nil || string(out) != test.want {
+			t.Errorf("%s\nprints %q, error %v, want %q", test.command, out, err, test.want)
+		}
 	}
 }
 

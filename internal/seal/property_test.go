@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -56,7 +57,7 @@ func TestResumedAgainAndAgain(t *testing.T) {
 }
 
 // Another implementation, in another language and with nothing of ours, comes to the
-// same root.
+// same root: the one that docs/proof.md gives.
 func TestAnotherImplementation(t *testing.T) {
 	var input bytes.Buffer
 	tree, hasher := seal.NewTree(), new(seal.Hasher)
@@ -79,7 +80,13 @@ func TestAnotherImplementation(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), "python3", "testdata/root.py")
+	doc, err := os.ReadFile("../../docs/proof.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, program, _ := strings.Cut(string(doc), "```python\n")
+	program, _, _ = strings.Cut(program, "```")
+	cmd := exec.CommandContext(t.Context(), "python3", "-c", program)
 	cmd.Stdin = &input
 	out, err := cmd.CombinedOutput()
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/seal"
 )
 
-// The leaves of these tests, and what another program (testdata/root.py does the same)
+// The leaves of these tests, and what another program (docs/proof.md has one that does the same)
 // computed of them.
 var (
 	first  = seal.Leaf{Role: "events", Key: []byte("a"), Value: []byte("1")}
