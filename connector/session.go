@@ -50,13 +50,13 @@ func (s *session) work(ctx context.Context) error {
 	walks := &sweeper{session: s, find: s.findWalk, polled: polled, wake: make(chan struct{}, 1)}
 	s.wakes = []chan struct{}{history.wake, walks.wake}
 	s.tellPositions()
-	// All end with ctx or the first error; waited for by Wait.
-	group, ctx := errgroup.WithContext(ctx)
 	looks, err := s.target.Connection.Client(ctx)
 	if err != nil {
 		return err
 	}
 	defer looks.Close()
+	// All end with ctx or the first error; waited for by Wait.
+	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return (&poller{s}).run(ctx, polled) })
 	group.Go(func() error { return history.run(ctx) })
 	group.Go(func() error { return walks.run(ctx) })
