@@ -248,7 +248,7 @@ func (o *opening) hello(ctx context.Context) (openai.Page, error) {
 			return openai.Page{}, err
 		}
 		pause := backoff(attempt, 30*time.Second)
-		s.log.Warn("the API does not answer yet", "error", err, "backoff", pause.Round(time.Millisecond))
+		s.log.Warn("the API gives no list yet", "error", err, "backoff", pause.Round(time.Millisecond))
 		if err := wait(ctx, pause); err != nil {
 			return openai.Page{}, err
 		}

@@ -102,7 +102,7 @@ func TestSkipToFencesAndSkips(t *testing.T) {
 		w.api.Generate(40, ago(50*time.Minute), ago(30*time.Minute))           // nobody has read these
 		w.api.SetFaults(map[simulator.Fault]float64{simulator.ServerError: 1}) // nor will
 		connected := w.run()
-		eventually(t, "it has opened the log", func() bool { return strings.Contains(w.log.String(), "the API does not answer yet") })
+		eventually(t, "it has opened the log", func() bool { return strings.Contains(w.log.String(), "the API gives no list yet") })
 		to := ago(20 * time.Minute)
 		edit, err := ops.SkipTo(t.Context(), w.ops, to)
 		if err != nil {
