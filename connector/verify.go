@@ -81,14 +81,14 @@ func (v *verifier) run(ctx context.Context, polled <-chan struct{}) error {
 // verify compares once, repairs if it is to, and records the result. A crash before the
 // last leaves the comparison due: the next session begins it again.
 func (v *verifier) verify(ctx context.Context) error {
+	if err := v.behindAll(ctx); err != nil { // not while it keeps the turn of others
+		return err
+	}
 	select {
 	case v.session.verifying <- struct{}{}: // one of the process at a time: each needs memory
 		defer func() { <-v.session.verifying }()
 	case <-ctx.Done():
 		return ctx.Err()
-	}
-	if err := v.behindAll(ctx); err != nil {
-		return err
 	}
 	to := v.session.serverNow()
 	from := min(to-1, max(to.Add(-v.session.cfg.VerifyWindow), v.session.cursor().Start))
