@@ -46,8 +46,8 @@ func CheckNumbers(records []*kgo.Record) (wrong []string) {
 				continue
 			}
 			n, err := strconv.Atoi(text)
-			before, any := last[p]
-			if err != nil || numbered || any && n <= before {
+			before, met := last[p]
+			if err != nil || numbered || met && n <= before {
 				wrong = append(wrong, fmt.Sprintf("%s, partition %d, offset %d: %s %q behind %d", r.Topic, r.Partition, r.Offset, name, text, before))
 			}
 			numbered, last[p] = true, n
