@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -219,9 +220,11 @@ func connections(l *lab, pid int) (brokers, apis int) {
 	}
 	ports := map[string]bool{}
 	for _, broker := range l.cluster.Brokers() {
-		var port int
 		_, text, _ := strings.Cut(broker, ":")
-		fmt.Sscan(text, &port)
+		port, err := strconv.Atoi(text)
+		if err != nil {
+			continue // no port of ours
+		}
 		ports[fmt.Sprintf("%04X", port)] = true
 	}
 	for _, table := range []string{"tcp", "tcp6"} {
