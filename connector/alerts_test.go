@@ -283,7 +283,7 @@ func TestLastSuccessIsOfAllScopes(t *testing.T) {
 		for range 120 {
 			time.Sleep(time.Second)
 			if at := success(); !at.IsZero() {
-				t.Fatalf("while tenant events were not read since the start, the last success is told as %v", at)
+				t.Fatalf("while tenant events were not read since the start, the last success is reported as %v", at)
 			}
 		}
 		tenantFails.Store(false)

@@ -47,7 +47,7 @@ func (s *session) commit(ctx context.Context, read ...encodedBatch) (discarded b
 	// a time: another loop may have written it since this was read.
 	out, err := s.ledger.Commit(ctx, batches...)
 	s.tellCommit(out, err)
-	// Only what is known to be committed counts as written. An unknown outcome is told by
+	// Only what is known to be committed counts as written. An unknown outcome is shown by
 	// the next session, which reads it.
 	if err == nil && out.Sent {
 		s.tellWritten(read, out.Step)
@@ -130,7 +130,7 @@ func (s *session) tellWritten(read []encodedBatch, step window.Step) {
 		}
 	}
 	s.mu.Lock()
-	s.newest = max(s.newest, newest) // another loop may have told a newer one meanwhile
+	s.newest = max(s.newest, newest) // another loop may have set a newer one meanwhile
 	s.mu.Unlock()
 	for _, w := range byScope {
 		s.telemetry.Written(s.name, *w)

@@ -21,7 +21,7 @@ func (i *instance) deepAge() (age time.Duration, ok bool) {
 }
 
 // An API that fails for old time alone lets new events through. That the deep past
-// falls behind is told by its position, and it is made up for later.
+// falls behind is shown by its position, and it is made up for later.
 func TestDeepPastCannotBeRead(t *testing.T) {
 	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
 		var failing atomic.Bool

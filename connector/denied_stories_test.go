@@ -117,7 +117,7 @@ func TestOnlyAMissingRightRefusesAScope(t *testing.T) {
 }
 
 // A tenant list that fails for a day, for whatever cause but a refusal, holds up neither the
-// organization's history nor its floor. It is told as failing, and not as refused, and
+// organization's history nor its floor. It is reported as failing, and not as refused, and
 // what it missed comes, once, when it can be read.
 func TestTenantListFailsForADay(t *testing.T) {
 	for name, answer := range map[string]struct {

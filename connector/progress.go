@@ -39,7 +39,7 @@ type progress struct {
 
 // amount is how much was read. Many windows are read at once and committed one after
 // the other, so that the commits of a slow API come in bursts. How fast it goes and what
-// is left is told by what is read.
+// is left follow from what is read.
 type amount struct {
 	seconds, events atomic.Int64 // of the log
 }

@@ -110,7 +110,7 @@ func checkGuesses(t *testing.T, all []told) {
 		left := last.at.Sub(is.at)
 		switch {
 		case is.Done:
-			t.Errorf("%d of %d was told as the end", k, len(all))
+			t.Errorf("%d of %d was reported as the end", k, len(all))
 		case is.Events == 0 && (is.Left != 0 || is.Share() != 0):
 			t.Errorf("before the first event: %v left, %v read", is.Left, is.Share())
 		case is.at.Sub(all[first].at) < time.Minute || left < 30*time.Second:
@@ -132,7 +132,7 @@ func TestWhatIsMissedIsNotHistory(t *testing.T) {
 		w.awaitEqual(10 * time.Minute)
 		time.Sleep(time.Minute)
 		if got := i.caughtUp(); !slices.Equal(got, []bool{false}) {
-			t.Errorf("history is told as caught up: %v", got)
+			t.Errorf("history is reported as caught up: %v", got)
 		}
 		w.must(i.stop())
 
@@ -143,7 +143,7 @@ func TestWhatIsMissedIsNotHistory(t *testing.T) {
 		i = w.start()
 		w.awaitEqual(10 * time.Minute)
 		if got := i.caughtUp(); !slices.Equal(got, []bool{true}) {
-			t.Errorf("what was missed is told as history: %v", got)
+			t.Errorf("what was missed is reported as history: %v", got)
 		}
 		w.must(i.stop())
 	})

@@ -12,8 +12,8 @@ import (
 )
 
 // seal tells the ledger how to seal, and begins or ends the seal where the settings and
-// the cursor differ. It comes after the fence: nobody else writes for the organization,
-// so what is in the topics lies before what is sealed.
+// the cursor differ. It comes after the fence: no other instance writes for the
+// organization, so what is in the topics comes before what is sealed.
 func (o *opening) seal(ctx context.Context, state *window.State, records map[string][]byte) error {
 	s := o.session
 	checkpoints := map[string]bool{}

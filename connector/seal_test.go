@@ -134,9 +134,9 @@ func TestSealAfterReset(t *testing.T) {
 		w.backfill(time.Now())
 		runs(w, 3)
 		reset := func() {
-			anew := window.Reset("default", nil, auditlog.SecondOf(time.Now()))
-			anew.Seal = w.cursor().Seal
-			value, err := anew.Encode()
+			reset := window.Reset("default", nil, auditlog.SecondOf(time.Now()))
+			reset.Seal = w.cursor().Seal
+			value, err := reset.Encode()
 			w.must(err)
 			for _, key := range w.kafka().seenKeys() {
 				w.kafka().put(key, nil)

@@ -41,8 +41,8 @@ type Telemetry interface {
 	// Watched: what the topic says of the instance that works for an organization,
 	// told by one that stands by for it.
 	Watched(organization string, l Leader)
-	// Verified: this is the last result of `verify` that was recorded. It may be told
-	// again.
+	// Verified: this is the last result of `verify` that was recorded. It may be
+	// reported again.
 	Verified(organization string, v Verification)
 }
 

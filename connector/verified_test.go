@@ -46,10 +46,10 @@ func (w *world) record() *ops.Report {
 	return r
 }
 
-// A result that is recorded beside a running connector is told by it within a minute or
+// A result that is recorded beside a running connector is reported by it within a minute or
 // two, and by the next one at its start. The connector is not disturbed: it goes on
 // writing in the same session, and the state is read as before.
-func TestRecordedResultIsTold(t *testing.T) {
+func TestRecordedResultIsReported(t *testing.T) {
 	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
 		w.backfill(time.Now().Add(-48 * time.Hour))
 		w.api.Generate(300, w.since, auditlog.SecondOf(time.Now()))
@@ -75,7 +75,7 @@ func TestRecordedResultIsTold(t *testing.T) {
 			t.Errorf("the missing event was %v late, want 47h", got.Late)
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("what is told differs (-want +got):\n%s", diff)
+			t.Errorf("what is reported differs (-want +got):\n%s", diff)
 		}
 
 		w.add(time.Now(), 0)
@@ -129,7 +129,7 @@ func requestsOf(w *world) (most func() int) {
 }
 
 // The connector verifies by itself: what shows up later than DEEP_LOOKBACK is written once,
-// and how late it was is told. New events come as fast as without it, and the limit of
+// and how late it was is reported. New events come as fast as without it, and the limit of
 // requests is kept.
 func TestVerifiesItself(t *testing.T) {
 	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
@@ -241,7 +241,7 @@ func verifyIsKilled(t *testing.T, w *world, applied bool, nth int) {
 	i.stop()
 }
 
-// A comparison that fails is told and tried again, and the session goes on: here the right
+// A comparison that fails is reported and tried again, and the session goes on: here the right
 // to the transactional id of repairs is missing.
 func TestVerifyFailsAlone(t *testing.T) {
 	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
@@ -266,9 +266,9 @@ func TestVerifyFailsAlone(t *testing.T) {
 		time.Sleep(3 * time.Hour)
 		w.add(time.Now(), 0)
 		time.Sleep(time.Minute)
-		told := strings.Join(i.warned(), "\n")
-		if r := w.report(); len(r.Missing) != 1 || !strings.Contains(told, "could not be compared with the API") {
-			t.Errorf("%s; warned: %s", r, told)
+		warned := strings.Join(i.warned(), "\n")
+		if r := w.report(); len(r.Missing) != 1 || !strings.Contains(warned, "could not be compared with the API") {
+			t.Errorf("%s; warned: %s", r, warned)
 		}
 		allowed.Store(true)
 		time.Sleep(15 * time.Minute)

@@ -29,7 +29,7 @@ const (
 // verifier compares the topic with the API again and again, behind all else: as `verify`
 // does, and writes what is missing as `verify --repair` does, with its transactional id.
 //
-// It commits nothing by the ledger. What lies below the floor is no part of the state,
+// It commits nothing by the ledger. What is below the floor is no part of the state,
 // and the argument of a repair holds beside any connector, this one too: it fences only
 // other repairs, then reads the cursor, then the topic, then the API, and writes where the
 // connector never will. So a crash at any point, or an answer that never comes, means the

@@ -59,7 +59,7 @@ func newWorld(t *testing.T, c *kafkatest.Cluster, api simulator.Config) *world {
 	return w
 }
 
-// inKafka is the side of a world that lies in Kafka: what its topics hold, and what a test
+// inKafka is the side of a world that is in Kafka: what its topics hold, and what a test
 // does to them behind the connector's back.
 type inKafka struct{ *world }
 
@@ -300,7 +300,7 @@ func (r *recorder) Verified(_ string, v connector.Verification) {
 	r.verified = v
 }
 
-// lastVerified is the recorded result of verify that was told last.
+// lastVerified is the recorded result of verify that was reported last.
 func (r *recorder) lastVerified() connector.Verification {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -16,8 +16,8 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
 )
 
-// TestKcatAndTail: on real Kafka, tail prints what was written, and kcat, which
-// nobody here wrote, reads keys, headers and timestamps, and the copy in ECS.
+// TestKcatAndTail: on real Kafka, tail prints what was written, and kcat, a program
+// of others, reads keys, headers and timestamps, and the copy in ECS.
 func TestKcatAndTail(t *testing.T) {
 	kcat, err := exec.LookPath("kcat")
 	if err != nil {

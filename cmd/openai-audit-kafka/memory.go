@@ -33,8 +33,8 @@ type memoryKeeper struct {
 
 	mu       sync.Mutex // guards what follows
 	seen     map[string]int
-	verified int // events of the largest comparison; one is under way at a time
-	told     int64
+	verified int   // events of the largest comparison; one is under way at a time
+	inForce  int64 // the limit
 }
 
 // keepMemory sets the limit, unless GOMEMLIMIT in the environment did: "off", too.
@@ -50,12 +50,12 @@ func keepMemory(tel *telemetry.Telemetry, cfg connector.Config, environ []string
 			m.base += memoryCopy
 		}
 	}
-	m.told = m.base
+	m.inForce = m.base
 	debug.SetMemoryLimit(m.base)
 	return m
 }
 
-// Positions moves the limit, and passes on what it is told.
+// Positions moves the limit, and passes the positions on.
 func (m *memoryKeeper) Positions(organization string, p connector.Positions) {
 	m.Telemetry.Positions(organization, p)
 	m.mu.Lock()
@@ -81,8 +81,8 @@ func (m *memoryKeeper) set() {
 	for _, n := range m.seen {
 		limit += int64(n) * memoryID
 	}
-	if limit-m.told > memoryStep || m.told-limit > memoryStep {
-		m.told = limit
+	if limit-m.inForce > memoryStep || m.inForce-limit > memoryStep {
+		m.inForce = limit
 		debug.SetMemoryLimit(limit)
 	}
 }

@@ -57,7 +57,7 @@ func nextWithoutRegistry(t *testing.T, w *upgraded) {
 	log, status := w.step(t)
 	hasWritten(schemas.Latest(), 5)
 	if !strings.Contains(log, "a "+waits) || !strings.Contains(status, "A "+waits) || !strings.Contains(status, "Set SCHEMA_VERSION=2") {
-		t.Errorf("nobody is told that a newer version waits\n%s\n%s", log, status)
+		t.Errorf("log and status do not say that a newer version waits\n%s\n%s", log, status)
 	}
 
 	log, status = w.step(t, "SCHEMA_VERSION=2")

@@ -31,7 +31,7 @@ func (b Bucket) Key(organization string) string {
 }
 
 // OwnsKey reports whether a key of the offsets topic belongs to the organization's state,
-// where its cursor is. The checkpoints of repairs lie elsewhere.
+// where its cursor is. The checkpoints of repairs are elsewhere.
 func OwnsKey(organization, key string) bool {
 	repair, _, checkpoint := CheckpointOf(organization, key)
 	return checkpoint && !repair || key == CursorKey(organization) || strings.HasPrefix(key, seenPrefix(organization))

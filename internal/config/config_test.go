@@ -477,7 +477,7 @@ func certificate(t *testing.T) (cert, plain, encrypted string) {
 	return text("CERTIFICATE", der), text("PRIVATE KEY", pkcs8), text("ENCRYPTED PRIVATE KEY", []byte("encrypted"))
 }
 
-// A key with a password is told as one; the certificate is not at fault.
+// A key with a password is reported as one; the certificate is not at fault.
 func TestEncryptedKey(t *testing.T) {
 	cert, _, encrypted := certificate(t)
 	_, err := load("OPENAI_ADMIN_KEY="+key, "KAFKA_TLS_CERT_FILE="+write(t, "c", cert), "KAFKA_TLS_KEY_FILE="+write(t, "k", encrypted))

@@ -28,18 +28,18 @@ func (w *world) upgrade(t *testing.T) {
 	events := allEvents("upgraded")
 	w.fill(t, events, func(m kafka.Message) kafka.Message { return upgraded(m, next) })
 	for _, ev := range events {
-		if told := told(ev.ID); told != "" {
-			w.want[ev.ID][kafkatest.AddedColumn] = told
+		if value := addedValue(ev.ID); value != "" {
+			w.want[ev.ID][kafkatest.AddedColumn] = value
 		}
 	}
 }
 
-// told is what the next release's column has of an event; empty: null.
-func told(id string) string {
+// addedValue is what the next release's column has of an event; empty: null.
+func addedValue(id string) string {
 	if len(id)%3 == 1 {
 		return ""
 	}
-	return "told of " + id
+	return "added to " + id
 }
 
 // upgraded returns a message as the next release writes it. Its column is the last, so
@@ -52,12 +52,12 @@ func upgraded(m kafka.Message, next schemas.Version) kafka.Message {
 		value = binary.LittleEndian.AppendUint64([]byte{0xC3, 0x01}, next.Fingerprint)
 	}
 	value = append(value, body...)
-	if told := told(string(m.Key)); told == "" {
+	if added := addedValue(string(m.Key)); added == "" {
 		value = append(value, 0) // null
 	} else {
 		value = append(value, 2) // the second branch, a string
-		value = binary.AppendVarint(value, int64(len(told)))
-		value = append(value, told...)
+		value = binary.AppendVarint(value, int64(len(added)))
+		value = append(value, added...)
 	}
 	m.Value, m.Headers = value, slices.Clone(m.Headers)
 	for i, h := range m.Headers {

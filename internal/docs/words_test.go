@@ -25,6 +25,7 @@ var privateWords = []struct {
 	{regexp.MustCompile(`(?i)\b((fences|disturbs|by) nobody)\b`), "no instance"},
 	{regexp.MustCompile(`(?i)\b((begun|read|written|dated) anew)\b`), "again"},
 	{regexp.MustCompile(`(?i)\b(held against)\b`), "compared with"},
+	{regexp.MustCompile(`(?i)\b((is|are|was|were) told (as|by))\b`), "reported as, shown by"},
 	{regexp.MustCompile(`\b(window\.Memory|NewMemory|target\.Values|readGone|goneFrom|late := time\.AfterFunc)\b`), "SeenIDs, Format, deleted, watchdog: see the glossary in docs/design.md"},
 }
 

@@ -90,7 +90,7 @@ func (s *Slabs) take() *block {
 	return &block{make([]byte, 0, blockBytes), make([]Header, 0, blockHeaders), make([]Message, 0, blockMessages)}
 }
 
-// Free gives the memory back. Nobody may use the messages from then on: call it when
+// Free gives the memory back. The messages may not be used from then on: call it when
 // they are known to be written, and not after an error, when a client may still send them.
 func (s *Slab) Free() {
 	if s == nil {

@@ -154,7 +154,7 @@ func forged(t *testing.T, s topics, key string) topics {
 // spoil changes one byte of a record's value.
 func spoil(r *kgo.Record) { r.Value[len(r.Value)/2] ^= 1 }
 
-// attack is what somebody does who may do everything in Kafka, and how it is told.
+// attack is what somebody does who may do everything in Kafka, and what the report says.
 type attack struct {
 	does   string
 	change func(t *testing.T, s *sealedWorld, held topics) topics

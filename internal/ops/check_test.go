@@ -169,7 +169,7 @@ func TestGuarantee(t *testing.T) {
 	}
 }
 
-// Brokers older than 4.0 are told by the versions of their requests.
+// Brokers older than 4.0 are known by the versions of their requests.
 func TestCheckOfOldBrokers(t *testing.T) {
 	w := newWorld(t, kafkatest.InProcess(t, kafkatest.Fake(kfake.MaxVersions(kversion.V3_9_0()))), simulator.Config{Seed: 1})
 	w.api.Generate(3, ago(time.Hour), ago(time.Minute))

@@ -69,7 +69,7 @@ func TestCursorOfARunningConnector(t *testing.T) {
 	}
 }
 
-// The earliest start is told as such, and as a time in a command to copy.
+// The earliest start is reported as such, and as a time in a command to copy.
 func TestEarliestStartIsTold(t *testing.T) {
 	w := newWorld(t, kafkatest.InProcess(t), simulator.Config{Seed: 1})
 	w.api.Generate(20, ago(20*time.Hour), ago(2*time.Hour))

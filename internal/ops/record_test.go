@@ -26,7 +26,7 @@ func TestRecord(t *testing.T) {
 		from, to := auditlog.SecondOf(start), ago(0)
 		bad := w.verify(from, to)
 		end := w.open(w.cursor().Partition)
-		w.record(bad) // waits for nobody
+		w.record(bad) // waits for no transaction
 		end()
 		r := w.cursor()
 		want := &auditlog.Verified{

@@ -17,7 +17,7 @@ import (
 // which is in the transaction of the records and has the compact range. So it goes with
 // them, or comes to nothing with them.
 //
-// The checkpoints lie in another partition of the offsets topic than the connector's
+// The checkpoints are in another partition of the offsets topic than the connector's
 // state (target.RepairPartition): a start of the connector does not wait for a repair
 // that was killed. Only repairs read them to go on from there, and each has fenced the
 // one before it.

@@ -31,7 +31,7 @@ type SealedOptions struct {
 // there, as it was and in its order, and nothing of what the API lists.
 //
 // The checkpoints are read first, then the records, then how many the cursor counts:
-// what is written meanwhile lies between the two.
+// what is written meanwhile comes between the two.
 func Sealed(ctx context.Context, c Config, opts SealedOptions) (*SealedReport, error) {
 	s, err := newSealing(ctx, c, opts)
 	if err != nil {
@@ -175,7 +175,7 @@ func (s storedSeal) statements(c Config, opts SealedOptions, repair bool) (all [
 		if err == nil && checkpoint.Origin != origin {
 			err = fmt.Errorf("it is one of %s", checkpoint.Origin)
 		}
-		if err != nil { // told as one that contradicts itself
+		if err != nil { // reported as one that contradicts itself
 			checkpoint, signature = seal.Checkpoint{Size: 1, Origin: origin}, seal.Unchecked
 			c.Logger.Warn("a checkpoint cannot be read", "key", key, "error", err)
 		}
@@ -267,7 +267,7 @@ func (s *sealing) add(r *kafka.Record, role string) {
 	}
 }
 
-// retained says what retention may have deleted. By time it can be told only where the
+// retained says what retention may have deleted. By time it can be known only where the
 // time of a record is that of its writing.
 func (s *sealing) retained(topics target.Found) seal.Retention {
 	since := int64(0)

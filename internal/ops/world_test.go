@@ -66,7 +66,7 @@ func newWorld(t *testing.T, c *kafkatest.Cluster, api simulator.Config) *world {
 	return w
 }
 
-// inKafka is the side of a world that lies in Kafka: what its topics hold, and what a test
+// inKafka is the side of a world that is in Kafka: what its topics hold, and what a test
 // does to them behind the connector's back.
 type inKafka struct{ *world }
 

@@ -129,7 +129,7 @@ func (c *Check) settle(known uint64) {
 		return cmp.Or(cmp.Compare(a.number, b.number), order(a.behind, b.behind))
 	})
 	out := c.leaves[:0]
-	// The findings of records that lie behind or beyond, one after the other.
+	// The findings of records that are behind or beyond, one after the other.
 	run, beyond := -1, -1
 	for _, l := range c.leaves {
 		switch last := len(out) - 1; {

@@ -84,7 +84,7 @@ func (t Target) HasEvents(ctx context.Context, events kafka.Topic) (bool, error)
 		kafka.Header{Key: codec.HeaderSource, Value: []byte(codec.Source(t.Organization))})
 }
 
-// Follow reads on, from an offset, in what is told to everybody of the organization: its
+// Follow reads on, from an offset, in what all may read of the organization: its
 // cursor, its report, and the last recorded result of `verify`.
 func (t Target) Follow(ctx context.Context, partition int32, from int64) (*txlog.Follower, error) {
 	return txlog.Follow(ctx, t.Connection, t.Topics.Offsets, partition, from, func(key string) bool {

@@ -122,7 +122,7 @@ func (f Found) Sealed() map[string]auditlog.Topic {
 // checkpoints of repairs are: in another partition than the state, if there are two.
 //
 // A repair may be killed with its transaction open, and the broker ends that a minute
-// later. Until then nobody can read on in a partition that it wrote to, and the
+// later. Until then no reader gets on in a partition that it wrote to, and the
 // connector reads all of the state's partition when it starts.
 func (t Target) RepairPartition(partitions int32) int32 {
 	own := t.Partition(partitions)

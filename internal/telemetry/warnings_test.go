@@ -68,7 +68,7 @@ func TestDeepPastIsLate(t *testing.T) {
 	}
 }
 
-// Whatever is told as a warning is shown with its remedy, until it is taken back.
+// Whatever is reported as a warning is shown with its remedy, until it is taken back.
 func TestWarningsAreToldAndTakenBack(t *testing.T) {
 	tel, _ := newTelemetry(false, "acme")
 	tel.Warned("acme", "twins", connector.Warning{Text: "Tenant events come by two organizations.", Remedy: "Switch one off."})

@@ -97,7 +97,7 @@ func TestTransactionOutlivesItsTimeout(t *testing.T) {
 		var last kadm.DescribedTransaction
 		defer func() {
 			if t.Failed() {
-				t.Logf("the transaction is told as %+v", last)
+				t.Logf("the transaction is reported as %+v", last)
 			}
 		}()
 		eventually(t, "the broker to abort the transaction", func() bool {
