@@ -157,7 +157,8 @@ func start(s settings, log io.Writer) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(self, "connector") //nolint:noctx // it is ended by stop or kill, never by a context
+	// It is ended by stop or kill, and by no context.
+	cmd := exec.CommandContext(context.Background(), self, "connector")
 	cmd.Env = []string{}
 	cmd.Stderr = log
 	in, err := cmd.StdinPipe()

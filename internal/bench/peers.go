@@ -63,7 +63,8 @@ func (l *lab) script(command ...string) func(string, job) (*process, error) {
 	return func(mode string, j job) (*process, error) {
 		args := slices.Concat(command[1:], []string{mode, j.a.url(), simulator.Key,
 			strings.Join(l.cluster.Brokers(), ","), j.t.events, j.dir, strconv.FormatInt(j.since.Unix(), 10)})
-		return launch(exec.Command(command[0], args...)) //nolint:noctx // it is killed, which is part of what is measured
+		// It is killed, which is part of what is measured, and ended by no context.
+		return launch(exec.CommandContext(context.Background(), command[0], args...))
 	}
 }
 

@@ -27,7 +27,8 @@ type usage struct {
 
 // start starts the connector with that environment, and no other.
 func (l *lab) start(environ []string) (*process, error) {
-	cmd := exec.Command(l.program) //nolint:noctx // it is stopped by a signal, which is part of what is measured
+	// It is stopped by a signal, which is part of what is measured, and by no context.
+	cmd := exec.CommandContext(context.Background(), l.program)
 	cmd.Env = environ
 	return launch(cmd)
 }

@@ -2,7 +2,7 @@ package kafka_test
 
 import (
 	"crypto/hmac"
-	"crypto/sha1" //nolint:gosec // the name of a file in the cache of the AWS CLI
+	"crypto/sha1" // for the name of a file in the cache of the AWS CLI
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -207,7 +207,7 @@ func TestAWSIdentities(t *testing.T) {
 			profile(1)
 			start := "https://sign-in.example"
 			write(".aws/config", "[profile sso]\nsso_start_url = "+start+"\nsso_region = eu-west-1\nsso_account_id = 123456789012\nsso_role_name = audit\n")
-			write(fmt.Sprintf(".aws/sso/cache/%x.json", sha1.Sum([]byte(start))), `{"accessToken": "signed in", "expiresAt": "2999-01-01T00:00:00Z"}`) //nolint:gosec // as above
+			write(fmt.Sprintf(".aws/sso/cache/%x.json", sha1.Sum([]byte(start))), `{"accessToken": "signed in", "expiresAt": "2999-01-01T00:00:00Z"}`)
 			for name, value := range map[string]string{"HOME": dir, "AWS_CONFIG_FILE": filepath.Join(dir, ".aws/config"), "AWS_SHARED_CREDENTIALS_FILE": filepath.Join(dir, ".aws/credentials"),
 				"AWS_EC2_METADATA_DISABLED": "true", "AWS_ENDPOINT_URL_STS": cloud.URL, "AWS_ENDPOINT_URL_SSO": cloud.URL} {
 				t.Setenv(name, value)

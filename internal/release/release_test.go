@@ -40,9 +40,6 @@ const (
 // TestReleaseTwice makes the release twice and compares it byte by byte, and then
 // looks at what is in it.
 func TestReleaseTwice(t *testing.T) {
-	if testing.Short() {
-		t.Skip("NOT RUN: it takes a while, and the race detector sees nothing in it")
-	}
 	if _, err := exec.LookPath("sha256sum"); err != nil {
 		kafkatest.Missing(t, "sha256sum: a release is made with the tools of GNU")
 	}

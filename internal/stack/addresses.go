@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"math/rand/v2"
@@ -103,7 +104,7 @@ func (a *Addresses) free() (string, error) {
 		if slices.Contains(slices.Collect(maps.Values(a.native)), addr) {
 			continue
 		}
-		if l, err := net.Listen("tcp", addr); err == nil { //nolint:noctx // it is closed at once
+		if l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr); err == nil {
 			return addr, l.Close()
 		}
 	}

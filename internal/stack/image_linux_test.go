@@ -23,9 +23,6 @@ import (
 // a folder as their root: as the user of the image, with its environment, and with
 // nothing else to be found.
 func TestImages(t *testing.T) {
-	if testing.Short() {
-		t.Skip("NOT RUN: it takes a while, and the race detector sees nothing in it")
-	}
 	stages := dockerfile(t)
 	out := runBuild(t, stages["build"].runs)
 	for _, name := range []string{"connector", "demo"} {

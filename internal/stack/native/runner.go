@@ -48,7 +48,8 @@ func (r *runner) start(ctx context.Context, name string) error {
 	if err = errors.Join(err, r.addresses.Err()); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	s.cmd = exec.Command(args[0], args[1:]...) //nolint:noctx // stop ends it, with a signal and in turn
+	// stop ends it, with a signal and in turn, and the end of ctx does not.
+	s.cmd = exec.CommandContext(context.WithoutCancel(ctx), args[0], args[1:]...)
 	s.cmd.Env = []string{"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" + r.dir}
 	for key, value := range env {
 		s.cmd.Env = append(s.cmd.Env, key+"="+value)
