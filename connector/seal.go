@@ -2,10 +2,8 @@ package connector
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/seal"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
@@ -49,19 +47,13 @@ func (o *opening) seal(ctx context.Context, state *window.State, records map[str
 // topics. A crash before it is committed leaves none, and the next start begins it.
 func (o *opening) beginSeal(ctx context.Context) (*auditlog.Seal, error) {
 	s := o.session
-	begun := &auditlog.Seal{BeganAt: auditlog.SecondOf(s.now()), Began: map[string][]int64{}, Topics: s.topics.Sealed()}
-	for role, topic := range begun.Topics {
-		offsets, err := kafka.TopicOffsets(ctx, s.target.Connection, topic.Name)
-		if err != nil {
-			return nil, fmt.Errorf("looking where the seal begins: %w: %s", err, kafka.Explain(err))
-		}
-		for _, o := range offsets {
-			begun.Began[role] = append(begun.Began[role], o.End)
-		}
+	ends, err := s.target.SealedEnds(ctx)
+	if err != nil {
+		return nil, err
 	}
 	s.log.Info("the seal begins: what is written from now on is sealed, and nothing before",
-		"events_from", begun.Began[target.Events], "dlq_from", begun.Began[target.DLQ])
-	return begun, nil
+		"events_from", ends[target.Events], "dlq_from", ends[target.DLQ])
+	return &auditlog.Seal{BeganAt: auditlog.SecondOf(s.now()), Began: ends, Topics: s.topics.Sealed()}, nil
 }
 
 // sealHeader is the header of the numbers of the seal; empty where nothing is sealed.

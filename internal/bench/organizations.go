@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -194,16 +193,8 @@ func quietly(ctx context.Context, l *lab, count int) (r stillness, err error) {
 }
 
 func isReady(ctx context.Context, addr string) bool {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/readyz", nil)
-	if err != nil {
-		return false
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return false
-	}
-	resp.Body.Close()
-	return resp.StatusCode == http.StatusOK
+	_, ok := page(ctx, addr, "/readyz")
+	return ok
 }
 
 // connections counts the open ones of a process: to the broker, and to others, which are

@@ -141,15 +141,21 @@ func (g *group) active(ctx context.Context) (instance, error) {
 
 // leads reports whether an instance says that it works for the organization.
 func leads(ctx context.Context, addr string) bool {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/metrics", nil)
+	text, ok := page(ctx, addr, "/metrics")
+	return ok && strings.Contains(text, `openai_audit_leader{organization="default"} 1`)
+}
+
+// page returns what a connector answers at a path; ok is false unless it is 200.
+func page(ctx context.Context, addr, path string) (text string, ok bool) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+path, nil)
 	if err != nil {
-		return false
+		return "", false
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return false
+		return "", false
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	return err == nil && strings.Contains(string(text), `openai_audit_leader{organization="default"} 1`)
+	body, err := io.ReadAll(resp.Body)
+	return string(body), err == nil && resp.StatusCode == http.StatusOK
 }

@@ -50,7 +50,8 @@ func newRepairSeal(ctx context.Context, t target.Target, found target.Found, cur
 	note, ok := stored[key]
 	if !ok {
 		s.tree = seal.NewTree()
-		s.began, err = beginRepairs(ctx, t)
+		s.began = seal.Began{Time: t.Clock().UTC().Truncate(time.Second)}
+		s.began.Offsets, err = t.SealedEnds(ctx)
 		return s, err
 	}
 	last, _, err := seal.Verifier{}.OpenCheckpoint(note)
@@ -63,21 +64,6 @@ func newRepairSeal(ctx context.Context, t target.Target, found target.Found, cur
 			"look at `verify --sealed`, or remove the key %s: %w", key, err)
 	}
 	return s, nil
-}
-
-// beginRepairs says where the tree of repairs begins, which none has written to yet.
-func beginRepairs(ctx context.Context, t target.Target) (seal.Began, error) {
-	began := seal.Began{Time: t.Clock().UTC().Truncate(time.Second), Offsets: map[string][]int64{}}
-	for _, role := range []string{target.Events, target.DLQ} {
-		e, err := extentOf(ctx, t.Connection, t.Topics.Of(role))
-		if err != nil {
-			return began, err
-		}
-		for _, o := range e.offsets {
-			began.Offsets[role] = append(began.Offsets[role], o.End)
-		}
-	}
-	return began, nil
 }
 
 // header is the header of a record's number; empty where nothing is sealed.

@@ -1,6 +1,7 @@
 package target
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -105,6 +106,22 @@ func (s Sealing) Note(c seal.Checkpoint, key string) (note []byte, published []k
 	m := s.Publish
 	m.Key, m.Value = []byte(key), note
 	return note, []kafka.Message{m}, nil
+}
+
+// SealedEnds returns where the topics end whose records are leaves: the offset of each
+// partition, by role. What is sealed from now on begins there.
+func (t Target) SealedEnds(ctx context.Context) (map[string][]int64, error) {
+	ends := map[string][]int64{}
+	for role := range leaves {
+		offsets, err := kafka.TopicOffsets(ctx, t.Connection, t.Topics.Of(role))
+		if err != nil {
+			return nil, fmt.Errorf("looking where the seal begins: %w: %s", err, kafka.Explain(err))
+		}
+		for _, o := range offsets {
+			ends[role] = append(ends[role], o.End)
+		}
+	}
+	return ends, nil
 }
 
 // Sealed returns those of the topics whose records are leaves, as a seal remembers them.

@@ -33,20 +33,20 @@ type bar struct {
 type interval struct{ X, Width float64 }
 
 // hour and day are the two charts.
-func (o *organization) hour(now, started time.Time) chart {
+func (o *orgState) hour(now, started time.Time) chart {
 	c := o.chart(now, started, 60, 1)
 	c.Name, c.From, c.Half = "Last hour", "60 min ago", "30 min"
 	return c
 }
 
-func (o *organization) day(now, started time.Time) chart {
+func (o *orgState) day(now, started time.Time) chart {
 	c := o.chart(now, started, 96, 15)
 	c.Name, c.From, c.Half = "Last day", "24 h ago", "12 h"
 	return c
 }
 
 // chart draws so many bars of so many minutes, up to the one of now.
-func (o *organization) chart(now, started time.Time, bars, minutes int64) chart {
+func (o *orgState) chart(now, started time.Time, bars, minutes int64) chart {
 	end := (minuteOf(now)/minutes + 1) * minutes
 	begin := end - bars*minutes
 	peak := int32(1)

@@ -118,7 +118,7 @@ func (t *Telemetry) view(name, root string) view {
 }
 
 // view adds to a status what only the page shows; t.mu is held.
-func (o *organization) view(s OrganizationStatus, now, started time.Time, limit time.Duration) orgView {
+func (o *orgState) view(s OrganizationStatus, now, started time.Time, limit time.Duration) orgView {
 	is := o.summary(now, limit)
 	v := orgView{
 		OrganizationStatus: s, Tone: tone(s), Words: is.sentence, Detail: is.detail,

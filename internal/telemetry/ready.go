@@ -21,7 +21,7 @@ func (t *Telemetry) staleAfter() time.Duration { return stalePolls * t.cfg.PollI
 
 // observe notes whether the organization is ready. A success counts as too old from the
 // moment when it became so, and not from this call.
-func (o *organization) observe(now time.Time, limit time.Duration) {
+func (o *orgState) observe(now time.Time, limit time.Duration) {
 	since := now
 	if stale := o.succeeded.Add(limit); o.told && o.reason == "" && o.leads && !o.succeeded.IsZero() && stale.Before(now) {
 		since = stale
@@ -32,7 +32,7 @@ func (o *organization) observe(now time.Time, limit time.Duration) {
 // unreadiness returns why the organization is not ready; empty if it is. The connector
 // reports what failed. That nothing has succeeded for too long is found out here, since
 // a loop that hangs reports nothing.
-func (o *organization) unreadiness(now time.Time, limit time.Duration) string {
+func (o *orgState) unreadiness(now time.Time, limit time.Duration) string {
 	age := now.Sub(o.succeeded)
 	switch {
 	case !o.told:

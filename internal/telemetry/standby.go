@@ -21,12 +21,12 @@ type LeaderStatus struct {
 
 // Watched implements connector.Telemetry.
 func (t *Telemetry) Watched(name string, l connector.Leader) {
-	t.update(name, func(o *organization) { o.leader = l })
+	t.update(name, func(o *orgState) { o.leader = l })
 }
 
 // leaderStatus is who works for the organization; nil if this instance does, or it
 // is not known.
-func (o *organization) leaderStatus(now time.Time) *LeaderStatus {
+func (o *orgState) leaderStatus(now time.Time) *LeaderStatus {
 	l := o.leader
 	if o.leads || l.Host == "" {
 		return nil
@@ -40,7 +40,7 @@ func (o *organization) leaderStatus(now time.Time) *LeaderStatus {
 }
 
 // standbySummary is that of an instance that does not work for the organization.
-func (o *organization) standbySummary(now time.Time) summary {
+func (o *orgState) standbySummary(now time.Time) summary {
 	l := o.leaderStatus(now)
 	if l == nil {
 		return summary{state: StateStandby, sentence: words{plainWord("Standing by: which instance works is not known yet")},

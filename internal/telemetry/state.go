@@ -57,7 +57,7 @@ type summary struct {
 }
 
 // summary says how the organization is.
-func (o *organization) summary(now time.Time, limit time.Duration) summary {
+func (o *orgState) summary(now time.Time, limit time.Duration) summary {
 	p := o.positions
 	reason := o.unreadiness(now, limit)
 	switch {
@@ -75,7 +75,7 @@ func (o *organization) summary(now time.Time, limit time.Duration) summary {
 		detail: words{plainWord("Every event that OpenAI listed until then is in the topic, once.")}}
 }
 
-func (o *organization) unreadySummary(now time.Time, reason string) summary {
+func (o *orgState) unreadySummary(now time.Time, reason string) summary {
 	since := o.unreadySince()
 	cause, remedy := splitReason(reason)
 	s := summary{state: StateNotReading, remedy: remedy, since: since}
@@ -91,7 +91,7 @@ func (o *organization) unreadySummary(now time.Time, reason string) summary {
 }
 
 // pastSummary is that of history which is not read yet.
-func (o *organization) pastSummary(now time.Time) summary {
+func (o *orgState) pastSummary(now time.Time) summary {
 	p := o.positions
 	reads, known := o.progress[connector.ReadHistory]
 	news := words{plainWord("New events do not wait: they are in the topic up to "), agoWord(now, p.LastSuccess), plainWord(".")}
@@ -116,7 +116,7 @@ func (o *organization) pastSummary(now time.Time) summary {
 }
 
 // oldestHead is up to when the head of every scope that is read is known.
-func (o *organization) oldestHead(now time.Time) time.Time {
+func (o *orgState) oldestHead(now time.Time) time.Time {
 	oldest := now
 	for scope, at := range o.positions.Live {
 		if o.positions.ScopeStates[scope] == "on" && at.Before(oldest) {

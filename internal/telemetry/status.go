@@ -85,7 +85,7 @@ type ReadStatus struct {
 }
 
 // read is the status of a long read; nil if there is none.
-func (o *organization) read(kind connector.ReadKind) *ReadStatus {
+func (o *orgState) read(kind connector.ReadKind) *ReadStatus {
 	p, reads := o.progress[kind]
 	if !reads {
 		return nil

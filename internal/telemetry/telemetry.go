@@ -42,13 +42,13 @@ type Telemetry struct {
 	metrics  *metrics
 
 	mu   sync.Mutex               // guards what follows, never held while anything waits
-	orgs map[string]*organization // has every name of cfg.Organizations
+	orgs map[string]*orgState // has every name of cfg.Organizations
 }
 
 var _ connector.Telemetry = (*Telemetry)(nil)
 
-// organization is what is known of one.
-type organization struct {
+// orgState is what is known of one organization.
+type orgState struct {
 	told      bool   // of being ready, or why not
 	reason    string // why not; empty when ready
 	leads     bool
@@ -85,7 +85,7 @@ func New(cfg Config) *Telemetry {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	t := &Telemetry{cfg: cfg, started: cfg.Now(), registry: prometheus.NewRegistry(), orgs: make(map[string]*organization)}
+	t := &Telemetry{cfg: cfg, started: cfg.Now(), registry: prometheus.NewRegistry(), orgs: make(map[string]*orgState)}
 	t.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	t.metrics = newMetrics(t.registry)
 	t.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -93,7 +93,7 @@ func New(cfg Config) *Telemetry {
 		ConstLabels: prometheus.Labels{"version": cfg.Version, "commit": cfg.Commit},
 	}, func() float64 { return 1 }))
 	for _, name := range cfg.Organizations {
-		t.orgs[name] = &organization{
+		t.orgs[name] = &orgState{
 			progress: make(map[connector.ReadKind]connector.Progress), warned: make(map[string]connector.Warning), letters: make(map[string]int),
 		}
 		t.metrics.begin(name, cfg.DeadLetterReasons)
@@ -117,7 +117,7 @@ func (t *Telemetry) Registerer() prometheus.Registerer { return t.registry }
 
 // update changes what is known of an organization. A name that was not in Config
 // is a mistake of the caller, and is left out rather than made a label.
-func (t *Telemetry) update(name string, change func(*organization)) {
+func (t *Telemetry) update(name string, change func(*orgState)) {
 	now := t.cfg.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -131,7 +131,7 @@ func (t *Telemetry) update(name string, change func(*organization)) {
 // Requested implements connector.Telemetry.
 func (t *Telemetry) Requested(name string, code int, took time.Duration) {
 	now := t.cfg.Now()
-	t.update(name, func(o *organization) {
+	t.update(name, func(o *orgState) {
 		m := o.minute(now)
 		m.requests++
 		if code == http.StatusTooManyRequests {
@@ -144,7 +144,7 @@ func (t *Telemetry) Requested(name string, code int, took time.Duration) {
 
 // RateLimited implements connector.Telemetry.
 func (t *Telemetry) RateLimited(name string, waited time.Duration) {
-	t.update(name, func(*organization) {
+	t.update(name, func(*orgState) {
 		t.metrics.rateLimited.WithLabelValues(name).Add(waited.Seconds())
 	})
 }
@@ -155,7 +155,7 @@ func (t *Telemetry) Committed(name, result string, took time.Duration) {
 		result = "unconfirmed"
 	}
 	now := t.cfg.Now()
-	t.update(name, func(o *organization) {
+	t.update(name, func(o *orgState) {
 		o.committed(now, result, took)
 		if result == "ok" {
 			o.counts.Commits++
@@ -170,7 +170,7 @@ func (t *Telemetry) Committed(name, result string, took time.Duration) {
 // Written implements connector.Telemetry.
 func (t *Telemetry) Written(name string, w connector.Written) {
 	now := t.cfg.Now()
-	t.update(name, func(o *organization) {
+	t.update(name, func(o *orgState) {
 		o.written(now, w)
 		o.counts.Events += w.Events
 		o.counts.LateEvents += w.Late
@@ -200,7 +200,7 @@ func (t *Telemetry) Written(name string, w connector.Written) {
 	})
 }
 
-func (o *organization) show(events []connector.LatestEvent) {
+func (o *orgState) show(events []connector.LatestEvent) {
 	o.latest = append(slices.Clone(events), o.latest...)
 	slices.SortStableFunc(o.latest, func(a, b connector.LatestEvent) int { return b.Time.Compare(a.Time) })
 	o.latest = o.latest[:min(len(o.latest), latestLimit)]
@@ -208,7 +208,7 @@ func (o *organization) show(events []connector.LatestEvent) {
 
 // Skipped implements connector.Telemetry.
 func (t *Telemetry) Skipped(name string, duplicates int) {
-	t.update(name, func(o *organization) {
+	t.update(name, func(o *orgState) {
 		o.counts.DuplicatesSkipped += duplicates
 		t.metrics.skipped.WithLabelValues(name).Add(float64(duplicates))
 	})
@@ -217,7 +217,7 @@ func (t *Telemetry) Skipped(name string, duplicates int) {
 // Positions implements connector.Telemetry.
 func (t *Telemetry) Positions(name string, p connector.Positions) {
 	now := t.cfg.Now()
-	t.update(name, func(o *organization) {
+	t.update(name, func(o *orgState) {
 		if !p.LastSuccess.Equal(o.positions.LastSuccess) {
 			o.succeeded = now
 		}
@@ -246,7 +246,7 @@ func (t *Telemetry) Positions(name string, p connector.Positions) {
 
 // Progressed implements connector.Telemetry.
 func (t *Telemetry) Progressed(name string, p connector.Progress) {
-	t.update(name, func(o *organization) {
+	t.update(name, func(o *orgState) {
 		if p.Done && p.Read != connector.ReadHistory {
 			delete(o.progress, p.Read) // it comes again, all the time
 			return
@@ -260,12 +260,12 @@ func (t *Telemetry) Progressed(name string, p connector.Progress) {
 
 // Ready implements connector.Telemetry.
 func (t *Telemetry) Ready(name, reason string) {
-	t.update(name, func(o *organization) { o.told, o.reason = true, reason })
+	t.update(name, func(o *orgState) { o.told, o.reason = true, reason })
 }
 
 // Leading implements connector.Telemetry.
 func (t *Telemetry) Leading(name string, leads bool) {
-	t.update(name, func(o *organization) {
+	t.update(name, func(o *orgState) {
 		o.leads = leads
 		value := 0.0
 		if leads {

@@ -10,7 +10,7 @@ import (
 
 // Verified implements connector.Telemetry.
 func (t *Telemetry) Verified(name string, v connector.Verification) {
-	t.update(name, func(o *organization) {
+	t.update(name, func(o *orgState) {
 		o.verified = v
 		setTime(t.metrics.verifiedTo, v.To, name)
 		t.metrics.verifiedMissing.WithLabelValues(name).Set(float64(v.Counts["missing"]))
@@ -32,7 +32,7 @@ type VerifiedStatus struct {
 }
 
 // verifiedStatus is nil if no result was ever recorded, as far as is known.
-func (o *organization) verifiedStatus() *VerifiedStatus {
+func (o *orgState) verifiedStatus() *VerifiedStatus {
 	v := o.verified
 	if v.At.IsZero() {
 		return nil
@@ -62,7 +62,7 @@ func (v VerifiedStatus) Result() string {
 }
 
 // verifiedWarning is what to do about a bad result; the zero Warning if there is none.
-func (o *organization) verifiedWarning(now time.Time) connector.Warning {
+func (o *orgState) verifiedWarning(now time.Time) connector.Warning {
 	v := o.verifiedStatus()
 	if v == nil || v.Faults == 0 {
 		return connector.Warning{}

@@ -15,7 +15,7 @@ const deepLate = 2 * time.Hour
 
 // Warned implements connector.Telemetry.
 func (t *Telemetry) Warned(name, subject string, w connector.Warning) {
-	t.update(name, func(o *organization) {
+	t.update(name, func(o *orgState) {
 		if w == (connector.Warning{}) {
 			delete(o.warned, subject)
 			return
@@ -27,12 +27,12 @@ func (t *Telemetry) Warned(name, subject string, w connector.Warning) {
 // Hanging implements connector.Telemetry.
 func (t *Telemetry) Hanging(name string, transactions []connector.HangingTransaction) {
 	t.metrics.hanging.WithLabelValues(name).Set(float64(len(transactions)))
-	t.update(name, func(o *organization) { o.hanging = transactions })
+	t.update(name, func(o *orgState) { o.hanging = transactions })
 }
 
 // warnings returns what the connector reported and what is found out here: things that
 // do not keep the organization from being ready, but that somebody should look at.
-func (o *organization) warnings(now time.Time) []connector.Warning {
+func (o *orgState) warnings(now time.Time) []connector.Warning {
 	var all []connector.Warning
 	for _, subject := range slices.Sorted(maps.Keys(o.warned)) {
 		all = append(all, o.warned[subject])
