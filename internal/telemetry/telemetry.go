@@ -41,7 +41,7 @@ type Telemetry struct {
 	registry *prometheus.Registry
 	metrics  *metrics
 
-	mu   sync.Mutex               // guards what follows, never held while anything waits
+	mu   sync.Mutex           // guards what follows, never held while anything waits
 	orgs map[string]*orgState // has every name of cfg.Organizations
 }
 
