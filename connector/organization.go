@@ -64,12 +64,12 @@ func (c *Connector) organization(org Organization) (*organization, error) {
 		log:       log,
 		telemetry: c.cfg.Telemetry,
 		policy:    window.Policy{Lookback: c.cfg.Lookback, DeepLookback: c.cfg.DeepLookback},
-		keep:      keepKeys(org.Name, log),
 		claims:    &c.claims,
 		tenants:   &c.tenants,
 		turns:     &c.turns,
 		verifying: c.verifying,
 	}
+	o.keep = keepKeys(o.target, log)
 	account := c.cfg.Account(org)
 	account.Transport, account.Key = c.transport, org.AdminKey.Read
 	api := account.Config(c.now, log)

@@ -47,7 +47,7 @@ func (o *opening) seal(ctx context.Context, state *window.State, records map[str
 // topics. A crash before it is committed leaves none, and the next start begins it.
 func (o *opening) beginSeal(ctx context.Context) (*auditlog.Seal, error) {
 	s := o.session
-	ends, err := s.target.SealedEnds(ctx)
+	ends, err := s.target.Topics.SealedEnds(ctx, s.target.Connection)
 	if err != nil {
 		return nil, err
 	}

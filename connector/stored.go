@@ -16,7 +16,7 @@ import (
 
 // keepKeys returns which keys of the offsets topic are the organization's. Foreign
 // ones are warned of once.
-func keepKeys(organization string, log *slog.Logger) func(string) bool {
+func keepKeys(t target.Target, log *slog.Logger) func(string) bool {
 	var once sync.Once
 	prefixes := []string{"cursor/", "seen/", auditlog.ReportPrefix, auditlog.VerifiedPrefix, auditlog.CheckpointPrefix}
 	return func(key string) bool {
@@ -25,7 +25,7 @@ func keepKeys(organization string, log *slog.Logger) func(string) bool {
 				log.Warn("the offsets topic holds records that are not ours; they are ignored", "key", fmt.Sprintf("%.80q", key))
 			})
 		}
-		return target.Target{Organization: organization}.OwnsKey(key) || key == auditlog.VerifiedKey(organization)
+		return t.OwnsKey(key) || key == auditlog.VerifiedKey(t.Organization)
 	}
 }
 

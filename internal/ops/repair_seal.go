@@ -51,7 +51,7 @@ func newRepairSeal(ctx context.Context, t target.Target, found target.Found, cur
 	if !ok {
 		s.tree = seal.NewTree()
 		s.began = seal.Began{Time: t.Clock().UTC().Truncate(time.Second)}
-		s.began.Offsets, err = t.SealedEnds(ctx)
+		s.began.Offsets, err = t.Topics.SealedEnds(ctx, t.Connection)
 		return s, err
 	}
 	last, _, err := seal.Verifier{}.OpenCheckpoint(note)

@@ -110,10 +110,10 @@ func (s Sealing) Note(c seal.Checkpoint, key string) (note []byte, published []k
 
 // SealedEnds returns where the topics end whose records are leaves: the offset of each
 // partition, by role. What is sealed from now on begins there.
-func (t Target) SealedEnds(ctx context.Context) (map[string][]int64, error) {
+func (t Topics) SealedEnds(ctx context.Context, conn kafka.Connection) (map[string][]int64, error) {
 	ends := map[string][]int64{}
 	for role := range leaves {
-		offsets, err := kafka.TopicOffsets(ctx, t.Connection, t.Topics.Of(role))
+		offsets, err := kafka.TopicOffsets(ctx, conn, t.Of(role))
 		if err != nil {
 			return nil, fmt.Errorf("looking where the seal begins: %w: %s", err, kafka.Explain(err))
 		}
