@@ -236,6 +236,55 @@ func TestAttacksOnTheSeal(t *testing.T) {
 	})
 }
 
+// Who has no key can write records behind the newest checkpoint, and a cursor that counts
+// them. To an auditor with the public key they are what they are: not proven.
+func TestForgedBehindTheCheckpoint(t *testing.T) {
+	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
+		s := newSealedWorld(t, c)
+		held := s.held.clone()
+		tree, hasher := seal.NewTree(), seal.Hasher{}
+		for n := range 10 {
+			r := cloneRecords(held.events[20:21])[0]
+			r.Key = fmt.Appendf(nil, "forged-%d", n)
+			for i, h := range r.Headers {
+				if h.Key == seal.Header {
+					r.Headers[i].Value = fmt.Append(nil, sealedAll+n)
+				}
+			}
+			held.events = append(held.events, r)
+		}
+		for _, r := range held.events {
+			tree.Append(hasher.Hash(seal.Leaf{Role: seal.RoleEvents, Key: r.Key, Value: r.Value}))
+		}
+		for _, r := range held.state {
+			if string(r.Key) != auditlog.CursorKey("default") {
+				continue
+			}
+			cursor, err := auditlog.DecodeCursor(r.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if cursor.Seal.Size == sealedAll {
+				cursor.Seal.Size, cursor.Seal.Range = tree.Size(), tree.Edge()
+			}
+			if r.Value, err = cursor.Encode(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r, err := ops.Sealed(t.Context(), s.made(t, held), ops.SealedOptions{Verifier: s.knows})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var text strings.Builder
+		if err := r.Print(&text); err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Trees) != 1 || r.Trees[0].Size != sealedAll || r.Trees[0].Unproven != 10 || !strings.Contains(text.String(), "the last 10 are in no checkpoint yet") {
+			t.Errorf("%+v, findings %v\n%s", r.Trees, r.Findings, &text)
+		}
+	})
+}
+
 func wantFound(t *testing.T, cfg ops.Config, opts ops.SealedOptions, want map[seal.Kind]string) {
 	t.Helper()
 	r, err := ops.Sealed(context.WithoutCancel(t.Context()), cfg, opts)

@@ -45,7 +45,8 @@ func Sealed(ctx context.Context, c Config, opts SealedOptions) (*SealedReport, e
 		return nil, err
 	}
 	for i, t := range []*sealedTree{&s.trees[0], &s.trees[1]} {
-		t.verdict = t.check.Verdict(s.retention, after.size(i == 1))
+		t.known = after.size(i == 1)
+		t.verdict = t.check.Verdict(s.retention, t.known)
 	}
 	return s.report(ctx)
 }
@@ -66,6 +67,7 @@ type sealedTree struct {
 	header     string
 	statements []seal.Statement
 	check      *seal.Check
+	known      uint64 // how many leaves are counted now, by their writer
 	verdict    *seal.Verdict
 }
 
@@ -159,8 +161,8 @@ func (s storedSeal) size(repair bool) (n uint64) {
 	return n
 }
 
-// statements returns what is said of one of the trees. The cursor is not signed, and is
-// newer than the newest checkpoint by up to a minute.
+// statements returns what is said of one of the trees. The cursor is newer than the newest
+// checkpoint by up to a minute, and is not signed: where there are keys, it proves nothing.
 func (s storedSeal) statements(c Config, opts SealedOptions, repair bool) (all []seal.Statement) {
 	origin := seal.Origin(c.Organization)
 	if repair {
@@ -186,7 +188,7 @@ func (s storedSeal) statements(c Config, opts SealedOptions, repair bool) (all [
 			all = append(all, kept)
 		}
 	}
-	if state := s.cursor; !repair && state != nil && state.Seal != nil {
+	if state := s.cursor; !repair && !opts.Verifier.Verifies() && state != nil && state.Seal != nil {
 		if checkpoint, err := cursorCheckpoint(*state); err == nil {
 			all = append(all, seal.Statement{Checkpoint: checkpoint, Where: auditlog.CursorKey(c.Organization)})
 		}

@@ -25,13 +25,16 @@ type SealedReport struct {
 
 // TreeReport says what of one tree was compared with checkpoints.
 type TreeReport struct {
-	Origin     string    `json:"origin"`
-	BeganAt    time.Time `json:"began_at"`
-	From       uint64    `json:"from"`    // the first record that is proven
-	Size       uint64    `json:"size"`    // and the first that is not
-	Expired    uint64    `json:"expired"` // deleted by retention, before From
-	Checkpoint string    `json:"checkpoint"`
-	Root       []byte    `json:"root"`
+	Origin  string    `json:"origin"`
+	BeganAt time.Time `json:"began_at"`
+	From    uint64    `json:"from"`    // the first record that is proven
+	Size    uint64    `json:"size"`    // and the first that is not
+	Expired uint64    `json:"expired"` // deleted by retention, before From
+	// Unproven are the records from Size on: written since the checkpoint, as their writer
+	// says, and in none yet.
+	Unproven   uint64 `json:"unproven"`
+	Checkpoint string `json:"checkpoint"`
+	Root       []byte `json:"root"`
 }
 
 // SealedFinding is one thing that is not as it was sealed.
@@ -64,7 +67,7 @@ func (s *sealing) report(ctx context.Context) (*SealedReport, error) {
 		if newest := t.verdict.Newest; newest != nil {
 			r.Trees = append(r.Trees, TreeReport{
 				Origin: origins[i], BeganAt: t.verdict.Began.Time, From: t.verdict.Proven, Size: t.verdict.Size,
-				Expired: t.verdict.Expired, Checkpoint: newest.Where, Root: newest.Root[:],
+				Expired: t.verdict.Expired, Unproven: t.known - min(t.known, t.verdict.Size), Checkpoint: newest.Where, Root: newest.Root[:],
 			})
 		}
 	}
@@ -163,6 +166,9 @@ func (r *SealedReport) Print(w io.Writer) error {
 		fmt.Fprintf(w, "%s, sealed since %s: records %d to before %d compared with %s\n", t.Origin, t.BeganAt.UTC().Format(time.RFC3339), t.From, t.Size, t.Checkpoint)
 		if t.Expired > 0 {
 			fmt.Fprintf(w, "  the first %d were deleted by retention, or by hand\n", t.Expired)
+		}
+		if t.Unproven > 0 {
+			fmt.Fprintf(w, "  the last %d are in no checkpoint yet, and nothing is proven of them: there is one a minute while records are written\n", t.Unproven)
 		}
 	}
 	switch r.Signatures {
