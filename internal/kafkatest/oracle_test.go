@@ -167,3 +167,30 @@ func TestOracleTakesOneIDInBothScopesForOneEvent(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
+
+// Numbers must begin at 0, unless a partition with them has lost its beginning. Fetches of
+// partitions may alternate.
+func TestNumbersBegin(t *testing.T) {
+	at := func(partition int32, offset int64, organization, header, number string) *kgo.Record {
+		return &kgo.Record{Topic: "events", Partition: partition, Offset: offset,
+			Headers: []kgo.RecordHeader{h("ce_source", "/openai/organizations/"+organization), h(header, number)}}
+	}
+	const seq, repair = "audit_seq", "audit_repair_seq"
+	for name, c := range map[string]struct {
+		records []*kgo.Record
+		want    []string
+	}{
+		"at 0":                               {[]*kgo.Record{at(0, 0, "a", seq, "0"), at(1, 0, "a", seq, "1")}, nil},
+		"a beginning that retention deleted": {[]*kgo.Record{at(0, 7, "a", seq, "3"), at(0, 8, "a", seq, "4")}, nil},
+		"a beginning that is not there": {[]*kgo.Record{at(0, 0, "a", seq, "1"), at(0, 1, "a", seq, "2")},
+			[]string{"audit_seq of /openai/organizations/a begins at 1"}},
+		"the same, and partitions alternate": {[]*kgo.Record{at(0, 0, "a", seq, "1"), at(1, 0, "a", seq, "2"), at(0, 1, "a", seq, "3"), at(1, 1, "a", seq, "4")},
+			[]string{"audit_seq of /openai/organizations/a begins at 1"}},
+		"the same, beside another sequence that lost its beginning": {[]*kgo.Record{at(0, 0, "a", seq, "1"), at(1, 5, "b", seq, "3"), at(1, 6, "b", repair, "2")},
+			[]string{"audit_seq of /openai/organizations/a begins at 1"}},
+	} {
+		if diff := cmp.Diff(c.want, kafkatest.CheckNumbers(c.records)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}

@@ -21,7 +21,8 @@ var sequences = []string{"audit_seq", "audit_repair_seq"}
 // CheckNumbers returns what is wrong with the numbers of the records: each organization
 // has two sequences, across topics and partitions, without a gap and without a double,
 // and in a partition they rise. What was written before the first number has none, and
-// a copy never has one.
+// a copy never has one. A partition whose first record is not at offset 0 may have lost
+// others: what is in it may begin at any number.
 func CheckNumbers(records []*kgo.Record) (wrong []string) {
 	type stream struct{ source, header string }
 	type partition struct {
@@ -31,10 +32,12 @@ func CheckNumbers(records []*kgo.Record) (wrong []string) {
 	}
 	numbers := map[stream][]int{}
 	last := map[partition]int{}
-	trimmed := false // a partition may have lost its first records
-	for i, r := range records {
-		if i == 0 || records[i-1].Topic != r.Topic || records[i-1].Partition != r.Partition {
-			trimmed = trimmed || r.Offset > 0
+	first := map[partition]int64{} // offsets, by topic and number alone
+	trimmed := map[stream]bool{}   // those of which some may have been lost
+	for _, r := range records {
+		whole := partition{topic: r.Topic, number: r.Partition}
+		if _, met := first[whole]; !met {
+			first[whole] = r.Offset
 		}
 		source, _ := header(r, "ce_source")
 		numbered := false
@@ -52,6 +55,7 @@ func CheckNumbers(records []*kgo.Record) (wrong []string) {
 			}
 			numbered, last[p] = true, n
 			numbers[s] = append(numbers[s], n)
+			trimmed[s] = trimmed[s] || first[whole] > 0
 		}
 		if _, began := last[partition{stream{source, sequences[0]}, r.Topic, r.Partition}]; began && !numbered {
 			wrong = append(wrong, fmt.Sprintf("%s, partition %d, offset %d: no number, behind one that has one", r.Topic, r.Partition, r.Offset))
@@ -59,7 +63,7 @@ func CheckNumbers(records []*kgo.Record) (wrong []string) {
 	}
 	for s, all := range numbers {
 		slices.Sort(all)
-		if all[0] != 0 && !trimmed {
+		if all[0] != 0 && !trimmed[s] {
 			wrong = append(wrong, fmt.Sprintf("%s of %s begins at %d", s.header, s.source, all[0]))
 		}
 		for i := 1; i < len(all); i++ {
