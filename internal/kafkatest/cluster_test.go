@@ -39,7 +39,7 @@ func write(t *testing.T, client *kgo.Client, end kgo.TransactionEndTry, values .
 // transactional id does it again.
 func writeWithout(t *testing.T, c *kafkatest.Cluster, opts []kgo.Opt, value string) {
 	t.Helper()
-	for {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		client := c.Client(opts...)
 		err := client.BeginTransaction()
 		if err == nil {
@@ -52,7 +52,7 @@ func writeWithout(t *testing.T, c *kafkatest.Cluster, opts []kgo.Opt, value stri
 		if err == nil {
 			return
 		}
-		if dial, ok := errors.AsType[*net.OpError](err); !ok || dial.Op != "dial" {
+		if dial, ok := errors.AsType[*net.OpError](err); !ok || dial.Op != "dial" || time.Now().After(deadline) {
 			t.Fatal(err)
 		}
 	}
