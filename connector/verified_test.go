@@ -218,7 +218,11 @@ func verifyIsKilled(t *testing.T, w *world, applied bool, nth int) {
 			once.Do(func() { close(struck); <-dark }) // the answer never comes
 		}
 	})
-	<-struck
+	select {
+	case <-struck:
+	case <-time.After(2 * w.cfg.VerifyEvery):
+		t.Fatalf("the repair ended %d transactions in two days; want %d", ends.Load(), nth)
+	}
 	w.proxy.Dark(time.Hour)
 	close(dark)
 	_ = i.stop()
