@@ -65,13 +65,7 @@ func TestWrongSettingsExit(t *testing.T) {
 		}
 	}
 	p = start(t, []string{"OPENAI_ADMIN_KEY=" + key, "OPENAI_BASE_URL=http://127.0.0.1:1", "KAFKA_BROKERS=127.0.0.1:1", "HTTP_ADDR=off"})
-	for !strings.Contains(p.log.String(), "starting") {
-		select {
-		case <-p.done:
-			t.Fatal(p.log.String())
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
+	p.says("starting")
 	p.signal(syscall.SIGQUIT) // Go ends as after a panic
 	if code := p.exit(10 * time.Second); code != 2 {
 		t.Errorf("exit code %d after a crash", code)
@@ -375,6 +369,20 @@ func (p *process) exit(within time.Duration) int {
 	}
 }
 
+// says waits until the process has logged the text.
+func (p *process) says(text string) {
+	p.t.Helper()
+	for deadline := time.After(2 * time.Minute); !strings.Contains(p.log.String(), text); {
+		select {
+		case <-p.done:
+			p.t.Fatalf("it ended, and did not say %q\n%s", text, p.log.String())
+		case <-deadline:
+			p.t.Fatalf("not within two minutes: %q\n%s", text, p.log.String())
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
 // output is what a process wrote so far.
 type output struct {
 	mu   sync.Mutex
@@ -406,13 +414,7 @@ func TestSecretThatDoesNotCome(t *testing.T) {
 		}
 	}
 	p := start(t, []string{"OPENAI_ADMIN_KEY_FILE=" + fifo + ".later", "SECRETS_WAIT=1h", "HTTP_ADDR=off"})
-	for !strings.Contains(p.log.String(), "waiting for secrets") {
-		select {
-		case <-p.done:
-			t.Fatal(p.log.String())
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
+	p.says("waiting for secrets")
 	p.signal(syscall.SIGTERM)
 	if code := p.exit(20 * time.Second); code != exitDone {
 		t.Errorf("exit code %d\n%s", code, p.log.String())
