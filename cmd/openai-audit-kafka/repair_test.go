@@ -124,25 +124,26 @@ func TestVerifyingConnectorIsKilled(t *testing.T) {
 	}
 
 	w.extra = []string{"VERIFY_EVERY=24h", "VERIFY_REPAIR=true"}
-	ends := 0
-	var mu sync.Mutex // guards ends and p
+	const compared = "compared the topic with the API"
+	var mu sync.Mutex // guards p
 	w.proxy.Observe(func(f kafkatest.Frame) {
 		mu.Lock()
 		defer mu.Unlock()
-		if f.Key == kmsg.EndTxn.Int16() && !f.Answer {
-			if ends++; ends == 2 { // the first is of the start; there are no new events
-				p.signal(syscall.SIGKILL)
-			}
+		// Before that it is the start that ends transactions. There are no new events.
+		if f.Key == kmsg.EndTxn.Int16() && !f.Answer && strings.Contains(p.log.String(), `"msg":"opened"`) {
+			p.signal(syscall.SIGKILL)
 		}
 	})
 	mu.Lock()
 	p = w.start(w.proxy.Brokers())
 	mu.Unlock()
-	p.exit(2 * time.Minute)
+	if code := p.exit(2 * time.Minute); code != -1 || strings.Contains(p.log.String(), compared) {
+		t.Fatalf("it ended with %d; want it killed, and before it had compared\n%s", code, p.log.String())
+	}
 	w.proxy.Observe(nil)
 	p = w.start(c.Brokers())
 	w.await()
-	w.until("the result is recorded", func() bool { return strings.Contains(p.log.String(), "compared the topic with the API") })
+	w.until("the result is recorded", func() bool { return strings.Contains(p.log.String(), compared) })
 	w.alive(p)
 	if r := await(t, c, w.api, w.topics[:2]); !r.OK() {
 		t.Error(r)
