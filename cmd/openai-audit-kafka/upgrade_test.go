@@ -38,36 +38,36 @@ func TestUpgrade(t *testing.T) {
 	if len(records) == 0 || len(records) >= 30_000 {
 		t.Fatalf("the earlier version wrote %d records before it was killed: that is no middle", len(records))
 	}
-	version := w.cursorVersion()
+	version := w.newestCursor().Version
 
 	after := w.start(w.c.Brokers())
 	w.api.Step(20, 0, 0)
 	w.await()
 	w.stop(after)
-	if now := w.cursorVersion(); now != version {
+	if now := w.newestCursor().Version; now != version {
 		t.Logf("the cursor's version was %d and is %d: there is no way back", version, now)
 		return
 	}
 	back := w.startProgram(old, w.c.Brokers())
 	w.api.Step(20, 0, 0)
-	w.awaitUnsealed()
+	wentBack := await(t, w.c, w.api, w.topics[:2])
 	w.stop(back)
+	sealed := w.newestCursor().Seal != nil
 	forward := w.start(w.c.Brokers())
 	w.api.Step(20, 0, 0)
-	w.awaitUnsealed()
+	wentForward := await(t, w.c, w.api, w.topics[:2])
 	w.stop(forward)
-	t.Logf("%d records of the earlier version at the kill, then up, back and up again", len(records))
-}
-
-// awaitUnsealed is await where a version that knows no seal has ended it: what that one
-// writes has no numbers, and those behind it begin at 0 again.
-func (w *processes) awaitUnsealed() {
-	w.t.Helper()
-	r := await(w.t, w.c, w.api, w.topics[:2])
-	r.Numbers = nil
-	if !r.OK() {
-		w.t.Fatal(r)
+	for _, r := range []kafkatest.Report{wentBack, wentForward} {
+		if !sealed {
+			// The earlier version knows no seal, and has ended it: what it writes has no
+			// numbers, and those behind it begin at 0 again.
+			r.Numbers = nil
+		}
+		if !r.OK() {
+			t.Error(r)
+		}
 	}
+	t.Logf("%d records of the earlier version at the kill, then up, back (sealed: %t) and up again", len(records), sealed)
 }
 
 // stop stops a process in order.
@@ -79,22 +79,29 @@ func (w *processes) stop(p *process) {
 	}
 }
 
-// cursorVersion returns the version of the newest cursor in the offsets topic.
-func (w *processes) cursorVersion() int {
+// cursor is what these tests look at in a cursor of any version.
+type cursor struct {
+	Version int
+	Seal    json.RawMessage
+}
+
+// newestCursor returns the newest one in the offsets topic.
+func (w *processes) newestCursor() cursor {
 	w.t.Helper()
-	var cursor struct{ Version int }
+	var newest cursor
 	for _, r := range w.c.Read(w.t, w.topics[2], kgo.ReadCommitted()) {
 		if string(r.Key) != "cursor/default" {
 			continue
 		}
-		if err := json.Unmarshal(r.Value, &cursor); err != nil {
+		newest = cursor{}
+		if err := json.Unmarshal(r.Value, &newest); err != nil {
 			w.t.Fatal(err)
 		}
 	}
-	if cursor.Version == 0 {
+	if newest.Version == 0 {
 		w.t.Fatal("there is no cursor")
 	}
-	return cursor.Version
+	return newest
 }
 
 // earlier builds the version before this one from the history of the repository: the
