@@ -155,7 +155,7 @@ func startStreams(t *testing.T, w *world) *program {
 	target := w.c.Name("copy")
 	w.c.CreateTopic(target, 1, nil)
 	args := append([]string{"-Djava.io.tmpdir=" + t.TempDir()}, w.java(t, recipe(t, "java/Streams.java"), w.framed, w.registry+"/apis/registry/v2", target)...)
-	ctx, stop := context.WithCancel(patient(t))
+	ctx, stop := context.WithCancel(t.Context())
 	p := &program{cmd: exec.CommandContext(ctx, "java", args...), stop: stop, lines: make(chan line, 10_000)}
 	p.cmd.Stderr = t.Output()
 	if err := p.cmd.Start(); err != nil {

@@ -31,6 +31,7 @@ type client struct {
 // CONSUMERS=full there is nothing to do: it needs packages that CI does not have.
 func TestMoreConsumers(t *testing.T) {
 	if os.Getenv("CONSUMERS") != "full" {
+		t.Log("NOT RUN: it needs CONSUMERS=full, as `make consumers` sets")
 		return
 	}
 	w := newWorld(t, kgo.ZstdCompression())

@@ -116,7 +116,7 @@ func launch(t *testing.T, name string, args ...string) *program {
 
 func launchAs(t *testing.T, parse func(line []byte) (row, error), name string, args ...string) *program {
 	t.Helper()
-	ctx, stop := context.WithCancel(patient(t))
+	ctx, stop := context.WithCancel(t.Context())
 	p := &program{cmd: exec.CommandContext(ctx, name, args...), stop: stop, lines: make(chan line, 10_000)}
 	p.cmd.Stderr = &p.stderr
 	out, outErr := p.cmd.StdoutPipe()
@@ -151,9 +151,26 @@ func (p *program) kill() {
 	_ = p.cmd.Wait()
 }
 
+// limit kills the program when what is waited for takes longer than patience. Its lines
+// end then. It must be stopped; if it cannot be any more, it has killed the program.
+func (p *program) limit() *time.Timer { return time.AfterFunc(patience, p.stop) }
+
+// failed fails the test of a program whose lines ended too early.
+func (p *program) failed(t *testing.T, limit *time.Timer, what string) {
+	t.Helper()
+	_ = p.cmd.Wait()
+	how := "it ended"
+	if !limit.Stop() {
+		how = fmt.Sprintf("it was killed after %v", patience)
+	}
+	t.Fatalf("%s: %s\n%s", how, what, p.stderr.String())
+}
+
 // until returns what the program prints up to the event with the id.
 func (p *program) until(t *testing.T, id string) []row {
 	t.Helper()
+	limit := p.limit()
+	defer limit.Stop()
 	var rows []row
 	for line := range p.lines {
 		if line.err != nil {
@@ -163,21 +180,26 @@ func (p *program) until(t *testing.T, id string) []row {
 			return rows
 		}
 	}
-	_ = p.cmd.Wait()
-	t.Fatalf("it ended after %d rows, and the last event was not among them\n%s", len(rows), p.stderr.String())
+	p.failed(t, limit, fmt.Sprintf("it showed %d rows, and the last event was not among them", len(rows)))
 	return nil
 }
 
 // ended returns what the program printed before it ended by itself, and what it said.
 func (p *program) ended(t *testing.T) (rows []row, said string) {
 	t.Helper()
+	limit := p.limit()
+	defer limit.Stop()
 	for line := range p.lines {
 		if line.err != nil {
 			t.Fatal(line.err)
 		}
 		rows = append(rows, line.row)
 	}
-	if err := p.cmd.Wait(); err == nil {
+	err := p.cmd.Wait()
+	if !limit.Stop() {
+		p.failed(t, limit, fmt.Sprintf("it did not end by itself, and showed %d rows", len(rows)))
+	}
+	if err == nil {
 		t.Error("it ended as if all were well")
 	}
 	return rows, p.stderr.String()

@@ -35,6 +35,7 @@ type sink struct {
 // an upgrade of the connector to a schema with a column more, and after it.
 func TestSinks(t *testing.T) {
 	if os.Getenv("CONSUMERS") != "full" {
+		t.Log("NOT RUN: it needs CONSUMERS=full, as `make consumers` sets")
 		return
 	}
 	w := newWorld(t, kgo.ZstdCompression())
@@ -106,6 +107,8 @@ func startConnect(t *testing.T, w *world) []sink {
 // answer asks a program for what there is, and returns it. An empty row ends it.
 func (p *program) answer(t *testing.T) (rows []row) {
 	t.Helper()
+	limit := p.limit()
+	defer limit.Stop()
 	fmt.Fprintln(p.stdin)
 	for line := range p.lines {
 		if line.err != nil {
@@ -116,8 +119,7 @@ func (p *program) answer(t *testing.T) (rows []row) {
 		}
 		rows = append(rows, line.row)
 	}
-	_ = p.cmd.Wait()
-	t.Fatalf("it ended: %s", p.stderr.String())
+	p.failed(t, limit, fmt.Sprintf("it gave %d rows, and not the end of its answer", len(rows)))
 	return nil
 }
 
@@ -182,7 +184,7 @@ func work(t *testing.T, w *world, plugins map[string]string, connectors ...strin
 }
 
 // background starts a program that works until the test ends.
-func background(t *testing.T, name string, args ...string) {
+func background(t *testing.T, name string, args ...string) (ended <-chan struct{}) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	cmd := exec.CommandContext(ctx, name, args...)
@@ -190,7 +192,10 @@ func background(t *testing.T, name string, args ...string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { stop(); _ = cmd.Wait() })
+	done := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(done) }() // ends with the program
+	t.Cleanup(func() { stop(); <-done })
+	return done
 }
 
 // unpacked returns the folder in an archive from Maven.
@@ -231,27 +236,50 @@ func startPostgres(t *testing.T) *postgres {
 			return append([]string{"setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", filepath.Join(bin, name)}, args...)
 		}
 	}
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
-	listener.Close()
 	data := filepath.Join(dir, "data")
 	initdb := as("initdb", "-D", data, "-U", "audit", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
 	if out, err := exec.CommandContext(patient(t), initdb[0], initdb[1:]...).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	server := as("postgres", "-D", data, "-k", dir, "-p", port, "-h", "127.0.0.1", "-F")
-	background(t, server[0], server[1:]...)
-	db := &postgres{"jdbc:postgresql://127.0.0.1:" + port + "/audit", port}
-	for ctx := patient(t); ; time.Sleep(100 * time.Millisecond) {
-		out, err := db.psql(t, "postgres", "CREATE DATABASE audit").CombinedOutput()
-		if err == nil {
+	// Somebody else may take the port before the server does, which ends then.
+	for range 5 {
+		port := freePort(t)
+		server := as("postgres", "-D", data, "-k", dir, "-p", port, "-h", "127.0.0.1", "-F")
+		ended := background(t, server[0], server[1:]...)
+		db := &postgres{"jdbc:postgresql://127.0.0.1:" + port + "/audit", port}
+		if db.create(t, ended) {
 			return db
 		}
-		if ctx.Err() != nil {
+	}
+	t.Fatal("PostgreSQL ended five times before it answered")
+	return nil
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
+}
+
+// create makes the database as soon as the server answers. It reports false if the server
+// ended before.
+func (db *postgres) create(t *testing.T, ended <-chan struct{}) bool {
+	t.Helper()
+	for ctx := patient(t); ; {
+		out, err := db.psql(t, "postgres", "CREATE DATABASE audit").CombinedOutput()
+		if err == nil {
+			return true
+		}
+		select {
+		case <-ended:
+			return false
+		case <-ctx.Done():
 			t.Fatalf("%v: %s", err, out)
+		case <-time.After(100 * time.Millisecond):
 		}
 	}
 }

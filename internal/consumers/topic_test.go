@@ -200,7 +200,7 @@ var oddEvents = []struct{ kind, raw string }{
 	{"logout.succeeded", `{"id":"ID","type":"logout.succeeded","effective_at":TIME}`},
 }
 
-// patience bounds what is waited for a consumer that does not work.
+// patience bounds each wait for a program that does not work.
 const patience = 10 * time.Minute
 
 func patient(t *testing.T) context.Context {
