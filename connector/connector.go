@@ -27,6 +27,8 @@ type Connector struct {
 	now       func() time.Time
 	host      string
 	metrics   *kafka.Metrics
+	// What the organizations of the process share. Everything else each of them has for
+	// itself, so that one that fails does not stop another.
 	claims    claims
 	tenants   window.Tenants
 	turns     turns
@@ -34,7 +36,11 @@ type Connector struct {
 }
 
 // claims says which organization of the API is read under which name, so that two
-// of one process that start at once do not both read it.
+// of one process that start at once do not both read it. Each would write every event,
+// and consumers would see it twice.
+//
+// The cursors in the topic say the same of other processes, and of earlier ones. But two
+// that start at the same moment look at the topic before either has written its cursor.
 type claims struct {
 	mu    sync.Mutex // guards names
 	names map[string]string
@@ -108,6 +114,9 @@ func (c *Connector) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	t := &team{cancel: cancel, log: c.cfg.Logger, all: len(orgs)}
+	// The group only decides who works. Who may write is decided by the fence at the start of
+	// each session, with and without a group: an instance may learn late that it lost a
+	// partition, and does no harm until then.
 	if c.cfg.Kafka.GroupID != "" {
 		c.workInGroup(ctx, orgs, t)
 		return t.err()
@@ -153,6 +162,9 @@ func (t *team) ended(name string, err error) {
 		t.ends = map[string]struct{}{}
 	}
 	t.ends[name] = struct{}{}
+	// One that is fenced ends all of them. Another instance with the same settings is at
+	// work, so it will fence the others too: to leave now is quicker, and says why. One that
+	// is refused has a cause of its own, and the others do not wait for a person.
 	t.errs = append(t.errs, fmt.Errorf("organization %s: %w", name, err))
 	if t.over = t.over || errors.Is(err, ErrFenced) || len(t.ends) == t.all; t.over {
 		t.cancel()
@@ -180,6 +192,7 @@ func (t *team) err() error {
 }
 
 // target returns where the organization's events go, over the network of this connector.
+// No connection is opened: each client of the target opens its own.
 func (c *Connector) target(organization string, log *slog.Logger) target.Target {
 	t := c.cfg.Target(organization, log)
 	t.Connection.Dial, t.Connection.Metrics, t.Now = c.dial, c.metrics, c.now

@@ -15,12 +15,17 @@ import (
 )
 
 // settleTime is how long after a fence the group may still tell that a partition
-// was lost: its session timeout and a heartbeat, and some.
+// was lost: its session timeout of six seconds, a heartbeat, and some. If nothing comes in
+// that time, the one that fenced us is not of this group.
 const settleTime = 9 * time.Second
 
 // workInGroup works for those organizations whose partition of the offsets topic the
 // consumer group assigns to this instance, and stands by for the others. It
 // returns when ctx ends.
+//
+// The group makes takeovers quick, and no more than that. That only one instance writes is
+// the fence's doing, at the start of each session: for some seconds two may both believe
+// that a partition is theirs.
 func (c *Connector) workInGroup(ctx context.Context, orgs []*organization, t *team) {
 	for _, o := range orgs {
 		o.shared = true
@@ -49,7 +54,9 @@ func (c *Connector) workInGroup(ctx context.Context, orgs []*organization, t *te
 
 // takePart joins the group and stays in it until ctx ends.
 func (c *Connector) takePart(ctx context.Context, orgs []*organization, t *team) error {
-	// The partitions are counted first: they are what is shared.
+	// The partitions of the offsets topic are counted first: they are what is shared. An
+	// organization has the same one everywhere, the hash of its name, so instances agree
+	// without talking. If somebody adds partitions, a start refuses it (checkPartition).
 	topics, err := orgs[0].prepareTopics(ctx)
 	if err != nil {
 		return err
@@ -75,7 +82,8 @@ func (c *Connector) takePart(ctx context.Context, orgs []*organization, t *team)
 				continue
 			}
 			mine++
-			// Ends with ctx, when the partition is lost; waited for below.
+			// Ends with ctx, when the partition is lost; waited for below. The next owner may fence
+			// before that: then the commit under way fails as a whole, and it reads which way.
 			go func() {
 				t.began(o.name)
 				by.work(o, func() error {
@@ -86,6 +94,8 @@ func (c *Connector) takePart(ctx context.Context, orgs []*organization, t *team)
 				done <- struct{}{}
 			}()
 		}
+		// The partition is only given back when all have stopped, within the promised eight
+		// seconds. So the next owner finds a last cursor, and not a transaction to abort.
 		for range mine {
 			<-done
 		}
@@ -132,7 +142,8 @@ func (b *standby) tell(reason error) {
 }
 
 // work works for an organization, which tells of itself meanwhile, and from then on
-// too if it ended with an error.
+// too if it ended with an error: an organization that is refused needs a decision, and
+// must not look like one that waits its turn.
 func (b *standby) work(o *organization, own func() error) {
 	b.mu.Lock()
 	b.waiting[o] = false
@@ -151,6 +162,8 @@ func (b *standby) work(o *organization, own func() error) {
 func (o *organization) own(ctx context.Context) error {
 	o.log.Info("this instance works for the organization now")
 	err := o.run(ctx)
+	// Fenced without the group's word: wait for it. If it comes, we stand by. If it does not,
+	// the other one was started outside of the group, by mistake, and the error stays.
 	if errors.Is(err, ErrFenced) && wait(ctx, settleTime) != nil {
 		err = nil
 	}

@@ -26,6 +26,10 @@ const (
 // works: a transaction may hang though its end was answered with yes, and a quiet log
 // would not meet it for ten minutes. One of ours ends the session, and the next begins
 // with ending it. One of somebody else is told; consumers stand still all the same.
+//
+// It is never ended from here. While a session works, a transaction of ours that is open is
+// mostly the commit under way. Only after a fence is it sure that none is, so that is where
+// txlog.Open ends it.
 func (s *session) watchHanging(ctx context.Context, client *kafka.Client) error {
 	var before []txlog.Hanging
 	behind := map[txlog.Hidden]time.Time{}
@@ -40,10 +44,13 @@ func (s *session) watchHanging(ctx context.Context, client *kafka.Client) error 
 		}
 		commits, quiet, looked = n, false, s.now()
 		found, err := txlog.Hangs(ctx, client, s.target.Topics.Names()...)
+		// Not a reason to stop writing: what hangs is still there at the next look.
 		if err != nil {
 			s.log.Debug("looking for transactions that hang", "error", err)
 			continue
 		}
+		// One look may fall between a commit's end and its markers. What two looks see, five
+		// seconds apart and from the same offset on, is no commit under way.
 		twice := slices.DeleteFunc(slices.Clone(found.Hanging), func(h txlog.Hanging) bool {
 			return !slices.ContainsFunc(before, func(b txlog.Hanging) bool {
 				return b.Partition == h.Partition && b.Producer == h.Producer && b.Start == h.Start
@@ -137,7 +144,8 @@ func (o *organization) tellHidden(where []kafka.Partition) {
 	o.log.Warn("a transaction may hang where this user may not look", "where", names, "remedy", w.Remedy)
 }
 
-// tellHangingError tells what the end of a session says of hanging transactions.
+// tellHangingError tells what the end of a session says of hanging transactions: while the
+// next one waits to begin, no loop looks, and consumers stand still.
 func (o *organization) tellHangingError(err error) {
 	e, ok := errors.AsType[*txlog.HangingError](err)
 	if !ok {

@@ -25,6 +25,10 @@ const headBytes = 3 << 20
 
 // poller reads the head of each scope, and says how that goes. It is the only reader of
 // the time above the live position: two would each find the same events new.
+//
+// One goroutine owns it, and with it what the session marks as the poller's. So a scope is
+// never polled twice at the same time, and a poll begins from the state that the poll
+// before it committed.
 type poller struct{ session *session }
 
 // run reads the head of each scope, again and again. It closes polled after the first
@@ -44,6 +48,7 @@ func (p *poller) run(ctx context.Context, polled chan<- struct{}) error {
 		reason := p.tellReady()
 		s.tellPositions()
 		p.tellWalks()
+		// Last, since it may be a transaction of its own: the events of this poll are written.
 		if err := s.report(ctx, reason); err != nil {
 			return err
 		}
@@ -53,6 +58,7 @@ func (p *poller) run(ctx context.Context, polled chan<- struct{}) error {
 			s.watching = true
 			close(polled)
 		}
+		// From beginning to beginning: a poll that takes long does not make the next one late.
 		if err := wait(ctx, max(0, s.cfg.PollInterval-s.now().Sub(began))); err != nil {
 			return nil // told to stop
 		}
@@ -63,7 +69,15 @@ func (p *poller) run(ctx context.Context, polled chan<- struct{}) error {
 // one transaction. A scope that fails does not stop the other.
 //
 // The tenant's list is read first: what both list is in the organization's, which
-// is read after it, and is so written as the organization's.
+// is read after it, and is so written as the organization's. The other way round, an event
+// that both show while the poll runs could be in the tenant's list alone.
+//
+// A crash anywhere in here, up to the end of the transaction, leaves the live position
+// where it was: the next session reads the same time again, and knows by their ids the
+// events that were committed before.
+//
+// An error is one of the commit, or a refusal, and ends the session. A failing API is
+// noted, and the next poll asks again.
 func (p *poller) poll(ctx context.Context) error {
 	s := p.session
 	var walks []headWalk
@@ -81,6 +95,7 @@ func (p *poller) poll(ctx context.Context) error {
 		if err := p.noteScope(ctx, scope, err); err != nil {
 			return err
 		}
+		// What a walk found before it failed is dropped with it. The next one finds it again.
 		if err == nil {
 			walks = append(walks, walk)
 		}
@@ -92,7 +107,9 @@ func (p *poller) poll(ctx context.Context) error {
 		return err
 	}
 	if discarded, err := s.commit(ctx, r); err != nil || discarded {
-		return err // discarded: the next poll begins where it is right
+		// Discarded: the floor rose above where a walk began while it ran, so ids of what it met
+		// may be forgotten by now. The next poll begins where it is right.
+		return err
 	}
 	// After the commit, and not before: a walk counts once what it found is written.
 	for _, w := range walks {
@@ -124,7 +141,7 @@ type headWalk struct {
 func (p *poller) walkHead(ctx context.Context, scope auditlog.Scope) (headWalk, error) {
 	s := p.session
 	w := headWalk{scope: scope, from: window.HeadFrom(s.cursor(), scope, s.policy)}
-	full := s.lists.fullWalkDue(scope)
+	full := s.lists.fullWalkDue(scope) // asked once: it may become due while we walk
 	pages, bytes := 0, 0
 	for page, err := range s.live.Pages(ctx, openai.Query{Scope: scope, AlsoRead: s.alsoRead(scope), From: w.from, Class: openai.Live}) {
 		if errors.Is(err, openai.ErrOutOfOrder) {
@@ -133,6 +150,8 @@ func (p *poller) walkHead(ctx context.Context, scope auditlog.Scope) (headWalk, 
 			w.behind = true
 			return w, nil
 		}
+		// Before anything of the page is used: a key that was replaced by one of another
+		// organization must not write its events into these topics.
 		if err == nil {
 			err = s.checkPage(page)
 		}
@@ -140,7 +159,7 @@ func (p *poller) walkHead(ctx context.Context, scope auditlog.Scope) (headWalk, 
 			return w, err
 		}
 		s.notePage(page)
-		w.began = page.Began
+		w.began = page.Began // of the walk, the same on each of its pages
 		// The first page alone is compared with the other organizations: it costs a look at
 		// every id, and two that share a tenant share its newest events too.
 		if pages++; pages == 1 && scope == auditlog.ScopeTenant {
@@ -156,6 +175,8 @@ func (p *poller) walkHead(ctx context.Context, scope auditlog.Scope) (headWalk, 
 		case known && !full:
 			return w, nil // below here all is known, but for what is late: a full walk finds that
 		case pages == headPages, bytes > headBytes:
+			// The newest pages are written now, and a sweep reads the whole lookback. It knows
+			// by their ids what this poll wrote.
 			w.behind = true
 			return w, nil
 		}
@@ -163,7 +184,8 @@ func (p *poller) walkHead(ctx context.Context, scope auditlog.Scope) (headWalk, 
 	return w, nil
 }
 
-// alsoRead returns the other scope, if it is read now.
+// alsoRead returns the other scope, if it is read now; else the empty one. An event that
+// names the other scope is left to that scope's walk only where there is one.
 func (s *session) alsoRead(scope auditlog.Scope) auditlog.Scope {
 	if other := scope.Other(); s.cursor().Scopes[other].State == auditlog.StateOn {
 		return other
@@ -189,7 +211,8 @@ func (p *poller) noteTenant(page openai.Page) {
 }
 
 // merge makes one batch of the walks of a poll. An event that both scopes list is
-// the organization's.
+// the organization's. Without a walk it is an empty batch, which the ledger still uses to
+// write what is due, such as the cursor of a quiet log.
 func (p *poller) merge(walks []headWalk) (encodedBatch, error) {
 	s := p.session
 	r := encodedBatch{head: true}
@@ -206,6 +229,8 @@ func (p *poller) merge(walks []headWalk) (encodedBatch, error) {
 	if len(walks) == 0 {
 		r.From = s.cursor().Floor
 	}
+	// Applied inside the commit, to the cursor as it is then and not as it was when the walks
+	// began: a sweep may have changed it meanwhile.
 	r.Effect = func(c auditlog.Cursor) auditlog.Cursor {
 		for _, effect := range effects {
 			c = effect(c)
@@ -263,7 +288,8 @@ func ownRaw(ev auditlog.Event) []byte {
 	return bytes.Clone(ev.Raw)
 }
 
-// notePage takes the clock of the API from a page.
+// notePage takes the clock of the API from a page. Each page brings it, so a host whose
+// clock is put right is noticed at the next one, and not at the next start.
 func (s *session) notePage(page openai.Page) {
 	s.mu.Lock()
 	was := s.skew

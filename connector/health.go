@@ -13,8 +13,15 @@ import (
 
 // noteScope notes how the scope answered, and changes its state in the cursor if that is
 // another one now. An error is one of the commit.
+//
+// The state is in the cursor since it decides what is read: a scope that is refused for
+// longer than the lookbacks holds the floor no more, and gets what it missed as history when
+// it is allowed again. That must be the same after a crash. It is written with the next
+// transaction; a crash before it asks the API again and gets the same answer.
 func (p *poller) noteScope(ctx context.Context, scope auditlog.Scope, err error) error {
 	s := p.session
+	// In the log the first failure and then every tenth: status and /readyz have the reason
+	// all the time.
 	switch was := s.lists.answered(scope, err); {
 	case err == nil && was.failing != nil:
 		s.log.Info("the API answers again", "scope", scope)
@@ -40,6 +47,9 @@ func (p *poller) noteScope(ctx context.Context, scope auditlog.Scope, err error)
 
 // denied reports whether the API will not show the scope's list to this key: it has
 // no right to it, or the API says that it knows no such list.
+//
+// Only the API's own word counts. A proxy on the way may answer with 400 or 403 too, and to
+// take that for a refusal would freeze a scope that the key may read.
 func denied(scope auditlog.Scope, err error) bool {
 	e, ok := errors.AsType[*openai.Error](err)
 	return lacksRight(err) || ok && e.Kind == openai.KindRejected && e.FromAPI && scope == auditlog.ScopeTenant
@@ -60,7 +70,10 @@ func lacksRight(err error) bool {
 }
 
 // tellReady says whether the organization is ready: the head of each scope that is
-// wanted was read within three poll intervals. It returns why not.
+// wanted was read within three poll intervals. It returns why not; empty if it is ready.
+//
+// One failed poll is no reason: APIs fail now and then, and an alert for each would be
+// turned off. History does not count, since new events arrive meanwhile.
 func (p *poller) tellReady() string {
 	s := p.session
 	reason := ""
@@ -78,7 +91,11 @@ func (p *poller) tellReady() string {
 }
 
 // tellWaiting says why the organization is not ready while a poll waits: for Kafka,
-// or for the API.
+// or for the API. It runs in a timer's goroutine beside the poll, and so reads only what is
+// guarded by a lock.
+//
+// Kafka comes first: while a commit waits, the API may be asked nothing, and to name the API
+// would send the reader to the wrong system.
 func (s *session) tellWaiting() {
 	sent := s.ledger.Unanswered()
 	reason := "the API has not answered in full for three poll intervals"

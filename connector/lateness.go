@@ -16,6 +16,9 @@ const walksPart = 0.5
 
 // tellWalks says when the walks for late events need too much of the request budget, and
 // takes that back when they do not. The rate of events is that of the ids remembered.
+//
+// The settings are right each by itself, so nothing refuses them. Together they would let
+// history fall behind without an error anywhere.
 func (p *poller) tellWalks() {
 	s := p.session
 	budget := float64(s.cfg.APIRequestsPerMinute)

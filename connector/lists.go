@@ -9,7 +9,11 @@ import (
 )
 
 // lists is how the list of each scope answers, and when which part of it is to be read.
-// All of it goes by our own clock. It is safe for concurrent use.
+// All of it goes by our own clock: a position that an API's wrong clock holds back must not
+// make a walk due again at once. It is safe for concurrent use.
+//
+// It is begun again with each session and is in no topic. To forget it costs requests, and
+// never an event: at the worst a walk is done that was not due yet.
 type lists struct {
 	now func() time.Time
 	mu  sync.Mutex // guards what follows; held for no I/O
@@ -48,7 +52,8 @@ func (l *lists) get(scope auditlog.Scope) list {
 // due reports whether the list is to be polled now.
 func (l *lists) due(scope auditlog.Scope) bool { return !l.now().Before(l.get(scope).notBefore) }
 
-// answered notes how the list answered, and returns how it was before.
+// answered notes how the list answered, and returns how it was before. The caller sees by
+// the two what is news, so a list that fails a hundred times is not reported a hundred times.
 func (l *lists) answered(scope auditlog.Scope, err error) (was list) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -91,6 +96,8 @@ func (l *lists) walked(w headWalk) (behind bool) {
 	if w.reached {
 		h.fullWalk, h.behind = l.now(), false
 	}
+	// It stays so until a walk reaches the end. A poll that met known events on its first page
+	// says nothing about the gap below them that an earlier one left.
 	h.behind = h.behind || w.behind
 	return w.behind
 }
@@ -102,7 +109,8 @@ func (l *lists) fullWalkDue(scope auditlog.Scope) bool {
 	return !h.behind && l.now().Sub(h.fullWalk) >= window.FullWalkEvery
 }
 
-// swept notes that a sweep that began at a time reached the end of the list.
+// swept notes that a sweep that began at a time reached the end of the list, and that all
+// of it is committed.
 func (l *lists) swept(scope auditlog.Scope, deep bool, began time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -29,7 +29,10 @@ type organization struct {
 	log       *slog.Logger
 	telemetry Telemetry
 	policy    window.Policy
-	live      *openai.Client // few tries: the next poll comes soon
+	// live and history send through one limiter. live gives up after a few tries, since the
+	// next poll comes soon; history keeps trying, since a window that fails is read again
+	// from its start.
+	live      *openai.Client
 	history   *openai.Client
 	limiter   *openai.Limiter
 	keep      func(key string) bool // which keys of the offsets topic are ours
@@ -52,6 +55,8 @@ type organization struct {
 	verifying  chan struct{} // has one while an organization of the process is verified
 }
 
+// organization returns an organization that has asked neither Kafka nor the API yet. An
+// error is one of its settings.
 func (c *Connector) organization(org Organization) (*organization, error) {
 	log := c.cfg.Logger.With("organization", org.Name)
 	o := &organization{
@@ -89,6 +94,15 @@ func (c *Connector) organization(org Organization) (*organization, error) {
 }
 
 // run holds one session after the other until ctx ends, which is no error.
+//
+// What an error means is decided here, and nowhere else:
+//
+//   - Fenced: another instance has the right to write. To fence it back would start a war
+//     that neither wins, so this one ends.
+//   - Refused: the next try would be refused too, until a person decides. To try again
+//     would only hide that.
+//   - Anything else may pass, an unknown outcome too. The next session fences, reads what
+//     happened, and goes on from there, so nothing of this one has to be cleaned up.
 func (o *organization) run(ctx context.Context) error {
 	defer o.tellHanging(nil) // who works for it next tells it
 	o.backfill = &progress{kind: ReadHistory}
@@ -106,7 +120,7 @@ func (o *organization) run(ctx context.Context) error {
 			return err
 		}
 		if o.now().Sub(began) > time.Minute {
-			attempt = 1
+			attempt = 1 // it worked for a while: this is a new failure, not the same again
 		}
 		pause := backoff(attempt, kafka.Patience(err))
 		o.failed = err
@@ -126,10 +140,14 @@ func (o *organization) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// Close leaves an open transaction to the next Open, which aborts it.
 	defer s.kafkaLog.Close()
 	if err := s.work(ctx); ctx.Err() == nil || errors.Is(err, txlog.ErrFenced) {
 		return err
 	}
+	// We were told to stop. The loops have returned by now, so no commit is under way, and
+	// the last cursor can say that we left. If a commit failed while we stopped, the log is
+	// finished and this writes nothing: the next start reads which way it went.
 	return s.leave()
 }
 

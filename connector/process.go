@@ -11,9 +11,14 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 )
 
-// A host's name alone does not tell instances apart: two may run on one host, and two
+// Who opened the log matters at a start: an instance that comes back after a crash must
+// go on, and one that another instance replaced must not fence it back. See takenOver and
+// openedAfter.
+//
+// A host's name alone does not separate instances: two may run on one host, and two
 // containers may have one name. Linux tells more of a process. Elsewhere nothing is
-// known, and all of one host name count as one.
+// known, and all of one host name count as one: then a second instance on the same host is
+// taken for a restart of the first, and fences it.
 
 // opener is this process as the cursor names it.
 type opener struct {
@@ -77,6 +82,8 @@ func container() string {
 	return ""
 }
 
+// short is a hash of the parts. They are only ever compared, and the ids of a machine and of
+// its containers are not for everybody who may read the offsets topic.
 func short(parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return hex.EncodeToString(sum[:6])

@@ -23,6 +23,10 @@ const (
 // progress tells how far a long read of the past is. There is one for each kind of
 // read. That of history outlives its sweeps and sessions: it ends when no history
 // is left.
+//
+// It is only told. What is to be read is decided by the cursor, so a guess that is wrong
+// here, or lost in a crash, moves no event. The goroutine of its sweeper owns it; read alone
+// is counted by the goroutines that read windows.
 type progress struct {
 	kind        ReadKind
 	began, told time.Time       // zero: nothing is read
@@ -37,9 +41,9 @@ type progress struct {
 	marks       []mark
 }
 
-// amount is how much was read. Many windows are read at once and committed one after
-// the other, so that the commits of a slow API come in bursts. How fast it goes and what
-// is left follow from what is read.
+// amount is how much was read, and not how much was committed. Many windows are read at
+// once and committed one after the other, so that the commits of a slow API come in
+// bursts. How fast it goes and what is left follow from what is read.
 type amount struct {
 	seconds, events atomic.Int64 // of the log
 }

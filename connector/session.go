@@ -16,6 +16,10 @@ import (
 
 // session is the time between a fence and the first error. Its state is what the
 // topic says, and is thrown away with it.
+//
+// Nothing of a session outlives it but what the organization remembers to report. So there
+// is no state that a crash would lose and an error would keep: both begin again from the
+// topic, and every start tries what a crash needs.
 type session struct {
 	*organization
 	kafkaLog    *txlog.Log // written to by the ledger alone, once there is one
@@ -44,18 +48,27 @@ type session struct {
 // topic knows. Three loops read: the head at every poll, history, and the walks for what
 // is late. They share the ledger, which lets one commit after the other through, and
 // nothing that one of them read counts before its commit.
+//
+// The sweepers wait for the first round of polls. New events go first after a start, and
+// only the poll shows how far behind the head is, and so what is history.
+//
+// The other loops watch. They end the session where it must begin again: a transaction of
+// ours that hangs can only be ended by the next opening.
 func (s *session) work(ctx context.Context) error {
 	polled := make(chan struct{})
 	history := &sweeper{session: s, find: s.findHistory, polled: polled, wake: make(chan struct{}, 1)}
 	walks := &sweeper{session: s, find: s.findWalk, polled: polled, wake: make(chan struct{}, 1)}
 	s.wakes = []chan struct{}{history.wake, walks.wake}
 	s.tellPositions()
+	// A client of its own, without a transactional id: to look must not wait for a commit
+	// that is under way, and can never disturb one.
 	looks, err := s.target.Connection.Client(ctx)
 	if err != nil {
 		return err
 	}
 	defer looks.Close()
-	// All end with ctx or the first error; waited for by Wait.
+	// All end with ctx or the first error; waited for by Wait. So when work returns, nothing
+	// reads or commits any more, and the caller may close the log.
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return (&poller{s}).run(ctx, polled) })
 	group.Go(func() error { return history.run(ctx) })
@@ -67,7 +80,8 @@ func (s *session) work(ctx context.Context) error {
 	return group.Wait()
 }
 
-// nudge tells the sweepers that there may be work.
+// nudge tells the sweepers that there may be work. It never waits: the poller calls it
+// between two polls, and a sweeper that reads now looks for more when it is done.
 func (s *session) nudge() {
 	for _, wake := range s.wakes {
 		select {
@@ -77,14 +91,18 @@ func (s *session) nudge() {
 	}
 }
 
-// serverNow is now by the earlier of two clocks.
+// serverNow is now by the earlier of two clocks. All positions come from it: see the
+// function of that name.
 func (s *session) serverNow() auditlog.Second {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return serverNow(s.now(), s.skew)
 }
 
-// latestNow is now by the later of two clocks and of what is remembered.
+// latestNow is now by the later of two clocks and of what is remembered. It is the upper
+// end of what may have been written so far, for a scope that is frozen: a time that is too
+// late remembers ids for longer than needed, one that is too early would forget some that
+// are read again.
 func (s *session) latestNow() auditlog.Second {
 	s.mu.Lock()
 	skew := s.skew
@@ -96,7 +114,9 @@ func (s *session) latestNow() auditlog.Second {
 func (s *session) cursor() auditlog.Cursor { return s.ledger.Cursor() }
 
 // sift returns the events of a page that are not written, and those that are, and
-// must be remembered for longer. Both are looked at again inside the commit.
+// must be remembered for longer. Both are looked at again inside the commit: another loop
+// may write the same event between here and there. What is sifted out here only saves the
+// work of encoding it.
 func (s *session) sift(page []auditlog.Event, began auditlog.Second) (fresh, later []auditlog.Event) {
 	fresh, later = s.ledger.Sift(page, began)
 	for i, ev := range later {

@@ -31,6 +31,8 @@ func (s *session) watchSleep(ctx context.Context) error {
 		if slept <= sleepMost {
 			continue
 		}
+		// If another instance took over, this commit fails as fenced, and run ends with that. If
+		// none did, it is one cursor more.
 		s.log.Warn("this process slept; the cursor is written, to see whether somebody took over", "slept", slept.Round(time.Second))
 		if err := s.apply(ctx, nil, true); err != nil {
 			return err

@@ -15,7 +15,8 @@ import (
 )
 
 // keepKeys returns which keys of the offsets topic are the organization's. Foreign
-// ones are warned of once.
+// ones are warned of once. They are no reason to stop: other organizations share the
+// partition, and a tool may have left a record of its own.
 func keepKeys(t target.Target, log *slog.Logger) func(string) bool {
 	var once sync.Once
 	prefixes := []string{"cursor/", "seen/", auditlog.ReportPrefix, auditlog.VerifiedPrefix, auditlog.CheckpointPrefix}
@@ -36,7 +37,8 @@ func decodeState(organization string, records map[string][]byte) (*window.State,
 	return state, refused(err)
 }
 
-// refused makes a refusal of a state, or of topics, that need a decision first.
+// refused turns a refusal of the state, or of the topics, into one that ends the
+// organization. Other errors stay as they are, and are tried again: nil too.
 func refused(err error) error {
 	if e, ok := errors.AsType[*window.StateError](err); ok {
 		return &refusal{e.Why}
@@ -56,6 +58,8 @@ func refused(err error) error {
 // to have left: to start again after a crash is nobody's mistake.
 func takenOver(c auditlog.Cursor, me opener, now auditlog.Second) (by auditlog.Opener, is bool) {
 	const lately = 11 * time.Minute // a quiet log writes its cursor every ten
+	// The last opener is the one that would be fenced. If none before it was of this place,
+	// this is a new host that replaces the old one, and not one that comes back.
 	n := len(c.Openers)
 	if n < 2 || now.Sub(c.WrittenAt) > lately || !slices.ContainsFunc(c.Openers[:n-1], me.isPlace) {
 		return by, false
@@ -67,6 +71,10 @@ func takenOver(c auditlog.Cursor, me opener, now auditlog.Second) (by auditlog.O
 // openedAfter reports whether somebody else opened the log after ours, the openings
 // of this process, and has not left. opened says that one of ours is known to have
 // been committed; it may have been pushed out of the openers since.
+//
+// A commit whose answer was lost may be in the topic or not. So ours holds every opening that
+// this process may have written: if one of them were taken for another instance's, the only
+// instance there is would end.
 func openedAfter(openers, ours []auditlog.Opener, opened bool) (by auditlog.Opener, is bool) {
 	if len(openers) == 0 {
 		return by, false

@@ -15,6 +15,10 @@ const lookEvery = 5 * time.Second
 
 // sweeper does one kind of sweeps, one after the other. There are two of them in a
 // session, so that late events do not wait for years of history.
+//
+// A sweeper keeps nothing between two sweeps. What is to be done next follows from the
+// cursor and from the time alone, so after a crash it is found again, and a sweep that a
+// crash cut off goes on behind its last committed window.
 type sweeper struct {
 	session *session
 	// find returns the sweep that is to be done now; nil if there is none.
@@ -43,7 +47,8 @@ func (s *session) findHistory() *sweepRun {
 }
 
 // findWalk returns the sweep of a scope's deep past, when that is due, or of its whole
-// lookback where the polls did not reach its end.
+// lookback where the polls did not reach its end. Where both are due, the deep past
+// includes the lookback.
 //
 // began is taken before anything is read. When the next walk is due counts from there, so
 // a walk that takes long does not make the next one late.
@@ -78,6 +83,8 @@ func (s *session) findWalk() *sweepRun {
 // is still that of the last commit. What the log fails at ends the session, since then
 // only the topic knows what the state is.
 func (w *sweeper) run(ctx context.Context) error {
+	// New events first. And only the first poll turns a gap that downtime left into history:
+	// before it, the head and a deep walk would both read the gap.
 	select {
 	case <-w.polled:
 	case <-ctx.Done():
@@ -87,7 +94,7 @@ func (w *sweeper) run(ctx context.Context) error {
 	for {
 		pause := lookEvery
 		if sweep := w.find(); sweep != nil {
-			w.session.sweeping.Add(1)
+			w.session.sweeping.Add(1) // a comparison of the topic with the API waits for it
 			err := w.inTurn(ctx, sweep)
 			w.session.sweeping.Add(-1)
 			switch {
@@ -120,7 +127,8 @@ func (w *sweeper) run(ctx context.Context) error {
 	}
 }
 
-// rest waits, until there may be work at the latest.
+// rest waits for the given time, or until a nudge says that there may be work. A nudge may
+// be about something that this sweeper does not do: then it finds nothing, and waits again.
 func (w *sweeper) rest(ctx context.Context, pause time.Duration) {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()

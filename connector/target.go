@@ -11,7 +11,12 @@ import (
 )
 
 // Target returns where the events of the organization of that name go. It is for the
-// program's other commands, which look at the same topics.
+// program's other commands, which look at the same topics. Since `check`, `verify` and the
+// rest build it here too, none of them can look at other topics, or with other settings,
+// than the connector writes with.
+//
+// Secrets go in as functions, and are read at each new connection: one that is replaced in
+// its file is used without a restart.
 func (c Config) Target(organization string, log *slog.Logger) target.Target {
 	k := c.Kafka
 	headers := make([]kafka.Header, len(k.Headers))
@@ -46,7 +51,8 @@ func (c Config) Target(organization string, log *slog.Logger) target.Target {
 }
 
 // Account returns how the log of an organization is asked for. It too is for the program's
-// other commands.
+// other commands. A key that is not set stays nil: `check` then says so, and a command that
+// needs none does not fail for the lack of it.
 func (c Config) Account(org Organization) openai.Account {
 	a := openai.Account{
 		BaseURL:           org.BaseURL,

@@ -34,7 +34,8 @@ type waiter struct {
 }
 
 // take waits for a turn of one whose history begins at a second. The error is that of
-// ctx. The turn must be given back.
+// ctx. The turn must be given back however the sweep ends: one that is kept leaves one
+// less to all others, and when all are kept no history of the process is read any more.
 func (t *turns) take(ctx context.Context, oldest auditlog.Second) error {
 	t.mu.Lock()
 	if t.reading < HistoryAtOnce {
@@ -52,6 +53,8 @@ func (t *turns) take(ctx context.Context, oldest auditlog.Second) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	// Still in the line: no turn was passed on to it. Not there: next gave it one between the
+	// end of ctx and this lock, and it would be lost.
 	if at := slices.Index(t.waiting, w); at >= 0 {
 		t.waiting = slices.Delete(t.waiting, at, at+1)
 		return ctx.Err()
@@ -91,7 +94,8 @@ func (t *turns) wanted() bool {
 	return len(t.waiting) > 0
 }
 
-// budget is what one of those who read may hold, of what all may hold together.
+// budget is how many bytes one of those that read may hold, of what all may hold together.
+// It is asked again for each window, since others begin and end meanwhile.
 func (t *turns) budget(all int) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -109,6 +113,7 @@ func (w *sweeper) inTurn(ctx context.Context, sweep *sweepRun) error {
 		return err
 	}
 	defer s.turns.give()
+	// The rest stays in the cursor as history, and is found again when it is our turn.
 	began := s.now()
 	sweep.enough = func() bool { return s.now().Sub(began) > turnTime && s.turns.wanted() }
 	return sweep.run(ctx)

@@ -45,7 +45,9 @@ func (s *session) report(ctx context.Context, reason string) error {
 }
 
 // watch tells what the topic says of the instances that work for the organizations
-// that wait, until ctx ends.
+// that wait, until ctx ends. It reads committed records and nothing else: no transactional
+// id, no fence, no member of the group. So a standby can look as often as it likes, and the
+// instance at work does not notice.
 func (b *standby) watch(ctx context.Context, partitions int32) {
 	followers := map[*organization]*txlog.Follower{}
 	defer func() {
@@ -86,7 +88,9 @@ func (b *standby) watch(ctx context.Context, partitions int32) {
 	}
 }
 
-// lookAt returns who works for the organization, as the topic has it.
+// lookAt returns who works for the organization, as the topic has it. A cursor or report
+// that cannot be read is an error here and is logged only: to judge it is for the one that
+// opens the log.
 func (o *organization) lookAt(ctx context.Context, f *txlog.Follower) (Leader, error) {
 	ctx, cancel := context.WithTimeout(ctx, watchEvery)
 	defer cancel()

@@ -13,7 +13,8 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
 
-// limits are the sizes of windows.
+// limits are the sizes of windows. They bound the memory of a window that is read, and so
+// how much a crash reads again.
 var limits = window.Limits{Events: 1000, Most: 2400, Bytes: 4 << 20, EventBytes: 2 << 10}
 
 const (
@@ -33,10 +34,18 @@ const (
 	windowTries = 5
 )
 
-// errReplan says that what was planned is not what comes next any more.
+// errReplan says that what was planned is not what comes next any more: the cursor moved
+// while windows were read, for example because the other scope was frozen or thawed. What
+// was read is dropped, and the sweeper asks the cursor again.
 var errReplan = errors.New("planned in another state")
 
-// sweepRun reads the windows of a sweep, and writes them in the order of time.
+// sweepRun reads the windows of a sweep, and writes them in the order of time. The order is
+// what makes one position enough: of the sweep all before it is written, and nothing from it
+// on. So a crash loses the windows that were read ahead and not committed, and no other.
+//
+// It is the Source and the Sink of package sweep. ReadWindow runs in several goroutines at
+// once, each with a windowTry of its own; Take and what the run itself holds belong to the
+// goroutine of run.
 type sweepRun struct {
 	window.Sweep
 	session  *session
@@ -58,6 +67,7 @@ func (r *sweepRun) run(ctx context.Context) error {
 		Parallel: r.session.cfg.APIConcurrency, Waiting: aheadWindows, Together: groupBytes,
 		Bytes: func() int { return r.session.turns.budget(aheadBytes) }, Retry: r.retry, Enough: r.enough,
 	}, r, r)
+	// Only after the last window is committed: the next deep walk counts from this one.
 	if err == nil && r.done != nil {
 		r.done()
 	}
@@ -80,6 +90,10 @@ func (r *sweepRun) retry(ctx context.Context, w window.Window, try int, err erro
 }
 
 // ReadWindow reads a window to its end, and encodes what is new in it.
+//
+// Nothing of it counts before Take. A try that fails in the middle, or a crash, is as if it
+// had never been: the window is read again from its start. Parts of it that were given
+// already may be committed by then; the next try knows their events by their ids.
 func (r *sweepRun) ReadWindow(ctx context.Context, w window.Window, give func(encodedBatch, int) error) (size sweep.Size, err error) {
 	s := r.session
 	t := &windowTry{run: r, window: w, give: give, read: window.NewRead(r.Sweep, w, s.cursor(), limits, s.sift)}
@@ -119,6 +133,8 @@ func (r *sweepRun) Take(ctx context.Context, parts []sweep.Part[encodedBatch]) e
 		until, events = p.Window.To, events+len(p.Of.Events)
 	}
 	discarded, err := r.session.commit(ctx, group...)
+	// What of the group comes before the discarded part may be committed, and the cursor says
+	// so. All after it was planned on a state that did not come.
 	if discarded {
 		return errReplan
 	}
@@ -132,7 +148,9 @@ func (r *sweepRun) Take(ctx context.Context, parts []sweep.Part[encodedBatch]) e
 	return nil
 }
 
-// windowTry is one try at a window.
+// windowTry is one try at a window. One goroutine owns it. What to read and what to take of
+// it is decided by window.Read, which knows neither Kafka nor the API; here are the
+// requests, the encoding and the memory.
 type windowTry struct {
 	run     *sweepRun
 	window  window.Window
@@ -146,7 +164,8 @@ type windowTry struct {
 	seconds int64 // of the window, in its progress
 }
 
-// walk walks one list of the window to its end.
+// walk walks one list of the window to its end. The end is what makes the window complete:
+// a list that breaks off is an error, and no short window.
 func (t *windowTry) walk(ctx context.Context, scope auditlog.Scope) error {
 	s, w := t.run.session, t.window
 	query := openai.Query{
@@ -167,6 +186,8 @@ func (t *windowTry) walk(ctx context.Context, scope auditlog.Scope) error {
 		if scope == t.run.Scopes[0] {
 			t.count(int64(w.To-t.read.ReadFrom())-t.seconds, 0)
 		}
+		// Found while reading, since the API does not say how many events there are. The sweep
+		// cuts the window and reads the pieces from their starts.
 		if about, dense := t.read.TooDense(); dense {
 			return &sweep.Dense{Events: about}
 		}
@@ -197,6 +218,8 @@ func (t *windowTry) take(page openai.Page) error {
 		e.Info.Actor, e.Info.IP = "", "" // parts of the page, which is given back
 		bytes += e.Bytes
 	}
+	// From here on the page's memory holds another page. Whatever of this one is still needed
+	// was copied into the slab, or the topic would get bytes of other events.
 	page.Release()
 	t.bytes += bytes
 	t.read.Encoded(bytes)
@@ -206,7 +229,8 @@ func (t *windowTry) take(page openai.Page) error {
 	return nil
 }
 
-// giveAway gives a batch away, with what its events become.
+// giveAway gives a batch away, with what its events become. The batch owns them from here
+// on, so a try that fails later must not free their memory.
 func (t *windowTry) giveAway(b window.Batch) error {
 	p, bytes := encodedBatch{Batch: b, encoded: t.encoded, slab: t.slab, began: t.read.Began()}, t.bytes-t.given
 	t.encoded, t.slab, t.given = nil, nil, t.bytes
