@@ -1,10 +1,13 @@
 package connector_test
 
 import (
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
@@ -100,4 +103,55 @@ func TestStopInTheLongestWay(t *testing.T) {
 		}
 		w.proxy.Close()
 	})
+}
+
+// A stop lets the transaction that is open end, and begins none after that: it leaves no
+// record that nobody may see, which consumers without isolation would show.
+func TestStopsLeaveNothingAborted(t *testing.T) {
+	inBubble(t, simulator.Config{Latency: 300 * time.Millisecond}, func(t *testing.T, w *world) {
+		now := time.Now()
+		w.backfill(now.Add(-200 * 24 * time.Hour))
+		w.api.Generate(40_000, w.since, auditlog.SecondOf(now.Add(-time.Minute)))
+		slow := func(key kmsg.Key) kafkatest.Fault {
+			return kafkatest.Fault{Key: key.Int16(), Nth: kafkatest.EveryRequest, Mode: kafkatest.DelayAnswer, Delay: 300 * time.Millisecond}
+		}
+		w.proxy = w.cluster.Proxy(slow(kmsg.Produce), slow(kmsg.EndTxn))
+		stops, open := 40, 0
+		if testing.Short() {
+			stops = 12 // the race detector makes it ten times as long
+		}
+		rng := rand.New(rand.NewPCG(1, 40))
+		for range stops {
+			i := w.start()
+			time.Sleep(2*time.Second + time.Duration(rng.IntN(3000))*time.Millisecond)
+			w.api.Step(3, 0, 0)
+			if w.kafka().transactionIsOpen() {
+				open++
+			}
+			w.must(i.stop())
+		}
+		topics := []string{w.cfg.Kafka.Topic, w.cfg.Kafka.OffsetsTopic}
+		aborted, committed := 0, 0
+		for _, topic := range topics {
+			seen := len(w.cluster.Read(t, topic, kgo.ReadCommitted()))
+			committed += seen
+			aborted += len(w.cluster.Read(t, topic, kgo.ReadUncommitted())) - seen
+		}
+		t.Logf("%d stops, %d of them in a transaction, left %d aborted records beside %d", stops, open, aborted, committed)
+		if aborted > 0 || open == 0 {
+			t.Errorf("%d stops, %d of them in a transaction, left %d aborted records; want none", stops, open, aborted)
+		}
+		w.proxy.Close()
+	})
+}
+
+// transactionIsOpen reports whether the events topic ends in a transaction.
+func (w inKafka) transactionIsOpen() bool {
+	w.t.Helper()
+	topic, admin := w.cfg.Kafka.Topic, w.cluster.Admin()
+	stable, err := admin.ListCommittedOffsets(w.t.Context(), topic)
+	w.must(errors.Join(err, stable.Error()))
+	end, err := admin.ListEndOffsets(w.t.Context(), topic)
+	w.must(errors.Join(err, end.Error()))
+	return stable[topic][0].Offset < end[topic][0].Offset
 }

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -32,7 +33,7 @@ const (
 // TestKillAnywhere kills the real process with SIGKILL at thirty moments, a hundred
 // in the long form, on real Kafka, and starts it again. A sixth of them are random;
 // the others are aimed, since the end of a transaction takes milliseconds and chance
-// would miss it.
+// would miss it. Then it is told to stop at such moments, with SIGTERM.
 func TestKillAnywhere(t *testing.T) {
 	c := kafkatest.Real(t)
 	trials := kafkatest.NewTrials(t, c.Backend(), "kill -9 of the connector")
@@ -47,7 +48,7 @@ func TestKillAnywhere(t *testing.T) {
 	var feed sync.WaitGroup
 	feed.Go(func() { api.Feed(ctx, 50) })
 
-	k := &killer{t: t, proxy: c.Proxy(), fell: map[phase]int{}}
+	k := &killer{t: t, proxy: c.Proxy(), with: syscall.SIGKILL, fell: map[phase]int{}}
 	k.topics = []string{c.Name("events"), c.Name("dlq"), c.Name("offsets")}
 	k.env = []string{
 		"OPENAI_ADMIN_KEY=" + simulator.Key,
@@ -63,20 +64,36 @@ func TestKillAnywhere(t *testing.T) {
 	for n := range kills {
 		k.life(rng, []phase{"", fetching, producing, endSent, endSent, endAnswered}[n%6])
 	}
+	left := k.aborted(c)
+	t.Logf("seed %d: %d kills left %d aborted records; by phase: %v", seed, kills, left, k.fell)
+	for _, p := range []phase{fetching, producing, endSent, endAnswered} {
+		if k.fell[p] == 0 {
+			t.Errorf("no kill fell into %q", p)
+		}
+	}
+	// Stops under the same load. The first life ends what the last kill left open.
+	stops := kafkatest.Runs(t, 3, 60)
+	k.with, k.fell = syscall.SIGTERM, map[phase]int{}
+	for n := range stops {
+		k.life(rng, []phase{producing, endSent, ""}[n%3])
+	}
 	stopFeed()
 	feed.Wait()
 	k.proxy.Observe(nil)
 	process := k.start()
 	defer func() { _ = process.Process.Kill(); _ = process.Wait() }()
 	report := await(t, c, api, k.topics[:2])
-	aborted := len(c.Read(t, k.topics[0], kgo.ReadUncommitted())) - len(c.Read(t, k.topics[0], kgo.ReadCommitted()))
-	t.Logf("seed %d: %v; kills by phase: %v; %d kills left %d aborted records", seed, report, k.fell, kills, aborted)
-	trials.Add(kills, report)
-	for _, p := range []phase{fetching, producing, endSent, endAnswered} {
-		if k.fell[p] == 0 {
-			t.Errorf("no kill fell into %q", p)
-		}
+	more := k.aborted(c) - left
+	t.Logf("%v; %d stops left %d aborted records; by phase: %v", report, stops, more, k.fell)
+	if more != 0 {
+		t.Errorf("%d stops left %d aborted records", stops, more)
 	}
+	trials.Add(kills, report)
+}
+
+// aborted counts the records of events that no committed transaction has.
+func (k *killer) aborted(c *kafkatest.Cluster) int {
+	return len(c.Read(k.t, k.topics[0], kgo.ReadUncommitted())) - len(c.Read(k.t, k.topics[0], kgo.ReadCommitted()))
 }
 
 // killer kills processes at chosen moments, by what they say to the broker.
@@ -85,6 +102,7 @@ type killer struct {
 	proxy  *kafkatest.Proxy
 	env    []string
 	topics []string
+	with   syscall.Signal
 
 	mu      sync.Mutex // guards what follows
 	process *exec.Cmd
@@ -194,7 +212,7 @@ func (k *killer) killLocked() {
 	k.killed = true
 	k.aim = ""
 	k.fell[k.now]++
-	_ = k.process.Process.Kill()
+	_ = k.process.Process.Signal(k.with)
 }
 
 // await reads the topics until nothing is missing, for a minute at most.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -128,38 +129,28 @@ func (l *Log) begin(ctx context.Context) error {
 	return l.client.BeginTransaction()
 }
 
+// tryFrom is how many records a transaction has at least for one of each new topic to be
+// sent before the others.
+const tryFrom = 100
+
 // produce writes all records and returns when each is acknowledged, or with the
 // first error, or when its time is over.
+//
+// A topic that refuses its records, since a right to it is gone or its replicas are, dooms
+// the transaction, and each try would leave all that the others took, for consumers
+// without isolation to see. So one record of each topic that the client has not written to
+// goes first.
 func (l *Log) produce(ctx context.Context, records []kafka.Message, changes []Change) (written, error) {
-	var (
-		mu    sync.Mutex // guards first and sent; held for an assignment
-		first error
-		sent  written
-		all   sync.WaitGroup
-	)
-	promise := func(r *kgo.Record, err error) {
-		mu.Lock()
-		switch {
-		case err == nil:
-			sent.add(r)
-		case first == nil:
-			first = fmt.Errorf("to %s: %w", r.Topic, err)
-		}
-		mu.Unlock()
-		all.Done()
-	}
-	all.Add(len(records) + len(changes))
-	out := make([]kgo.Record, len(records)) // one allocation for all
+	out := make([]kgo.Record, len(records), len(records)+len(changes)) // one allocation for all
 	for i, r := range records {
 		out[i] = kgo.Record{Topic: r.Topic, Key: r.Key, Value: r.Value, Headers: r.Headers, Timestamp: r.Timestamp}
-		l.client.Produce(ctx, &out[i], promise)
 	}
 	for _, c := range changes {
 		partition := l.cfg.Partition
 		if c.Aside != nil {
 			partition = *c.Aside
 		}
-		l.client.Produce(ctx, &kgo.Record{Topic: l.cfg.Topic, Partition: partition, Key: []byte(c.Key), Value: c.Value}, promise)
+		out = append(out, kgo.Record{Topic: l.cfg.Topic, Partition: partition, Key: []byte(c.Key), Value: c.Value})
 	}
 	began := time.Now()
 	wait := cmp.Or(l.cfg.produceWait, produceWait)
@@ -174,20 +165,84 @@ func (l *Log) produce(ctx context.Context, records []kafka.Message, changes []Ch
 	defer time.AfterFunc(max(wait, throttledWait), func() {
 		cancel(l.throttle.error(began, l.cfg.Connection.ClientID))
 	}).Stop()
+	var s sending
+	promise := s.promise // one for all
+	give := func(i int) {
+		s.all.Add(1)
+		l.client.Produce(ctx, &out[i], promise)
+	}
+	tries := l.tries(out)
+	for _, i := range tries {
+		give(i)
+	}
+	if len(tries) > 0 {
+		if err := s.answered(ctx, l.client); err != nil {
+			return written{}, err
+		}
+	}
+	for i := range out {
+		if !slices.Contains(tries, i) {
+			give(i)
+		}
+	}
+	if err := s.answered(ctx, l.client); err != nil {
+		return written{}, err
+	}
+	return s.sent, nil
+}
+
+// tries returns which of the records are the first of a topic that the client has not
+// written to.
+func (l *Log) tries(records []kgo.Record) (first []int) {
+	if len(records) < tryFrom {
+		return nil
+	}
+	for i := range records {
+		topic := records[i].Topic
+		if !l.met[topic] && !slices.ContainsFunc(first, func(n int) bool { return records[n].Topic == topic }) {
+			first = append(first, i)
+		}
+	}
+	return first
+}
+
+// sending is the records of a transaction on their way.
+type sending struct {
+	all   sync.WaitGroup
+	mu    sync.Mutex // guards what follows; held for an assignment
+	first error
+	sent  written
+}
+
+func (s *sending) promise(r *kgo.Record, err error) {
+	s.mu.Lock()
+	switch {
+	case err == nil:
+		s.sent.add(r)
+	case s.first == nil:
+		s.first = fmt.Errorf("to %s: %w", r.Topic, err)
+	}
+	s.mu.Unlock()
+	s.all.Done()
+}
+
+// answered returns when each record that was given is acknowledged, or with the first
+// error.
+func (s *sending) answered(ctx context.Context, client *kgo.Client) error {
 	// All is given: without Flush the last batch of each partition would linger for
 	// ten milliseconds, which is longer than a whole transaction takes. It says
 	// nothing of what was refused before it was given to a batch, and its error
 	// nothing that the promises do not: those are what is waited for.
-	_ = l.client.Flush(ctx)
+	_ = client.Flush(ctx)
 	answered := make(chan struct{})
 	// Ends when the last promise is kept: at the latest when Commit closes the
 	// client, which fails all that are left.
-	go func() { all.Wait(); close(answered) }()
+	go func() { s.all.Wait(); close(answered) }()
 	select {
 	case <-answered:
-		return sent, first
+		return s.first
 	case <-ctx.Done():
-		return written{}, context.Cause(ctx)
+		return context.Cause(ctx)
 	}
 }
 
