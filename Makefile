@@ -130,6 +130,11 @@ verify-million: ## verify and --repair on a million events and real Kafka: time 
 consumers: ## read the topic with more consumers than CI does: Connect, Flink, Spark, sarama, KafkaJS and others (Java, Maven, Python, Node, PostgreSQL)
 	CONSUMERS=full REQUIRE_KAFKA=1 CGO_ENABLED=0 go test -count=1 -timeout 30m -v $(TESTFLAGS) -run '^Test(MoreConsumers|Sinks)$$' ./internal/consumers
 
+.PHONY: alerts-check
+alerts-check: ## try every alert against a running connector, that of a hanging transaction on real Kafka too (Java, Maven, promtool)
+	TORTURE=full REQUIRE_KAFKA=1 CGO_ENABLED=0 go test -count=1 -timeout 20m -v $(TESTFLAGS) -run '^Test(FaultsSetOffAlerts|AlertOnKafka|CrashLoopSetsOffAlert)$$' \
+		./connector ./cmd/openai-audit-kafka
+
 .PHONY: registry-check
 registry-check: ## try the schema registry at REGISTRY_URL
 	@test -n "$$REGISTRY_URL" || { echo 'REGISTRY_URL is not set' >&2; exit 1; }

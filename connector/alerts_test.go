@@ -1,6 +1,7 @@
 package connector_test
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -33,14 +34,16 @@ type alarm struct {
 	fault, alert string
 	seconds      int // until it fires, with a scrape and an evaluation each fifteen seconds
 	every        time.Duration
-	world        func(*world) // before the start
-	act          func(*world) // the fault; nil: it is there from the start
-	during       func(*world) // at each scrape
+	before       time.Duration // how much of seconds was over when it was scraped for the first time
+	world        func(*world)  // before the start
+	act          func(*world)  // the fault; nil: it is there from the start
+	during       func(*world)  // at each scrape
 	api          simulator.Config
 	kill         bool // nothing is scraped any more after the fault
 }
 
 func alarms() []alarm {
+	const almostEightDays = 8*24*time.Hour - 30*time.Minute
 	var oldFails atomic.Bool
 	failOld := func(w *world) { // for time older than half an hour
 		oldFails.Store(false)
@@ -66,6 +69,7 @@ func alarms() []alarm {
 		{fault: "the key is revoked", alert: "OpenAIAuditKeyRefused", seconds: 330, act: always(simulator.WrongKey)},
 		{fault: "the key loses its right to tenant events", alert: "OpenAIAuditScopeNotRead", seconds: 330, act: func(w *world) { w.api.AllowTenant(false) }},
 		{fault: "the process is killed", alert: "OpenAIAuditNobodyWorks", seconds: 315, act: func(*world) {}, kill: true},
+		{fault: "Kafka loses the marker of another organization's transaction", alert: "OpenAIAuditHangingTransaction", seconds: 75, act: func(w *world) { w.kafka().loseMarker() }},
 		{fault: "the broker takes no transaction", alert: "OpenAIAuditCommitsFail", seconds: 30, act: func(w *world) {
 			w.cluster.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.UnknownServerError, Count: -1})
 		}, during: func(w *world) { w.add(time.Now(), 0) }},
@@ -80,6 +84,7 @@ func alarms() []alarm {
 		}},
 		{fault: "the same, after history", alert: "OpenAIAuditDeepPastBehind", seconds: 8610, world: failOld, act: func(*world) { oldFails.Store(true) }},
 		{fault: "the API's clock is ten minutes behind", alert: "OpenAIAuditClockSkew", seconds: 930, api: simulator.Config{DateOffset: -10 * time.Minute}},
+		{fault: "the offsets topic was not compacted, before a start", alert: "OpenAIAuditOffsetsGrow", seconds: 15, world: func(w *world) { w.kafka().uncompacted(1_000_000) }},
 		{fault: "an event of a new type", alert: "OpenAIAuditUnknownTypes", seconds: 30, act: func(w *world) {
 			w.addEvent(simulator.Event{EffectiveAt: auditlog.SecondOf(time.Now()), Type: "something.new"})
 		}},
@@ -91,11 +96,15 @@ func alarms() []alarm {
 			copyFirst(w)
 			w.record()
 		}},
-		{fault: "a result was recorded, and then none", alert: "OpenAIAuditNotVerified", seconds: 691200, every: 10 * time.Minute, world: func(w *world) {
+		{fault: "a result was recorded, and then none", alert: "OpenAIAuditNotVerified", seconds: 691215, before: almostEightDays, world: func(w *world) {
 			twoDays(w)
-			w.cfg.PollInterval = time.Minute
-		}, act: func(w *world) { w.record() }, during: func(w *world) { w.add(time.Now(), 0) }},
-		{fault: "audit logging is off", alert: "OpenAIAuditTooQuiet", seconds: 86400, every: 10 * time.Minute, world: func(w *world) { w.cfg.PollInterval = time.Minute }},
+			i := w.start()
+			i.awaitReady()
+			w.record() // of the time up to ten minutes ago
+			w.must(i.stop())
+			time.Sleep(almostEightDays - 10*time.Minute)
+		}},
+		{fault: "audit logging is off", alert: "OpenAIAuditTooQuiet", seconds: 86400, every: time.Hour, world: func(w *world) { w.cfg.PollInterval = 4 * time.Minute }},
 	}
 }
 
@@ -107,6 +116,53 @@ func copyFirst(w *world) {
 	w.must(w.cluster.Client().ProduceSync(w.t.Context(), again).FirstErr())
 }
 
+// loseMarker leaves a transaction of somebody else open in the events topic, of which the
+// coordinator says that it has none.
+func (w inKafka) loseMarker() {
+	w.t.Helper()
+	id := w.cluster.Name("neighbour")
+	client := w.cluster.Client(kgo.TransactionalID(id), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.TransactionTimeout(10*time.Minute))
+	r := &kgo.Record{Topic: w.cfg.Kafka.Topic}
+	var err error
+	r.ProducerID, r.ProducerEpoch, err = client.ProducerID(w.t.Context())
+	w.must(err)
+	if w.cluster.Real() {
+		w.cluster.Strand(id, 0, r)
+		return
+	}
+	w.must(client.BeginTransaction())
+	w.kafka().produce(client, r)
+	fake := w.cluster.Fake()
+	fake.ControlKey(kmsg.ListTransactions.Int16(), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		fake.KeepControl()
+		response := request.ResponseKind().(*kmsg.ListTransactionsResponse)
+		one := kmsg.NewListTransactionsResponseTransactionState()
+		one.TransactionalID, one.ProducerID, one.TransactionState = id, r.ProducerID, "CompleteCommit"
+		response.TransactionStates = append(response.TransactionStates, one)
+		return response, nil, true
+	})
+}
+
+// uncompacted lets the offsets topic have so many cursors that a broker was to remove.
+func (w inKafka) uncompacted(records int) {
+	w.t.Helper()
+	i := w.start()
+	i.awaitReady()
+	w.must(i.stop())
+	var cursor *kgo.Record
+	for _, r := range w.cluster.Read(w.t, w.cfg.Kafka.OffsetsTopic, kgo.ReadCommitted()) {
+		if string(r.Key) == auditlog.CursorKey("default") {
+			cursor = r
+		}
+	}
+	client := w.cluster.Client(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.MaxBufferedRecords(records))
+	out := make([]*kgo.Record, records)
+	for n := range out {
+		out[n] = &kgo.Record{Topic: cursor.Topic, Partition: cursor.Partition, Key: cursor.Key, Value: cursor.Value}
+	}
+	w.must(client.ProduceSync(w.t.Context(), out...).FirstErr())
+}
+
 // settled is how many scrapes there are before the fault.
 const settled = 8
 
@@ -115,31 +171,18 @@ const settled = 8
 // given to Prometheus's own tool with the rules.
 func TestFaultsSetOffAlerts(t *testing.T) {
 	tool := kafkatest.Prometheus(t, "promtool")
-	rules, err := filepath.Abs("../docker/prometheus/alerts.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
 	tests := map[time.Duration]*strings.Builder{}
 	var table strings.Builder
 	for _, a := range alarms() {
-		if a.every == 0 {
-			a.every = 15 * time.Second
-		}
+		a.every = cmp.Or(a.every, 15*time.Second)
 		if tests[a.every] == nil {
 			tests[a.every] = &strings.Builder{}
-			fmt.Fprintf(tests[a.every], "rule_files: [%s]\nevaluation_interval: %v\ntests:\n", rules, a.every)
 		}
 		inBubble(t, a.api, func(t *testing.T, w *world) { a.run(t, w, tests[a.every]) })
 		fmt.Fprintf(&table, "| %s | `%s` | %d |\n", a.fault, a.alert, a.seconds)
 	}
 	for every, text := range tests {
-		file := filepath.Join(t.TempDir(), "alerts.yaml")
-		if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if out, err := exec.CommandContext(t.Context(), tool, "test", "rules", file).CombinedOutput(); err != nil {
-			t.Errorf("scraped every %v: %v\n%s", every, err, out)
-		}
+		promtool(t, tool, every, text.String())
 	}
 	docs, err := os.ReadFile("../docs/operations.md")
 	if err != nil {
@@ -147,6 +190,38 @@ func TestFaultsSetOffAlerts(t *testing.T) {
 	}
 	if !strings.Contains(string(docs), table.String()) {
 		t.Errorf("docs/operations.md lacks the table of faults and alerts:\n%s", &table)
+	}
+}
+
+// TestAlertOnKafka: on a broker that has lost a marker, in real time. The long form alone has
+// the four minutes.
+func TestAlertOnKafka(t *testing.T) {
+	tool := kafkatest.Prometheus(t, "promtool")
+	for _, a := range alarms() {
+		if a.alert != "OpenAIAuditHangingTransaction" || kafkatest.Runs(t, 0, 1) == 0 {
+			continue
+		}
+		var text strings.Builder
+		a.every = 15 * time.Second
+		a.run(t, newWorld(t, kafkatest.Real(t, kafkatest.Unverified()), a.api), &text)
+		promtool(t, tool, a.every, text.String())
+	}
+}
+
+// promtool gives tests of the rules to Prometheus's own tool.
+func promtool(t *testing.T, tool string, every time.Duration, tests string) {
+	t.Helper()
+	rules, err := filepath.Abs("../docker/prometheus/alerts.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "alerts.yaml")
+	text := fmt.Sprintf("rule_files: [%s]\nevaluation_interval: %v\ntests:\n%s", rules, every, tests)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(t.Context(), tool, "test", "rules", file).CombinedOutput(); err != nil {
+		t.Errorf("scraped every %v: %v\n%s", every, err, out)
 	}
 }
 
@@ -163,7 +238,7 @@ func (a alarm) run(t *testing.T, w *world, to *strings.Builder) {
 	w.telemetry = tel
 	s := scrapes{began: time.Now(), series: map[string][]string{}}
 	i := w.start()
-	fires := time.Duration(a.seconds) * time.Second
+	fires := time.Duration(a.seconds)*time.Second - a.before
 	at := settled * a.every // of the fault
 	if a.act == nil {
 		at = 0
