@@ -17,8 +17,8 @@ import (
 
 // What makes the commands pleasant in a shell: completion, what was meant, colours.
 
-// complete makes values complete: those of --organization by the settings, and no
-// files where none is taken.
+// complete makes values complete: those of --organization by the settings, those of
+// --consumers by what check knows, and no files where none is taken.
 func (a *app) complete(cmd *cobra.Command) {
 	for _, sub := range cmd.Commands() {
 		a.complete(sub)
@@ -30,7 +30,9 @@ func (a *app) complete(cmd *cobra.Command) {
 		switch f.Name {
 		case "organization":
 			_ = cmd.RegisterFlagCompletionFunc(f.Name, a.organizations)
-		case "from", "to", "live-from", "lines":
+		case "consumers":
+			_ = cmd.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(ops.Consumers(), cobra.ShellCompDirectiveNoFileComp))
+		case "from", "to", "live-from", "lines", "name", "prove":
 			_ = cmd.RegisterFlagCompletionFunc(f.Name, cobra.NoFileCompletions)
 		}
 	})

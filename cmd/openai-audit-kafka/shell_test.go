@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ops"
 )
 
 // A second signal within a second is the first one again, since GNU timeout sends two;
@@ -38,6 +40,7 @@ func TestCompletion(t *testing.T) {
 		"verify --organization ": "acme\nglobex\n:4\n",
 		"check --organization ":  "acme\nglobex\n:4\n",
 		"check --output ":        "text\njson\n:4\n",
+		"check --consumers ":     strings.Join(ops.Consumers(), "\n") + "\n:4\n",
 		"verify --from ":         ":4\n", // no files
 		"run ":                   ":4\n",
 		"tail --format ":         "json\nraw\nocsf\necs\n:4\n",
