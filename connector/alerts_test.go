@@ -69,7 +69,7 @@ func alarms() []alarm {
 		{fault: "the key is revoked", alert: "OpenAIAuditKeyRefused", seconds: 330, act: always(simulator.WrongKey)},
 		{fault: "the key loses its right to tenant events", alert: "OpenAIAuditScopeNotRead", seconds: 330, act: func(w *world) { w.api.AllowTenant(false) }},
 		{fault: "the process is killed", alert: "OpenAIAuditNobodyWorks", seconds: 315, act: func(*world) {}, kill: true},
-		{fault: "Kafka loses the marker of another organization's transaction", alert: "OpenAIAuditHangingTransaction", seconds: 75, act: func(w *world) { w.kafka().loseMarker() }},
+		{fault: "Kafka loses the marker of another organization's transaction", alert: "OpenAIAuditHangingTransaction", seconds: 75, act: loseMarker},
 		{fault: "the broker takes no transaction", alert: "OpenAIAuditCommitsFail", seconds: 30, act: func(w *world) {
 			w.cluster.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.UnknownServerError, Count: -1})
 		}, during: func(w *world) { w.add(time.Now(), 0) }},
@@ -84,7 +84,7 @@ func alarms() []alarm {
 		}},
 		{fault: "the same, after history", alert: "OpenAIAuditDeepPastBehind", seconds: 8610, world: failOld, act: func(*world) { oldFails.Store(true) }},
 		{fault: "the API's clock is ten minutes behind", alert: "OpenAIAuditClockSkew", seconds: 930, api: simulator.Config{DateOffset: -10 * time.Minute}},
-		{fault: "the offsets topic was not compacted, before a start", alert: "OpenAIAuditOffsetsGrow", seconds: 15, world: func(w *world) { w.kafka().uncompacted(1_000_000) }},
+		{fault: "the offsets topic was not compacted, before a start", alert: "OpenAIAuditOffsetsGrow", seconds: 15, world: func(w *world) { uncompacted(w, 1_000_000) }},
 		{fault: "an event of a new type", alert: "OpenAIAuditUnknownTypes", seconds: 30, act: func(w *world) {
 			w.addEvent(simulator.Event{EffectiveAt: auditlog.SecondOf(time.Now()), Type: "something.new"})
 		}},
@@ -118,7 +118,7 @@ func copyFirst(w *world) {
 
 // loseMarker leaves a transaction of somebody else open in the events topic, of which the
 // coordinator says that it has none.
-func (w inKafka) loseMarker() {
+func loseMarker(w *world) {
 	w.t.Helper()
 	id := w.cluster.Name("neighbour")
 	client := w.cluster.Client(kgo.TransactionalID(id), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.TransactionTimeout(10*time.Minute))
@@ -144,7 +144,7 @@ func (w inKafka) loseMarker() {
 }
 
 // uncompacted lets the offsets topic have so many cursors that a broker was to remove.
-func (w inKafka) uncompacted(records int) {
+func uncompacted(w *world, records int) {
 	w.t.Helper()
 	i := w.start()
 	i.awaitReady()

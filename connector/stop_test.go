@@ -125,7 +125,7 @@ func TestStopsLeaveNothingAborted(t *testing.T) {
 			i := w.start()
 			time.Sleep(2*time.Second + time.Duration(rng.IntN(3000))*time.Millisecond)
 			w.api.Step(3, 0, 0)
-			if w.kafka().transactionIsOpen() {
+			if transactionIsOpen(w) {
 				open++
 			}
 			w.must(i.stop())
@@ -146,7 +146,7 @@ func TestStopsLeaveNothingAborted(t *testing.T) {
 }
 
 // transactionIsOpen reports whether the events topic ends in a transaction.
-func (w inKafka) transactionIsOpen() bool {
+func transactionIsOpen(w *world) bool {
 	w.t.Helper()
 	topic, admin := w.cfg.Kafka.Topic, w.cluster.Admin()
 	stable, err := admin.ListCommittedOffsets(w.t.Context(), topic)
