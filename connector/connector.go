@@ -81,7 +81,7 @@ func newConnector(cfg Config) (*Connector, error) {
 	c := &Connector{cfg: cfg, now: time.Now, host: host, verifying: make(chan struct{}, 1)}
 	if cfg.Registerer != nil {
 		if c.metrics, err = kafka.NewMetrics(cfg.Registerer); err != nil {
-			return nil, fmt.Errorf("registering the counters of the Kafka clients, which only one connector may do with a Registerer: %w", err)
+			return nil, fmt.Errorf("registering the counters of the Kafka clients, where a Registerer serves one connector only: %w", err)
 		}
 	}
 	return c, nil

@@ -182,7 +182,7 @@ func (r *instance) scopeState(scope string) string {
 }
 
 // A key that is replaced, while the connector runs, by one of another organization:
-// nothing of that one is written.
+// none of that one is written.
 func TestKeyOfAnotherOrganization(t *testing.T) {
 	inBubble(t, simulator.Config{Organization: "org-one"}, func(t *testing.T, w *world) {
 		w.since = auditlog.SecondOf(time.Now())

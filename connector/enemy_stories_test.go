@@ -200,7 +200,7 @@ func (e enemy) meet(t *testing.T, w *world, fault simulator.Fault) {
 		case !e.harmless && len(r.Missing) == 0:
 			t.Errorf("restarted %v: the fault harmed nothing", restarted)
 		}
-		// Longer than the lookback: what lies before a position that moved without
+		// Longer than the lookback: what is before a position that moved without
 		// being read is lost.
 		time.Sleep(2 * w.cfg.Lookback)
 		w.api.SetFaults(nil)
@@ -216,7 +216,7 @@ func (e enemy) meet(t *testing.T, w *world, fault simulator.Fault) {
 }
 
 // beyondLookback makes the lookback shorter than what goes wrong, and leaves no deep
-// walk to find it: what lies before a position that moved without being read is lost.
+// walk to find it: what is before a position that moved without being read is lost.
 func (w *world) beyondLookback() { w.cfg.Lookback, w.cfg.DeepLookback = time.Minute, 0 }
 
 // readiness is as /readyz tells it: by what failed, and by how long ago the head

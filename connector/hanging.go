@@ -98,7 +98,7 @@ func (o *organization) tellHanging(all []txlog.Hanging) {
 	}
 	o.telemetry.Warned(o.name, hangingSubject, Warning{
 		Text: fmt.Sprintf("A hanging transaction: %s. read_committed consumers of these partitions see nothing behind it.", strings.Join(where, "; ")),
-		Remedy: "Our own is ended by the connector, where it has ClusterAction on the cluster; else, and for one of another organization, run " +
+		Remedy: "The connector ends its own if it has ClusterAction on the cluster; otherwise, and for one of another organization, run " +
 			"`openai-audit-kafka transactions` and `openai-audit-kafka transactions end --organization NAME --yes` as a user who has it.",
 	})
 }
@@ -135,7 +135,7 @@ func (o *organization) tellHidden(where []kafka.Partition) {
 		names, topics = append(names, p.String()), append(topics, "Topic:"+p.Topic)
 	}
 	w := Warning{
-		Text: fmt.Sprintf("A transaction may hang in %s: the last stable offset stays behind there, and whose transaction it waits for cannot be seen. "+
+		Text: fmt.Sprintf("A transaction may hang in %s: the last stable offset stays behind there, and it cannot be seen whose transaction holds it back. "+
 			"read_committed consumers see nothing behind it.", strings.Join(names, "; ")),
 		Remedy: fmt.Sprintf("Grant READ on %s to this user, so that it is seen, and ended if it is ours; or run `openai-audit-kafka transactions` as a user who has it.",
 			strings.Join(slices.Compact(topics), " and ")),

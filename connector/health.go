@@ -150,7 +150,7 @@ func (s *session) tellPositions() {
 	}
 	if from, to := window.HistoryLeft(c); to != 0 {
 		p.BackfillTo, p.BackfillTarget = from.Time(), to.Time()
-		// What was missed holds the floor; what a start asks for lies below it.
+		// What was missed holds the floor; what a start asks for is below it.
 		p.CatchingUp = from >= c.Floor
 	}
 	s.telemetry.Positions(s.name, p)

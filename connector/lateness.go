@@ -36,7 +36,7 @@ func (p *poller) tellWalks() {
 		return
 	}
 	w := Warning{
-		Text: fmt.Sprintf("At %.1f events a second, to look for late events takes about %.0f requests a minute, of the %.0f that API_REQUESTS_PER_MINUTE allows.", rate, needed, budget),
+		Text: fmt.Sprintf("At %.1f events a second, looking for late events takes about %.0f requests a minute, of the %.0f that API_REQUESTS_PER_MINUTE allows.", rate, needed, budget),
 		Remedy: fmt.Sprintf("Raise API_REQUESTS_PER_MINUTE if OpenAI allows it, or look for late events less far back: LOOKBACK is %v, DEEP_LOOKBACK is %v.",
 			s.policy.Lookback.Round(time.Second), s.policy.DeepLookback.Round(time.Second)),
 	}

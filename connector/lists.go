@@ -78,7 +78,7 @@ func (l *lists) answered(scope auditlog.Scope, err error) (was list) {
 const tenantPatience = time.Hour
 
 // failsLong reports whether the rest is to go on without the scope, which was not shown
-// for long and is not refused: what waits for both lists would else wait for ever.
+// for long and is not refused: what waits for both lists would otherwise wait for ever.
 func (l *lists) failsLong(scope auditlog.Scope) bool {
 	if scope != auditlog.ScopeTenant {
 		return false

@@ -102,7 +102,7 @@ func (c *Connector) organization(org Organization) (*organization, error) {
 //   - Refused: the next try would be refused too, until a person decides. To try again
 //     would only hide that.
 //   - Anything else may pass, an unknown outcome too. The next session fences, reads what
-//     happened, and goes on from there, so nothing of this one has to be cleaned up.
+//     happened, and goes on from there, so none of this one has to be cleaned up.
 func (o *organization) run(ctx context.Context) error {
 	defer o.tellHanging(nil) // who works for it next tells it
 	o.backfill = &progress{kind: ReadHistory}

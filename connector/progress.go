@@ -75,7 +75,7 @@ func (p *progress) begin(s *session, from, until auditlog.Second) {
 			s.log.Info("history begins", "from", from.String(), "until", until.String())
 		}
 	}
-	if from < p.base { // the first part, or one that lies before what was read
+	if from < p.base { // the first part, or one that is before what was read
 		// Only history reads time of which nobody knows whether it holds anything.
 		p.base, p.from, p.reached, p.found = from, from, from, p.kind != ReadHistory
 		p.read.seconds.Store(0)

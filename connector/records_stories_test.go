@@ -291,7 +291,7 @@ func TestTooLargeForEveryTopic(t *testing.T) {
 }
 
 // With KAFKA_TIMESTAMP=event a record has its event's time, in every topic; one that
-// lies further ahead than the topic takes is written as now. What clients time out
+// is further ahead than the topic takes is written as now. What clients time out
 // by does not count from it.
 func TestOldTimestampTimeout(t *testing.T) {
 	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {

@@ -17,9 +17,9 @@ import (
 // session is the time between a fence and the first error. Its state is what the
 // topic says, and is thrown away with it.
 //
-// Nothing of a session outlives it but what the organization remembers to report. So there
+// A session leaves nothing behind but what the organization remembers to report. So there
 // is no state that a crash would lose and an error would keep: both begin again from the
-// topic, and every start tries what a crash needs.
+// topic, and every start exercises what a crash needs.
 type session struct {
 	*organization
 	kafkaLog    *txlog.Log // written to by the ledger alone, once there is one

@@ -7,7 +7,7 @@ import (
 
 const (
 	// sleepLook is how often the clock is looked at, or with every poll if that is
-	// seldomer.
+	// less often.
 	sleepLook = 5 * time.Second
 	// sleepMost is how much later than that counts as sleep. A busy host is late by
 	// less; a takeover takes about as long.

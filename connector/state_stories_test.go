@@ -134,16 +134,16 @@ var refusals = map[string]struct {
 	},
 	"an events topic that was made again": {
 		make:   func(w *world) { w.kafka().remake(w.cfg.Kafka.Topic, 1) },
-		remedy: []string{"the events topic is another", "`cursor set --accept-topics`", "`verify --repair`"},
+		remedy: []string{"the events topic is not the one", "`cursor set --accept-topics`", "`verify --repair`"},
 	},
 	"a dead letters' topic that was made again": {
 		make:   func(w *world) { w.kafka().remake(w.cfg.Kafka.DLQTopic, 1) },
-		remedy: []string{"the dlq topic is another", "`cursor set --accept-topics`"},
+		remedy: []string{"the dlq topic is not the one", "`cursor set --accept-topics`"},
 	},
 	"a JSON topic that was made again": {
 		before: func(w *world) { w.cfg.Kafka.JSONTopic = w.cfg.Kafka.Topic + ".json" },
 		make:   func(w *world) { w.kafka().remake(w.cfg.Kafka.JSONTopic, 1) },
-		remedy: []string{"the json topic is another", "`cursor set --accept-topics`"},
+		remedy: []string{"the json topic is not the one", "`cursor set --accept-topics`"},
 	},
 	"an offsets topic that was made again": {
 		make:   func(w *world) { w.kafka().remake(w.cfg.Kafka.OffsetsTopic, 16) },
@@ -544,7 +544,7 @@ func TestChangedLookbacksDoubleNothing(t *testing.T) {
 	})
 }
 
-// An earlier start adds just what lies before; a later or unset one changes nothing.
+// An earlier start adds just what is before; a later or unset one changes nothing.
 func TestMovedStart(t *testing.T) {
 	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
 		w.cfg.PollInterval = 5 * time.Minute
@@ -806,7 +806,7 @@ func (w inKafka) emptyBefore(topic string, do func()) {
 }
 
 // addPartitions adds so many partitions to the offsets topic that the state
-// belongs into another one.
+// belongs in another one.
 func (w inKafka) addPartitions() {
 	w.t.Helper()
 	const was = 16

@@ -186,7 +186,7 @@ func (v *validator) organization(o Organization) {
 	case b.At.IsZero():
 		v.fault("BackfillStart", "not set", "give a time, or earliest")
 	case b.At.After(time.Now()):
-		v.fault("BackfillStart", "lies in the future", "give a time that has passed")
+		v.fault("BackfillStart", "is in the future", "give a time that has passed")
 	}
 	v.oneOf("TenantEvents", string(o.TenantEvents), string(TenantAuto), string(TenantOn), string(TenantOff))
 }

@@ -91,7 +91,7 @@ func (r *sweepRun) retry(ctx context.Context, w window.Window, try int, err erro
 
 // ReadWindow reads a window to its end, and encodes what is new in it.
 //
-// Nothing of it counts before Take. A try that fails in the middle, or a crash, is as if it
+// None of it counts before Take. A try that fails in the middle, or a crash, is as if it
 // had never been: the window is read again from its start. Parts of it that were given
 // already may be committed by then; the next try knows their events by their ids.
 func (r *sweepRun) ReadWindow(ctx context.Context, w window.Window, give func(encodedBatch, int) error) (size sweep.Size, err error) {

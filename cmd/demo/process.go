@@ -23,7 +23,7 @@ import (
 )
 
 // The connector runs as a process of its own, this program again, so that it can
-// be killed as kill -9 does: nothing of it gets to say goodbye.
+// be killed as kill -9 does: none of it gets to say goodbye.
 
 // The demo's topics.
 const (

@@ -147,7 +147,7 @@ func (s *story) read(ctx context.Context) ([]*kgo.Record, error) {
 			if r.Offset < end.Offset && !r.Attrs.IsControl() && s.ours(r) {
 				records = append(records, r)
 			}
-			// At the end or behind it: what lies just before it may be aborted since,
+			// At the end or behind it: what is just before it may be aborted since,
 			// and is not delivered then.
 			if r.Offset >= end.Offset-1 {
 				delete(open, partition{r.Topic, r.Partition})

@@ -24,7 +24,7 @@ func newCursorCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cursor",
 		Short: "Show or move the cursor, accept moved topics, or start anew",
-		Long: `The cursor says exactly what of an organization's log is in the topic. It is in the
+		Long: `The cursor says exactly which part of an organization's log is in the topic. It is in the
 offsets topic, and nowhere else.
 
 "show" only looks. The others write: they fence a running connector first, which
@@ -90,7 +90,7 @@ func newCursorSetCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "set",
 		Short: "Skip to a time, or accept topics that were moved",
-		Long: `--live-from T goes on from T without reading what lies before it and is not
+		Long: `--live-from T goes on from T without reading what is before it and is not
 written yet: positions and floor move forward to T, and history and remembered ids
 below it are dropped. The start stays, so "verify" shows what was skipped, and
 "verify --repair" fills it. A time before the floor, or after now, is refused.
@@ -187,7 +187,7 @@ func (a *app) edit(ctx context.Context, name string, yes bool, plan func(context
 		return outcome(ctx, err)
 	}
 	if edit.Unknown && !listed {
-		return fmt.Errorf("--organization %s: it is not in the settings, and %s holds nothing of it", name, cfg.Topics.Offsets)
+		return fmt.Errorf("--organization %s: it is not in the settings, and %s holds no state of it", name, cfg.Topics.Offsets)
 	}
 	for _, sentence := range edit.Does {
 		fmt.Fprintln(a.stderr, sentence)

@@ -56,7 +56,7 @@ func (a *app) wantsJSON(output string) (bool, error) {
 }
 
 func organizationFlag(cmd *cobra.Command) *string {
-	return cmd.Flags().String("organization", "", "which one, where the settings name several; what only looks takes all in turn")
+	return cmd.Flags().String("organization", "", "which one, if the settings name several; commands that write nothing take all in turn")
 }
 
 // settings loads the settings for a command that is no part of run. What it says

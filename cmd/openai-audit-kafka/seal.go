@@ -133,7 +133,7 @@ func addSealedFlags(cmd *cobra.Command) sealedFlags {
 		sealed: cmd.Flags().Bool("sealed", false, "compare the topics with their checkpoints, without the API"),
 		keys:   publicKeyFlag(cmd),
 		since:  cmd.Flags().String("since", "", "with --sealed: file with a checkpoint that was kept"),
-		prove:  cmd.Flags().String("prove", "", "print a proof of the event with that id, which stands alone"),
+		prove:  cmd.Flags().String("prove", "", "print a proof of the event with that id, complete in itself"),
 	}
 }
 
@@ -177,7 +177,7 @@ func verifySealed(cmd *cobra.Command, a *app, f sealedFlags, name, output string
 		return err
 	}
 	if opts.Prove != "" && len(organizations) > 1 {
-		return a.usage("there are several organizations: say with --organization of which the event is")
+		return a.usage("there are several organizations: say with --organization which one wrote the event")
 	}
 	keepTight()
 	return a.inTurn(cmd.Context(), organizations, asJSON, func(org connector.Organization, out io.Writer) (bool, error) {

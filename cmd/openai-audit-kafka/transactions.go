@@ -58,11 +58,11 @@ func newTransactionsEndCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "end",
 		Short: "End the organization's hanging transactions, as they were decided",
-		Long: `Ends what hangs of an organization, in all partitions alike: committed where a
+		Long: `Ends the organization's hanging transactions, in all partitions alike: committed where a
 partition has the commit marker or something was built on it, aborted where one has
-the abort marker, else as the coordinator had it. It needs what the connector needs,
+the abort marker, otherwise as the coordinator had it. It needs what the connector needs,
 and ClusterAction on the cluster and READ on the topics. A running connector is
-fenced first. It may be stopped at any moment and given again.
+fenced first. You can stop it at any moment and run it again.
 
 Exit codes: 0 done, or nothing hung, 1 failed, 2 wrong usage, 3 an instance was
 started meanwhile, 78 wrong settings.`,
@@ -88,7 +88,7 @@ started meanwhile, 78 wrong settings.`,
 		}
 		writers := found.Writers(cfg)
 		if len(writers) == 0 {
-			fmt.Fprintf(a.stderr, "Nothing of %s hangs: there is nothing to end.\n", found.Organization)
+			fmt.Fprintf(a.stderr, "No transaction of %s hangs: there is nothing to end.\n", found.Organization)
 			return nil
 		}
 		if !*yes && !confirmed(os.Stdin, a.stderr) {
@@ -103,7 +103,7 @@ started meanwhile, 78 wrong settings.`,
 			return outcome(cmd.Context(), err)
 		}
 		if len(ended) == 0 {
-			fmt.Fprintf(a.stderr, "Nothing of %s hangs any more, and nothing was written.\n", cfg.Organization)
+			fmt.Fprintf(a.stderr, "No transaction of %s hangs any more, and nothing was written.\n", cfg.Organization)
 		}
 		return nil
 	}

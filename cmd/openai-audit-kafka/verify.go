@@ -35,7 +35,7 @@ func newVerifyCommand(a *app) *cobra.Command {
 and needs no pause of a running connector; it can be killed and given again.
 
 --record leaves the result in the offsets topic: range, counts, time, and this host. Then
-` + "`cursor show`" + `, the status page and the metrics of the connector tell it. It needs the
+` + "`cursor show`" + `, the status page and the metrics of the connector show it. It needs the
 right to write to that topic, and disturbs no instance.
 
 --sealed compares the topics with the checkpoints of the seal instead. It asks nothing of
@@ -70,7 +70,7 @@ repair was started, 4 something is missing, doubled, extra, unreadable or stalle
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if ofSeal.given() {
 			if *record || *repair || *strict || *from != "" || *to != "" {
-				return a.usage("--sealed and --prove look at all that is sealed: they go without --from, --to, --record, --repair and --strict")
+				return a.usage("--sealed and --prove look at all that is sealed: they take no --from, --to, --record, --repair or --strict")
 			}
 			return verifySealed(cmd, a, ofSeal, *name, *output)
 		}

@@ -169,7 +169,7 @@ type Range struct {
 	To   Second `json:"to"`
 	// HoldsFloor says that the range began at or above the floor, and so the
 	// floor may not pass its From: its ids are remembered until it is read. A
-	// range without it lies below the floor altogether.
+	// range without it is below the floor altogether.
 	//
 	// Remembered says that the head may have written some of the range before its
 	// scope was frozen. The ids of that time are kept, below the floor too, until
@@ -218,7 +218,7 @@ func (c Cursor) Validate() error {
 	case c.StartAnew:
 		return nil
 	case c.Start > c.Floor:
-		return fmt.Errorf("start %v lies after floor %v", c.Start, c.Floor)
+		return fmt.Errorf("start %v is after floor %v", c.Start, c.Floor)
 	case len(c.Scopes) != len(Scopes()):
 		return fmt.Errorf("%d scopes, not %d", len(c.Scopes), len(Scopes()))
 	}

@@ -34,7 +34,7 @@ func (s *Seal) Clone() *Seal {
 }
 
 // Of reports whether the seal is of these topics, which are by role. One of a topic that
-// was moved, or made again, says nothing of what is in the new one.
+// was moved, or made again, says nothing about what is in the new one.
 func (s *Seal) Of(topics map[string]Topic) bool {
 	for role, was := range s.Topics {
 		if !was.Same(topics[role]) {

@@ -423,17 +423,17 @@ func TestWarnings(t *testing.T) {
 		environ []string
 		want    string // empty: none
 	}{
-		"quotes":                 {[]string{"OPENAI_ADMIN_KEY=\"hunter2\""}, "OPENAI_ADMIN_KEY: it stands in quotes"},
-		"quotes in a file":       {[]string{"OPENAI_ADMIN_KEY=", "OPENAI_ADMIN_KEY_FILE=" + write(t, "k", "'hunter2'\n")}, "OPENAI_ADMIN_KEY_FILE: it stands in quotes"},
-		"no width":               {[]string{"OPENAI_ADMIN_KEY=hunter\u200b2"}, "OPENAI_ADMIN_KEY: a character that cannot be seen"},
-		"a blank that is none":   {[]string{"OPENAI_ADMIN_KEY=hunter\u00a02"}, "OPENAI_ADMIN_KEY: a character that cannot be seen"},
+		"quotes":                 {[]string{"OPENAI_ADMIN_KEY=\"hunter2\""}, "OPENAI_ADMIN_KEY: it is in quotes"},
+		"quotes in a file":       {[]string{"OPENAI_ADMIN_KEY=", "OPENAI_ADMIN_KEY_FILE=" + write(t, "k", "'hunter2'\n")}, "OPENAI_ADMIN_KEY_FILE: it is in quotes"},
+		"no width":               {[]string{"OPENAI_ADMIN_KEY=hunter\u200b2"}, "OPENAI_ADMIN_KEY: it holds an invisible character"},
+		"a blank that is none":   {[]string{"OPENAI_ADMIN_KEY=hunter\u00a02"}, "OPENAI_ADMIN_KEY: it holds an invisible character"},
 		"a byte order mark":      {[]string{"OPENAI_ADMIN_KEY=", "OPENAI_ADMIN_KEY_FILE=" + write(t, "k", "\ufeffhunter2\r\n")}, ""},
 		"a mark in the setting":  {[]string{"OPENAI_ADMIN_KEY=\ufeffhunter2"}, ""},
 		"a key without TLS":      {[]string{"OPENAI_BASE_URL=http://proxy.example/v1"}, "OPENAI_BASE_URL: the admin key is sent without TLS"},
 		"a key on loopback":      {[]string{"OPENAI_BASE_URL=http://127.0.0.1:1/v1"}, ""},
 		"a password without TLS": {[]string{"SCHEMA_REGISTRY_URL=http://u:hunter2@registry.example"}, "SCHEMA_REGISTRY_URL: the password of the registry is sent without TLS"},
 		"SCRAM without TLS": {append(scram, "KAFKA_BROKERS=127.0.0.1:9092,kafka.example:9092"),
-			"KAFKA_SASL_MECHANISM: without TLS, who listens can read every event, and try passwords against what SCRAM-SHA-512 sends; set KAFKA_TLS=true"},
+			"KAFKA_SASL_MECHANISM: without TLS, anyone who listens can read every event, and try passwords against what SCRAM-SHA-512 sends; set KAFKA_TLS=true"},
 		"SCRAM on loopback":      {append(scram, "KAFKA_BROKERS=localhost:9092"), ""},
 		"SCRAM over TLS":         {append(scram, "KAFKA_BROKERS=kafka.example:9092", "KAFKA_TLS=true"), ""},
 		"a registry without one": {[]string{"SCHEMA_REGISTRY_URL=http://registry.example"}, ""},
@@ -583,7 +583,7 @@ func TestPasswordInOutput(t *testing.T) {
 		"a=M,M", "a=b,c=M", "authorization=Splunk M", "10s u:M@", "postgres://u:M@host:1/x", "u:M@", "@u:M@", "-----BEGIN KEY-----\nM\n", "M==",
 	}
 	noHost := []string{"https://u:M", "u:M", "https://host:M/v1", "10:M"} // taken for what they are in an id
-	noPath := []string{"M", "/M", "./M", "/none/M"}                       // what belongs into the file
+	noPath := []string{"M", "/M", "./M", "/none/M"}                       // what belongs in the file
 	var names []string
 	for _, s := range config.Table() {
 		names = append(names, s.Name, s.Name+config.FileSuffix)

@@ -94,9 +94,9 @@ func (e *environment) warnOfSecret(variable string, s connector.Secret) {
 	switch {
 	case err != nil, strings.ContainsFunc(value, unicode.IsControl): // a fault
 	case strings.ContainsFunc(value, unseen):
-		e.warnings = append(e.warnings, variable+": a character that cannot be seen, or a blank that is none, is in it; write it again by hand")
+		e.warnings = append(e.warnings, variable+": it holds an invisible character, or a blank that is not a space; write it again by hand")
 	case isQuoted(value):
-		e.warnings = append(e.warnings, variable+": it stands in quotes, which count as a part of it; leave them out")
+		e.warnings = append(e.warnings, variable+": it is in quotes, which count as a part of it; leave them out")
 	}
 }
 

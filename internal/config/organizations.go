@@ -92,7 +92,7 @@ func (e *environment) backfill(variable string, now time.Time) *connector.Backfi
 	case err != nil:
 		e.fault(variable, err.Error(), TimeRemedy(e.vars[variable])+", or earliest")
 	case at.After(now):
-		e.fault(variable, "lies in the future", "give a time that has passed")
+		e.fault(variable, "is in the future", "give a time that has passed")
 	}
 	return &connector.BackfillStart{At: at}
 }

@@ -72,10 +72,10 @@ func (e *environment) takeSASL(v values, k *connector.Kafka) {
 		return
 	}
 	if s.Mechanism == "GSSAPI" {
-		e.warnings = append(e.warnings, "KAFKA_SASL_MECHANISM: without TLS, who listens can read every event: Kerberos guards the sign-in alone; set KAFKA_TLS=true")
+		e.warnings = append(e.warnings, "KAFKA_SASL_MECHANISM: without TLS, anyone who listens can read every event: Kerberos guards the sign-in alone; set KAFKA_TLS=true")
 	}
 	if strings.HasPrefix(s.Mechanism, "SCRAM-") {
-		e.warnings = append(e.warnings, "KAFKA_SASL_MECHANISM: without TLS, who listens can read every event, and try passwords against what "+
+		e.warnings = append(e.warnings, "KAFKA_SASL_MECHANISM: without TLS, anyone who listens can read every event, and try passwords against what "+
 			s.Mechanism+" sends; set KAFKA_TLS=true")
 	}
 }

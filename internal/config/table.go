@@ -66,7 +66,7 @@ var before = []Setting{
 	{Name: "VERIFY_EVERY", field: "VerifyEvery", Default: "off",
 		Meaning: "How often the connector compares the topic with the API by itself, behind all else, and records the result; `24h` is a good value. It needs 40 bytes of memory for each event of `VERIFY_WINDOW` while it works."},
 	{Name: "VERIFY_WINDOW", field: "VerifyWindow", Default: "30d",
-		Meaning: "For events of this much time before."},
+		Meaning: "How far back that comparison goes."},
 	{Name: "VERIFY_REPAIR", field: "VerifyRepair", Default: "false",
 		Meaning: "Write what that finds missing, exactly once; so what shows up later than `DEEP_LOOKBACK` comes too. It needs the right to the transactional id `<KAFKA_TRANSACTIONAL_ID>/<organization>/repair`."},
 	{Name: "API_CONCURRENCY", field: "APIConcurrency", Default: "8",

@@ -1,7 +1,7 @@
 // Package kafkatest gives tests, and the demo, brokers to talk to: one inside
 // the process, and real Apache Kafka in KRaft mode, started with Java from the
 // jars that Maven fetches. A Proxy between client and broker loses requests and
-// answers on purpose, and Compare says what of a known truth is in a topic.
+// answers on purpose, and Compare says what part of a known truth is in a topic.
 //
 // The in-process broker is quick and has no asynchronous parts. So it is no
 // proof: what must hold on a broker is run on both, by Each.

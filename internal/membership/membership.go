@@ -62,7 +62,7 @@ func Run(ctx context.Context, cfg Config, work Work) error {
 		if !errors.Is(err, kerr.InvalidSessionTimeout) || session > longestSession {
 			return err
 		}
-		cfg.Logger.Warn("the brokers take no session as short as that; a longer one is tried, and a takeover after a crash takes as long",
+		cfg.Logger.Warn("the brokers accept no session this short; a longer one is tried, and a takeover after a crash takes that long",
 			"group", cfg.Group, "refused", session, "next", 2*session, "remedy", "lower group.min.session.timeout.ms of the brokers for quicker takeovers")
 	}
 }
@@ -134,7 +134,7 @@ func leave(client *kgo.Client, cut context.CancelFunc, cfg Config) {
 	defer cancel()
 	if err := client.LeaveGroupContext(ctx); err != nil {
 		cut()
-		cfg.Logger.Warn("the consumer group was not left in order; others wait for the session to end", "group", cfg.Group, "error", err)
+		cfg.Logger.Warn("the consumer group was not left properly; others wait for the session to end", "group", cfg.Group, "error", err)
 	}
 }
 

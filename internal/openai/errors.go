@@ -62,10 +62,10 @@ var remedies = map[Kind]string{
 	KindAddressRefused: "the organization takes requests from some IP addresses only, and ours is not among them; the key is not at fault: add the address that leaves this network to the organization's IP allow list (it counts within a quarter of an hour), or go out another way with HTTPS_PROXY",
 	KindOtherHost:      "the organization's data is kept in another region; the key is not at fault: set OPENAI_BASE_URL=https://<host>/v1, with the host that the API names",
 	KindCountryRefused: "OpenAI does not serve the country from which the request comes; the key is not at fault: use a proxy in another one (HTTPS_PROXY), or fix the route out of this network",
-	KindBarred:         "neither the key nor a right is named: a proxy or firewall may answer in place of the API (check HTTPS_PROXY, NO_PROXY and OPENAI_BASE_URL); else do what the answer says; it is tried again",
+	KindBarred:         "neither the key nor a right is named: a proxy or firewall may answer in place of the API (check HTTPS_PROXY, NO_PROXY and OPENAI_BASE_URL); otherwise do what the answer says; it is tried again",
 	KindRateLimited:    "the API's rate limit: it is tried again; if it stays, lower API_CONCURRENCY, set API_REQUESTS_PER_MINUTE, or look at the account's limits and billing",
 	KindUnavailable:    "it is tried again; if it stays, check the network, HTTPS_PROXY, OPENAI_BASE_URL and status.openai.com",
-	KindMalformed:      "the answer is not a page of audit logs and counts for nothing; it is tried again; if it stays, check OPENAI_BASE_URL and what lies between here and the API",
+	KindMalformed:      "the answer is not a page of audit logs and counts for nothing; it is tried again; if it stays, check OPENAI_BASE_URL and what is between here and the API",
 	KindDisordered:     "the pages do not fit together, so the walk counts for nothing; it is tried again from its start; if it stays, the API has changed: look for a newer release",
 	KindVanishedCursor: "the walk begins again",
 	KindRejected:       "check OPENAI_BASE_URL, and look for a newer release if the API has changed",
@@ -165,7 +165,7 @@ func (e *Error) Unwrap() error { return e.Err }
 func (e *Error) Denied() bool { return e.Kind == KindUnauthorized || e.LacksRight() }
 
 // LacksRight reports whether the API says that the key may not read the list. A
-// request that comes from the wrong place, or that a proxy refuses, says nothing of
+// request that comes from the wrong place, or that a proxy refuses, says nothing about
 // the key, nor of one list more than of another.
 func (e *Error) LacksRight() bool { return e.Kind == KindForbidden || e.Kind == KindRefused }
 

@@ -194,7 +194,7 @@ func TestTransientAuth(t *testing.T) {
 }
 
 // Not every 401 and 403 is about the key. What is not has its own words, which quote
-// the answer without what tells of a person, and says nothing of a right.
+// the answer without what tells of a person, and says nothing about a right.
 func TestRefusalsThatAreNotTheKeys(t *testing.T) {
 	for _, test := range []struct {
 		status int

@@ -40,7 +40,7 @@ func (w *walk) checkWindow(events []auditlog.Event) error {
 	if w.req.Bounded {
 		to = "to " + w.req.last().String()
 	}
-	return w.disordered("%d of its %d events do not lie in the time from which was asked: from %v %s", outside, timed, w.req.From, to)
+	return w.disordered("%d of its %d events are outside of the time that was asked for: from %v %s", outside, timed, w.req.From, to)
 }
 
 // elsewhere reports whether a list of the event's own second shows it too: this scope's
@@ -71,7 +71,7 @@ func (w *walk) elsewhere(ctx context.Context, e auditlog.Event, organization str
 			return false, err
 		}
 	}
-	w.client.cfg.Logger.Warn("the API lists an event in a time that is not the event's own; if its own lists it too it is read there, else here",
+	w.client.cfg.Logger.Warn("the API lists an event outside of the event's own time; it is read at its own time if that lists it too, and otherwise here",
 		"scope", string(w.req.Scope), "effective_at", e.EffectiveAt.String(), "its_own_lists_it", shown)
 	w.client.strays.put(key, shown, w.client.cfg.Now())
 	return shown, nil

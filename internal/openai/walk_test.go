@@ -17,7 +17,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
 )
 
-// start is when the events of most tests begin. It lies before the time at which
+// start is when the events of most tests begin. It is before the time at which
 // a synctest bubble begins, 2000-01-01.
 var start = auditlog.SecondOf(time.Date(1999, 12, 31, 0, 0, 0, 0, time.UTC))
 

@@ -154,7 +154,7 @@ func (k *checker) apiFinding(err error) Finding {
 		return failed("use a proxy in another country (HTTPS_PROXY), or fix the route out of this network",
 			"OpenAI does not serve the country from which the request comes; the key is not at fault (%s)", e.Said())
 	case openai.KindBarred:
-		return failed("if a proxy or firewall answers in place of the API, fix that (HTTPS_PROXY, NO_PROXY, OPENAI_BASE_URL); else do what the answer says",
+		return failed("if a proxy or firewall answers in place of the API, fix that (HTTPS_PROXY, NO_PROXY, OPENAI_BASE_URL); otherwise do what the answer says",
 			"it is refused, and neither the key nor a right is named (%s)", e.Said())
 	case openai.KindRateLimited:
 		k.untried = true
@@ -163,7 +163,7 @@ func (k *checker) apiFinding(err error) Finding {
 		if e.Status == http.StatusProxyAuthRequired {
 			return failed(proxyRemedy, "the proxy between here and the API wants a user and a password (HTTP 407)")
 		}
-		return failed("check OPENAI_BASE_URL, which ends in /v1, and what lies between here and the API", "what answers there is not the API of audit logs (HTTP %d): %v", e.Status, cause(e))
+		return failed("check OPENAI_BASE_URL, which ends in /v1, and what is between here and the API", "what answers there is not the API of audit logs (HTTP %d): %v", e.Status, cause(e))
 	}
 	return unreachable(e)
 }
@@ -197,7 +197,7 @@ func unreachable(e *openai.Error) Finding {
 	_, invalid := errors.AsType[*tls.CertificateVerificationError](e.Err)
 	_, plain := errors.AsType[tls.RecordHeaderError](e.Err)
 	if unknown || hostname || invalid || plain {
-		return failed("a proxy that opens TLS needs its CA in the system's store (SSL_CERT_FILE); else check OPENAI_BASE_URL and the clock", "TLS to the API failed: %v", e.Err)
+		return failed("a proxy that opens TLS needs its CA in the system's store (SSL_CERT_FILE); otherwise check OPENAI_BASE_URL and the clock", "TLS to the API failed: %v", e.Err)
 	}
 	if e.Status != 0 {
 		return failed("it may pass: look at status.openai.com, and try again", "the API answers HTTP %d", e.Status)

@@ -97,7 +97,7 @@ func (k *checker) checkHanging(ctx context.Context) {
 			"%s: consumers see nothing behind it", strings.Join(where, "; ")))
 	case len(found.Hidden) > 0:
 		k.add("hanging transactions", warning("grant READ on the topic, and check again in a minute",
-			"something stays open in %s, and it cannot be seen what", strings.Join(found.Hidden, "; ")))
+			"a transaction stays open in %s, and it cannot be seen whose", strings.Join(found.Hidden, "; ")))
 	default:
 		k.add("hanging transactions", fine("%s", "none"+k.unseen()))
 	}
@@ -114,7 +114,7 @@ func (k *checker) unseen() string {
 	if len(topics) == 0 {
 		return ""
 	}
-	return "; without READ on " + strings.Join(topics, " and ") + " it will not be seen whose one there is, and it is not ended"
+	return "; without READ on " + strings.Join(topics, " and ") + " it cannot be seen whose a hanging transaction there is, and it is not ended"
 }
 
 func clusterFinding(c kafka.Cluster, err error) Finding {
@@ -143,7 +143,7 @@ func brokersFailed(conn kafka.Connection, err error) Finding {
 	remedy := kafka.Explain(err)
 	if kafka.Classify(err) == kafka.ClassUnknown && !conn.TLS.Enabled {
 		// A TLS alert, read as an answer, is an error without a type.
-		remedy = "what answers there may speak TLS: check KAFKA_TLS and the port in KAFKA_BROKERS; else: " + remedy
+		remedy = "what answers there may speak TLS: check KAFKA_TLS and the port in KAFKA_BROKERS; otherwise: " + remedy
 	}
 	return failed(remedy, "%s: %v", strings.Join(conn.Brokers, ","), err)
 }
@@ -170,7 +170,7 @@ func groupFinding(group string, err error) Finding {
 	return fine("it may be a member of %s", group)
 }
 
-// checkTopics looks whether the topics are there, and at what we may do to them.
+// checkTopics checks whether the topics are there, and what we may do to them.
 func (k *checker) checkTopics(mayMake func(kafka.TopicSpec) (fitted kafka.TopicSpec, leftOut []string, err error)) {
 	for _, role := range k.cfg.Topics.Roles() {
 		name := k.cfg.Topics.Of(role)
@@ -215,7 +215,7 @@ func also(role string) string {
 	return ""
 }
 
-// rights says what of a topic's ACLs is missing.
+// rights says what part of a topic's ACLs is missing.
 func rights(role, name string, may kafka.Operations) Finding {
 	var missing []string
 	if !may.Write {
@@ -229,7 +229,7 @@ func rights(role, name string, may kafka.Operations) Finding {
 		return failed("grant it to the user", "%s is missing", what)
 	}
 	if role == target.Events && !may.Read {
-		return warning("grant it for the first run, which looks whether the topic holds events already, and for tail and verify", "READ on Topic:%s is missing", name)
+		return warning("grant it for the first run, which checks whether the topic holds events already, and for tail and verify", "READ on Topic:%s is missing", name)
 	}
 	if !may.DescribeConfigs {
 		return warning("grant it, so that the topic's settings can be checked", "DESCRIBE_CONFIGS on Topic:%s is missing", name)

@@ -99,7 +99,7 @@ func (k *checker) sameAsWritten(ctx context.Context, c auditlog.Cursor) Finding 
 		found[role] = kafka.Topic{Name: name, ID: k.topics[role].ID}
 		if was := c.Topics[role]; was.ID != "" && !k.exists(role) && !k.sights[name].Hidden {
 			return failed("if it was moved with what it held, run `cursor set --accept-topics`; if what it held is gone, `cursor reset` starts anew and emits again",
-				"the %s topic is gone that was written to so far (%s, id %s)", role, was.Name, was.ID)
+				"the %s topic that was written to so far is gone (%s, id %s)", role, was.Name, was.ID)
 		}
 	}
 	err := k.cfg.CheckSame(ctx, c, found, k.cfg.Expected())

@@ -75,7 +75,7 @@ func astray(ctx context.Context, t target.Target, err error) error {
 	if peekErr != nil || !is {
 		return err
 	}
-	return fmt.Errorf("the cursor of %s is in partition %d of %s, and belongs into %d now: partitions were added; copy the topic into one with as many as it had, or run `cursor reset`",
+	return fmt.Errorf("the cursor of %s is in partition %d of %s, and belongs in %d now: partitions were added; copy the topic into one with as many as it had, or run `cursor reset`",
 		t.Organization, at, t.Topics.Offsets, own)
 }
 

@@ -402,7 +402,7 @@ func TestCursorInAnotherPartition(t *testing.T) {
 	if _, err := c.Admin().UpdatePartitions(t.Context(), 24, w.ops.Topics.Offsets); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ops.Cursor(t.Context(), w.ops); err == nil || !strings.Contains(err.Error(), "belongs into") {
+	if _, err := ops.Cursor(t.Context(), w.ops); err == nil || !strings.Contains(err.Error(), "belongs in") {
 		t.Errorf("it says: %v", err)
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
 )
 
-// truncate deletes what lies before an offset in a partition, as retention does, or
+// truncate deletes what is before an offset in a partition, as retention does, or
 // somebody.
 func (w inKafka) truncate(topic string, partition int32, at int64) {
 	w.t.Helper()

@@ -26,7 +26,7 @@ func TestDisasters(t *testing.T) {
 			w.ops.Topics.Offsets, w.ops.IDPrefix = w.connector.Kafka.OffsetsTopic, was
 			w.kafka().makeOffsets()
 			w.kafka().copyState(was)
-			w.wantRefused("is another than the one written to so far")
+			w.wantRefused("is not the one written to so far")
 			edit, err := ops.AcceptTopics(t.Context(), w.ops)
 			w.mustApply(edit, err)
 			w.runUntilEqual(start)
@@ -44,7 +44,7 @@ func TestDisasters(t *testing.T) {
 			w := newRead(t, c, 200, nil)
 			w.add("new", 10*time.Minute)
 			w.kafka().remove(w.ops.Topics.Events)
-			w.wantRefused("is another than the one written to so far")
+			w.wantRefused("is not the one written to so far")
 			edit, err := ops.AcceptTopics(t.Context(), w.ops)
 			w.mustApply(edit, err)
 			if r := w.repair(auditlog.SecondOf(start), ago(0)); *r.Repaired != 200 {

@@ -136,7 +136,7 @@ func (t *Transactions) Print(w io.Writer) error {
 		}
 	}
 	for _, p := range t.Hidden {
-		if _, err := fmt.Fprintf(w, "Something stays open in %s, and without READ on the topic it cannot be seen what.\n", p); err != nil {
+		if _, err := fmt.Fprintf(w, "A transaction stays open in %s, and without READ on the topic it cannot be seen whose.\n", p); err != nil {
 			return err
 		}
 	}

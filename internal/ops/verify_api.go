@@ -15,7 +15,7 @@ import (
 
 const (
 	// windowEvents is what a window of the API should hold. Windows are read in
-	// parallel, and nothing of them is kept but what is missing.
+	// parallel, and none of them is kept but what is missing.
 	windowEvents = 1000
 	// windowTries is how often a window is read that fails on its way.
 	windowTries = 4

@@ -194,7 +194,7 @@ func TestVerifyWhenTheAPIForgets(t *testing.T) {
 		t.Errorf("one older event is listed again, so %d are extra, not %d", len(forgotten)-1, len(r.Extra))
 	}
 	if r := w.verify(ago(40*days), ago(0)); len(r.Extra) == 0 || r.OK(false) {
-		t.Errorf("the older one lies before the time asked for: %+v", r)
+		t.Errorf("the older one is before the time asked for: %+v", r)
 	}
 }
 

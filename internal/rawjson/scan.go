@@ -20,7 +20,7 @@ type Scanner[T Source] struct {
 // NewScanner returns a scanner at the beginning of the text.
 func NewScanner[T Source](text T) Scanner[T] { return Scanner[T]{data: text} }
 
-// SyntaxError says where a JSON text stops being one. It quotes nothing of it.
+// SyntaxError says where a JSON text stops being one. It quotes none of it.
 type SyntaxError struct {
 	at   int
 	want string

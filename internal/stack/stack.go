@@ -1,7 +1,7 @@
 // Package stack reads the compose files of docker, so that tests can check them and
 // "make stack" can run what they describe, both without a Docker engine.
 //
-// Nothing of it is in the product.
+// None of it is in the product.
 package stack
 
 import (

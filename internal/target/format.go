@@ -130,7 +130,7 @@ func (t Target) CheckSame(ctx context.Context, c auditlog.Cursor, found Found, f
 		is, used := found[role] // not, if it is a copy that is not wanted any more
 		if before && used && !was.Same(auditlog.Topic{Name: is.Name, ID: is.ID}) {
 			return refuse("if it was moved with what it held (another cluster, a rename), run `cursor set --accept-topics`; if what it held is gone, `cursor reset` starts anew and emits again, or `verify --repair` fills it after --accept-topics",
-				"the %s topic is another than the one written to so far (%s, id %s; now %s, id %s)",
+				"the %s topic is not the one written to so far (%s, id %s; now %s, id %s)",
 				role, was.Name, cmp.Or(was.ID, "unknown"), is.Name, cmp.Or(is.ID, "unknown"))
 		}
 	}

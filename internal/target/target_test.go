@@ -68,8 +68,8 @@ func TestCheckSame(t *testing.T) {
 	}{
 		"the same, where ids are not told and a copy is no longer wanted": {values: single},
 		"a copy that is new":               {change: func(f target.Found) { f["ocsf"] = kafka.Topic{Name: "gone", ID: "5"} }, values: single},
-		"an events topic that was remade":  {change: func(f target.Found) { f["events"] = kafka.Topic{Name: "e", ID: "9"} }, values: single, want: "the events topic is another"},
-		"a copy under another name":        {change: func(f target.Found) { f["json"] = kafka.Topic{Name: "k"} }, values: single, want: "the json topic is another"},
+		"an events topic that was remade":  {change: func(f target.Found) { f["events"] = kafka.Topic{Name: "e", ID: "9"} }, values: single, want: "the events topic is not the one"},
+		"a copy under another name":        {change: func(f target.Found) { f["json"] = kafka.Topic{Name: "k"} }, values: single, want: "the json topic is not the one"},
 		"values framed for a registry now": {values: target.Format{Framing: codec.Confluent(7)}, want: "framed as single-object, and the settings ask for confluent"},
 	} {
 		found := same()

@@ -2,7 +2,7 @@
 // partition of a compacted topic, and records of other topics written together
 // with that state or not at all.
 //
-// It knows bytes, keys and headers, and nothing of audit events. The cursor store
+// It knows bytes, keys and headers, and nothing about audit events. The cursor store
 // and the sink are one package because the promise lies between them:
 //
 //   - Open fences every earlier writer, and only then reads the state to its end.

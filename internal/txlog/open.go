@@ -46,7 +46,7 @@ func Open(ctx context.Context, cfg Config) (*Log, map[string][]byte, error) {
 	// is gone. Then fence. A new client fences no instance until its producer id is loaded. When
 	// this returns, a transaction the predecessor had open is aborted, or
 	// committed if its end had been decided, and its markers are written, or lost:
-	// nothing of it can appear later. If we crash after this, the predecessor is out and
+	// none of it can appear later. If we crash after this, the predecessor is out and
 	// nothing is written: the next start begins here again.
 	log, err := newLog(ctx, cfg)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 )
 
-// Once a successor is open, the old log's commit fails and nothing of it is seen,
+// Once a successor is open, the old log's commit fails and none of it is seen,
 // wherever it stood at that moment.
 func TestZombieWriter(t *testing.T) {
 	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {

@@ -2,7 +2,7 @@
 // functions from state and time, with no clock, no I/O and no logger.
 //
 // A State is the Cursor of an organization and its SeenIDs. Reads of the API come
-// back as a Batch; State.Stage says what of it to write and what the state is after
+// back as a Batch; State.Stage says what part of it to write and what the state is after
 // that, and State.Advance makes it so once the transaction is known to be committed. Whatever fails in between, the state stays what the
 // topic says.
 //

@@ -71,7 +71,7 @@ func SwitchedOff(s auditlog.Scope, now, latest auditlog.Second, p Policy) Effect
 
 // Refused returns the effect of the API refusing the scope at now. If that lasts
 // longer than the lookbacks while the other scope is read, the scope is frozen,
-// since the seen ids of the other would else grow without bound.
+// since the seen ids of the other would otherwise grow without bound.
 func Refused(s auditlog.Scope, now, latest auditlog.Second, p Policy) Effect {
 	return unread(s, auditlog.StateRefused, now, latest, p)
 }
@@ -161,7 +161,7 @@ func thaw(c auditlog.Cursor, pos auditlog.Position, now auditlog.Second, p Polic
 }
 
 // CatchUp returns the effect of finding at now that the scope's head is too far
-// behind for one walk: what lies before the lookback becomes history, read in
+// behind for one walk: what is before the lookback becomes history, read in
 // windows, so that new events do not wait for old ones. Where a deep walk was
 // missed as well, history begins at the floor, and finds what showed up late
 // while nobody looked.
@@ -185,7 +185,7 @@ func CatchUp(s auditlog.Scope, now auditlog.Second, p Policy) Effect {
 }
 
 // Behind reports whether the scope's head is behind by more than a busy log
-// explains, so that what lies before the lookback should be history's: after
+// explains, so that what is before the lookback should be history's: after
 // downtime, that is. Half as much is what CatchUp itself leaves.
 func Behind(c auditlog.Cursor, s auditlog.Scope, now auditlog.Second, p Policy) bool {
 	return now.Sub(c.Scopes[s].Live) > 2*p.Lookback
@@ -290,7 +290,7 @@ func sameKind(a, b auditlog.Range) bool {
 	return a.HoldsFloor == b.HoldsFloor && a.Remembered == b.Remembered
 }
 
-// shrink drops what lies before to.
+// shrink drops what is before to.
 func shrink(ranges []auditlog.Range, to auditlog.Second) []auditlog.Range {
 	var out []auditlog.Range
 	for _, r := range ranges {

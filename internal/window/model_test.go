@@ -425,7 +425,7 @@ func (m *model) open() {
 }
 
 // excuseMovedStart: an event that shows up only after its newly added history was
-// read lies below the floor, where only verify looks.
+// read is below the floor, where only verify looks.
 func (m *model) excuseMovedStart(from, to auditlog.Second) {
 	for i := range m.events {
 		if ev := &m.events[i]; ev.at >= from && ev.at < to && ev.visible > m.now {

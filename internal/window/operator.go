@@ -20,9 +20,9 @@ func (s *State) SkipTo(to, now auditlog.Second) (Step, error) {
 	case c.StartAnew:
 		return Step{}, fmt.Errorf("the cursor was reset and has no position yet; run the connector, with BACKFILL_START_TIME if history is wanted")
 	case to > now:
-		return Step{}, fmt.Errorf("%v lies after now (%v): what comes until then would be lost", to, now)
+		return Step{}, fmt.Errorf("%v is after now (%v): what comes until then would be lost", to, now)
 	case to < c.Floor:
-		return Step{}, fmt.Errorf("%v lies before the floor (%v): to go backwards would write again what is there; "+
+		return Step{}, fmt.Errorf("%v is before the floor (%v): to go backwards would write again what is there; "+
 			"BACKFILL_START_TIME adds history before the start, `verify --repair` fills what is missing after it", to, c.Floor)
 	case s.Lost() > 0 && to < c.WrittenAt.Add(clockSlack):
 		return Step{}, fmt.Errorf("%d records of seen ids are gone, and what was written with a time from %v on might be written again; "+
@@ -59,7 +59,7 @@ type Responsible string
 
 // Who may be responsible for an event's time.
 const (
-	NotCovered      Responsible = "not_covered"       // it lies before the start, so it is not written
+	NotCovered      Responsible = "not_covered"       // it is before the start, so it is not written
 	LeftToConnector Responsible = "left_to_connector" // the connector, now or later
 	LeftToRepair    Responsible = "repair"            // a repair: the connector has read that time and will not come back
 )

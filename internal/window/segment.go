@@ -86,7 +86,7 @@ func beside(c auditlog.Cursor, g Segment) (Segment, bool) {
 	}
 }
 
-// lacking reports whether a time lies in one of the ranges, and up to when that
+// lacking reports whether a time is in one of the ranges, and up to when that
 // does not change.
 func lacking(ranges []auditlog.Range, at auditlog.Second) (lacks bool, until auditlog.Second) {
 	for _, r := range ranges {
