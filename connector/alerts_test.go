@@ -32,7 +32,8 @@ import (
 // alarm is a fault of a running connector, and the alert that it sets off.
 type alarm struct {
 	fault, alert string
-	seconds      int // until it fires, with a scrape and an evaluation each fifteen seconds
+	not          string // an alert that does not fire with it
+	seconds      int    // until it fires, with a scrape and an evaluation each fifteen seconds
 	every        time.Duration
 	before       time.Duration // how much of seconds was over when it was scraped for the first time
 	world        func(*world)  // before the start
@@ -67,6 +68,9 @@ func alarms() []alarm {
 		{fault: "the API answers 500", alert: "OpenAIAuditBehind", seconds: 375, act: always(simulator.ServerError)},
 		{fault: "the same, for longer", alert: "OpenAIAuditNotReady", seconds: 645, act: always(simulator.ServerError)},
 		{fault: "the key is revoked", alert: "OpenAIAuditKeyRefused", seconds: 330, act: always(simulator.WrongKey)},
+		{fault: "our address is not on the organization's list", alert: "OpenAIAuditAddressRefused", not: "OpenAIAuditKeyRefused", seconds: 330, act: always(simulator.AddressRefused)},
+		{fault: "the organization's data is at another host", alert: "OpenAIAuditOtherHost", not: "OpenAIAuditKeyRefused", seconds: 330, act: always(simulator.OtherHost)},
+		{fault: "our country is not served", alert: "OpenAIAuditCountryRefused", not: "OpenAIAuditKeyRefused", seconds: 330, act: always(simulator.CountryRefused)},
 		{fault: "the key loses its right to tenant events", alert: "OpenAIAuditScopeNotRead", seconds: 330, act: func(w *world) { w.api.AllowTenant(false) }},
 		{fault: "the process is killed", alert: "OpenAIAuditNobodyWorks", seconds: 315, act: func(*world) {}, kill: true},
 		{fault: "Kafka loses the marker of another organization's transaction", alert: "OpenAIAuditHangingTransaction", seconds: 75, act: loseMarker},
@@ -273,6 +277,9 @@ func (a alarm) run(t *testing.T, w *world, to *strings.Builder) {
 	}
 	fmt.Fprintf(to, "      - {expr: '"+firing+"', eval_time: %.0fs, exp_samples: [{labels: '{alertname=\"%s\"}', value: 1}]}\n",
 		a.alert, (at + fires).Seconds(), a.alert)
+	if a.not != "" {
+		fmt.Fprintf(to, "      - {expr: '"+firing+"', eval_time: %.0fs}\n", a.not, (at + fires).Seconds())
+	}
 }
 
 // scrapes are what a Prometheus would have of our metrics: the series, with "_" for a

@@ -64,6 +64,7 @@ func (l *listener) hear() {
 }
 
 func (l *listener) Requested(string, int, time.Duration)           { l.hear() }
+func (l *listener) Refused(string, string)                         { l.hear() }
 func (l *listener) Committed(string, string, time.Duration)        { l.hear() }
 func (l *listener) Positions(string, connector.Positions)          { l.hear() }
 func (l *listener) Progressed(string, connector.Progress)          { l.hear() }

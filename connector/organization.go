@@ -82,6 +82,7 @@ func (c *Connector) organization(org Organization) (*organization, error) {
 		o.requests.Add(1)
 		o.telemetry.Requested(org.Name, code, took)
 	}
+	api.OnRefused = func(kind openai.Kind) { o.telemetry.Refused(org.Name, string(kind)) }
 	api.OnRateLimited = func(wait time.Duration) { o.telemetry.RateLimited(org.Name, wait) }
 	o.limiter = api.Limiter
 	var err error

@@ -14,6 +14,9 @@ type Telemetry interface {
 	// Requested: an API request ended with the HTTP status code; 0 if no answer
 	// came.
 	Requested(organization string, code int, took time.Duration)
+	// Refused: the API answered 401 or 403. reason is "unauthorized", "forbidden",
+	// "refused", "address_refused", "other_host", "country_refused" or "barred".
+	Refused(organization, reason string)
 	// RateLimited: requests waited for the API's limit.
 	RateLimited(organization string, waited time.Duration)
 	// Committed: a transaction ended. result is "ok", "unconfirmed" or "fenced".
@@ -158,6 +161,7 @@ func (p Progress) Share() float64 {
 type NoTelemetry struct{}
 
 func (NoTelemetry) Requested(string, int, time.Duration)    {}
+func (NoTelemetry) Refused(string, string)                  {}
 func (NoTelemetry) RateLimited(string, time.Duration)       {}
 func (NoTelemetry) Committed(string, string, time.Duration) {}
 func (NoTelemetry) Written(string, Written)                 {}

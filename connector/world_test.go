@@ -252,6 +252,7 @@ func newRecorder() *recorder {
 }
 
 func (*recorder) Requested(string, int, time.Duration) {}
+func (*recorder) Refused(string, string)               {}
 func (*recorder) RateLimited(string, time.Duration)    {}
 
 func (r *recorder) Leading(_ string, leads bool) {

@@ -50,7 +50,7 @@ var apiHost = regexp.MustCompile(`\b([a-z0-9-]+\.)*api\.openai\.com\b`)
 // kindOf maps a status, with what the body says, to a kind.
 func kindOf(status int, said errorText, paging bool) Kind {
 	switch {
-	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+	case denies(status):
 		return denial(said)
 	case status == http.StatusTooManyRequests:
 		return KindRateLimited
@@ -63,6 +63,10 @@ func kindOf(status int, said errorText, paging bool) Kind {
 		return KindMalformed
 	}
 	return KindRejected
+}
+
+func denies(status int) bool {
+	return status == http.StatusUnauthorized || status == http.StatusForbidden
 }
 
 // denial says which case a 401 or 403 is. Source: bodies seen in public, where both

@@ -38,6 +38,9 @@ type Config struct {
 	// OnRequest is called for each request, with the HTTP status, 0 if no answer came,
 	// and the time to the end of the body. It may be nil.
 	OnRequest func(code int, took time.Duration)
+	// OnRefused is called for each answer 401 or 403, with what it says is wrong. It may
+	// be nil.
+	OnRefused func(kind Kind)
 	// OnRateLimited is called when a 429 made a request wait, with what that adds to the
 	// time in which at least one request waits. It may be nil.
 	OnRateLimited func(wait time.Duration)
@@ -71,6 +74,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.OnRequest == nil {
 		c.OnRequest = func(int, time.Duration) {}
+	}
+	if c.OnRefused == nil {
+		c.OnRefused = func(Kind) {}
 	}
 	if c.OnRateLimited == nil {
 		c.OnRateLimited = func(time.Duration) {}

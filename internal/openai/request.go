@@ -52,7 +52,11 @@ func (c *Client) exchange(ctx context.Context, r request, key string) (answer, e
 	if code != http.StatusOK {
 		// For an error, any part of the body is good enough.
 		body, _ := readBody(ctx, res, errorBodyBytes, &large)
-		return answer{}, classify(res, body, key, r.after != "", c.cfg.Now())
+		e := classify(res, body, key, r.after != "", c.cfg.Now())
+		if denies(code) {
+			c.cfg.OnRefused(e.Kind)
+		}
+		return answer{}, e
 	}
 	body, err := readBody(ctx, res, c.cfg.MaxBodyBytes, &large)
 	if err == nil {

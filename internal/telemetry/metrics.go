@@ -13,6 +13,8 @@ var (
 	scopes  = []string{"organization", "tenant"}
 	states  = []string{"on", "off", "refused", "failing"} // of a scope
 	results = []string{"ok", "unconfirmed", "fenced"}
+	// refusals are what a 401 or 403 says is wrong, by which alerts have words of their own.
+	refusals = []string{"unauthorized", "forbidden", "refused", "address_refused", "other_host", "country_refused", "barred"}
 	// codes are the labels; codeLabel puts every other status code into one of them.
 	codes = []string{"200", "400", "401", "403", "404", "429", "500", "502", "503", "504", "2xx", "3xx", "4xx", "5xx", "none"}
 )
@@ -44,7 +46,7 @@ var (
 // the Kafka clients.
 type metrics struct {
 	events, late, skipped, unknown, deadLetters               *prometheus.CounterVec
-	commits, requests, rateLimited                            *prometheus.CounterVec
+	commits, requests, refused, rateLimited                   *prometheus.CounterVec
 	commitTook, requestTook, delay                            *prometheus.HistogramVec
 	newest, success, live, backfill, target, leads            *prometheus.GaugeVec
 	skew, deep, offsetsRead, hanging, scopeState              *prometheus.GaugeVec
@@ -75,6 +77,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		deadLetters:     counter("dead_letters_total", "Events written to the dead letters.", "organization", "reason"),
 		commits:         counter("commits_total", "Transactions ended, by result.", "organization", "result"),
 		requests:        counter("api_requests_total", "API requests, by HTTP status code; none if no answer came.", "organization", "code"),
+		refused:         counter("api_refused_total", "Answers 401 and 403 of the API, by what they say is wrong.", "organization", "reason"),
 		rateLimited:     counter("api_rate_limited_seconds_total", "Time that requests waited for the API's limit.", "organization"),
 		commitTook:      histogram("commit_duration_seconds", "Time from the first record of a transaction to its end.", commitBuckets, "organization"),
 		requestTook:     histogram("api_request_duration_seconds", "Time an API request took.", requestBuckets, "organization"),
@@ -114,6 +117,9 @@ func (m *metrics) begin(organization string, reasons []string) {
 	}
 	for _, code := range codes {
 		m.requests.WithLabelValues(organization, code)
+	}
+	for _, reason := range refusals {
+		m.refused.WithLabelValues(organization, reason)
 	}
 	m.skipped.WithLabelValues(organization)
 	m.unknown.WithLabelValues(organization)

@@ -142,6 +142,14 @@ func (t *Telemetry) Requested(name string, code int, took time.Duration) {
 	})
 }
 
+// Refused implements connector.Telemetry.
+func (t *Telemetry) Refused(name, reason string) {
+	if !slices.Contains(refusals, reason) {
+		reason = "barred"
+	}
+	t.update(name, func(*orgState) { t.metrics.refused.WithLabelValues(name, reason).Inc() })
+}
+
 // RateLimited implements connector.Telemetry.
 func (t *Telemetry) RateLimited(name string, waited time.Duration) {
 	t.update(name, func(*orgState) {

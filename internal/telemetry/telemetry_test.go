@@ -78,6 +78,8 @@ func tellAll(tel *telemetry.Telemetry, c *clock) {
 	tel.Requested("acme", 200, 120*time.Millisecond)
 	tel.Requested("acme", 418, time.Second)
 	tel.Requested("acme", 0, time.Minute)
+	tel.Refused("acme", "address_refused")
+	tel.Refused("acme", "made_up")
 	tel.RateLimited("acme", 1500*time.Millisecond)
 	tel.Committed("acme", "ok", 7*time.Millisecond)
 	tel.Committed("acme", "unconfirmed", 30*time.Second)
@@ -125,6 +127,7 @@ func TestANameNotConfiguredMakesNoSeries(t *testing.T) {
 	tel, c := newTelemetry(false, "acme")
 	before := own(t, tel)
 	tel.Requested("stranger", 200, 0)
+	tel.Refused("stranger", "barred")
 	tel.Ready("stranger", "x")
 	tel.Positions("stranger", connector.Positions{LastSuccess: c.at})
 	if diff := cmp.Diff(before, own(t, tel)); diff != "" {
