@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -115,6 +116,15 @@ func readSettings(ctx context.Context, admin *kadm.Client, topics map[string]Top
 		topics[name] = topic
 	}
 	return nil
+}
+
+// Milliseconds returns what a setting of a topic limits, as a duration. ok is false where
+// it sets no limit: it is not known, or, as by default, longer than any duration.
+func Milliseconds(ms int64) (d time.Duration, ok bool) {
+	if ms <= 0 || ms >= math.MaxInt64/int64(time.Millisecond) {
+		return 0, false
+	}
+	return time.Duration(ms) * time.Millisecond, true
 }
 
 func (t *Topic) apply(configs []kadm.Config) {

@@ -63,7 +63,7 @@ func (e *Edit) Apply(ctx context.Context) error {
 		}
 	}
 	if e.emitsAgain {
-		return endRepair(ctx, e.cfg.Target, e.partition)
+		return endRepair(ctx, e.cfg.Target)
 	}
 	return nil
 }
@@ -71,8 +71,8 @@ func (e *Edit) Apply(ctx context.Context) error {
 // endRepair fences a repair that is under way. It works by the cursor that it read
 // before, so that it would write what the next run writes as well. One that is started
 // after this reads the new cursor. Who may not write for repairs need not end them.
-func endRepair(ctx context.Context, t target.Target, partition int32) error {
-	log, _, err := openToEdit(ctx, t, partition, t.RepairID())
+func endRepair(ctx context.Context, t target.Target) error {
+	log, _, err := openWriter(ctx, t, t.RepairID())
 	if err == nil {
 		log.Close()
 		return nil
@@ -86,7 +86,7 @@ func endRepair(ctx context.Context, t target.Target, partition int32) error {
 
 func (e *Edit) apply(ctx context.Context, partition int32, change change) error {
 	c := e.cfg
-	log, records, err := openToEdit(ctx, c.Target, partition, c.ID())
+	log, records, err := c.Open(ctx, target.Opening{ID: c.ID(), Partition: partition, StopGrace: stopGrace})
 	if err != nil {
 		return again(err)
 	}
@@ -101,8 +101,24 @@ func (e *Edit) apply(ctx context.Context, partition int32, change change) error 
 	return again(log.Settle(ctx))
 }
 
-func openToEdit(ctx context.Context, t target.Target, partition int32, id string) (*txlog.Log, map[string][]byte, error) {
-	return t.Open(ctx, target.Opening{ID: id, Partition: partition, StopGrace: stopGrace})
+// openWriter opens the organization's log as one of its writers does, and so ends what
+// hangs of that one.
+func openWriter(ctx context.Context, t target.Target, id string) (*txlog.Log, map[string][]byte, error) {
+	partition, offsets, err := place(ctx, t)
+	if err != nil {
+		return nil, nil, err
+	}
+	return t.Open(ctx, target.Opening{ID: id, Partition: partition, ChangesTo: changesTo(t, id, offsets), StopGrace: stopGrace})
+}
+
+// changesTo is where in the offsets topic the writer puts its changes; nil: where the
+// state is.
+func changesTo(t target.Target, id string, offsets extent) *int32 {
+	if id != t.RepairID() {
+		return nil
+	}
+	partition := t.RepairPartition(int32(len(offsets.offsets)))
+	return &partition
 }
 
 // again says what an error means for somebody who gave a command once.

@@ -114,6 +114,9 @@ func AcceptTopics(ctx context.Context, c Config) (*Edit, error) {
 		if moved[target.Events] {
 			cursor.SchemaIDs = nil // the next start adds what values of the new one carry
 		}
+		if moved[target.Events] || moved[target.DLQ] {
+			cursor.Seal = nil // it is of other topics; the next start begins one
+		}
 		written, err := cursorChange(cursor)
 		return append(does, "Nothing is written again; what the new topics lack shows in `verify`, and `verify --repair` fills it."),
 			[]txlog.Change{written}, err

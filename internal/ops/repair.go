@@ -39,12 +39,12 @@ func Repair(ctx context.Context, c Config, from, to auditlog.Second) (*Report, e
 	if err != nil {
 		return nil, err
 	}
-	partition, _, err := place(ctx, c.Target)
+	partition, offsets, err := place(ctx, c.Target)
 	if err != nil {
 		return nil, err
 	}
 	// A crash after this has fenced a repair that runs elsewhere, and nothing more.
-	log, stored, err := c.Open(ctx, target.Opening{ID: c.RepairID(), Partition: partition, Topics: topics, StopGrace: cmp.Or(c.StopGrace, stopGrace)})
+	log, stored, err := c.Open(ctx, target.Opening{ID: c.RepairID(), Partition: partition, ChangesTo: changesTo(c.Target, c.RepairID(), offsets), Topics: topics, StopGrace: cmp.Or(c.StopGrace, stopGrace)})
 	if err != nil {
 		return nil, repairError(err)
 	}

@@ -24,14 +24,18 @@ import (
 type repairSeal struct {
 	target.Sealing
 	organization string
-	partition    int32
 	tree         *seal.Tree
 	began        seal.Began
+	earlier      []txlog.Change // what removes the checkpoints of an earlier seal, until it is written
 }
 
 // newRepairSeal returns the tree of repairs as the offsets topic has it; nil where the
 // cursor says that nothing is sealed. It comes after the fence: no earlier repair has a
 // transaction open that could still be committed.
+//
+// The tree belongs to the connector's seal: it has that one's time of beginning, and
+// begins again with it. Otherwise its numbers would go on in other topics than those
+// that hold the ones before.
 func newRepairSeal(ctx context.Context, t target.Target, found target.Found, cursor auditlog.Cursor) (*repairSeal, error) {
 	if cursor.Seal == nil {
 		return nil, nil
@@ -40,30 +44,36 @@ func newRepairSeal(ctx context.Context, t target.Target, found target.Found, cur
 	if err != nil {
 		return nil, err
 	}
-	partitions := found[target.Offsets].Partitions
-	s := &repairSeal{Sealing: sealing, organization: t.Organization, partition: t.RepairPartition(partitions)}
-	key := auditlog.RepairCheckpointKey(t.Organization)
-	stored, err := txlog.Settled(ctx, t.Connection, t.Topics.Offsets, s.partition, func(k string) bool { return k == key })
+	s := &repairSeal{Sealing: sealing, organization: t.Organization}
+	stored, err := txlog.Settled(ctx, t.Connection, t.Topics.Offsets, t.RepairPartition(found[target.Offsets].Partitions), func(k string) bool {
+		repair, _, ok := auditlog.CheckpointOf(t.Organization, k)
+		return ok && repair
+	})
 	if err != nil {
 		return nil, err
 	}
-	note, ok := stored[key]
-	if !ok {
-		s.tree = seal.NewTree()
-		s.began = seal.Began{Time: t.Clock().UTC().Truncate(time.Second)}
-		s.began.Offsets, err = t.Topics.SealedEnds(ctx, t.Connection)
-		return s, err
+	key := auditlog.RepairCheckpointKey(t.Organization)
+	if note, ok := stored[key]; ok {
+		last, _, err := seal.Verifier{}.OpenCheckpoint(note)
+		if err == nil && last.Began.Time.Equal(cursor.Seal.BeganAt.Time()) {
+			s.began = last.Began
+			s.tree, err = last.Tree()
+		}
+		if err != nil {
+			return nil, fmt.Errorf("the checkpoint of earlier repairs cannot be read, and to begin with another one would hide what happened to them: "+
+				"look at `verify --sealed`, or remove the key %s: %w", key, err)
+		}
+		if s.tree != nil {
+			return s, nil
+		}
 	}
-	last, _, err := seal.Verifier{}.OpenCheckpoint(note)
-	if err == nil {
-		s.began = last.Began
-		s.tree, err = last.Tree()
+	for k := range stored {
+		s.earlier = append(s.earlier, txlog.Change{Key: k})
 	}
-	if err != nil {
-		return nil, fmt.Errorf("the checkpoint of earlier repairs cannot be read, and to begin with another one would hide what happened to them: "+
-			"look at `verify --sealed`, or remove the key %s: %w", key, err)
-	}
-	return s, nil
+	s.tree = seal.NewTree()
+	s.began.Time = cursor.Seal.BeganAt.Time()
+	s.began.Offsets, err = t.Topics.SealedEnds(ctx, t.Connection)
+	return s, err
 }
 
 // header is the header of a record's number; empty where nothing is sealed.
@@ -89,7 +99,8 @@ func (s *repairSeal) seal(records []kafka.Message, now time.Time) ([]kafka.Messa
 		return nil, nil, err
 	}
 	day := auditlog.DayCheckpointKey(newest, auditlog.SecondOf(now))
-	return append(records, published...), []txlog.Change{
-		{Key: day, Value: note, Aside: &s.partition}, {Key: newest, Value: note, Aside: &s.partition},
-	}, nil
+	// If this comes to nothing, so does the repair, and the next one removes them.
+	changes := append(s.earlier, txlog.Change{Key: day, Value: note}, txlog.Change{Key: newest, Value: note})
+	s.earlier = nil
+	return append(records, published...), changes, nil
 }

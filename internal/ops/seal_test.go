@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -83,5 +84,63 @@ func wantProven(t *testing.T, text []byte, knows seal.Verifier, record *kgo.Reco
 	_, signature, err := proof.Check(knows)
 	if err != nil || signature != seal.WellSigned || !bytes.Equal(proof.Leaf.Key, record.Key) || !bytes.Equal(proof.Leaf.Value, record.Value) {
 		t.Errorf("the proof of %s: %v, signature %v", record.Key, err, signature)
+	}
+}
+
+// Repairs belong to the seal under way: where that one begins again, in other topics or
+// in the same, so do their numbers, and what is left of the earlier one is not missing.
+func TestRepairsOfAnEarlierSeal(t *testing.T) {
+	w := newRead(t, kafkatest.InProcess(t), 100, nil)
+	w.late(10)
+	if r := w.repair(auditlog.SecondOf(earlier), ago(0)); *r.Repaired != 10 {
+		t.Fatalf("%d repaired, want 10", *r.Repaired)
+	}
+	for _, again := range []struct {
+		how string
+		do  func()
+	}{
+		{"after it was off", func() {
+			w.connector.Kafka.Seal = false
+			stop := w.start()
+			eventually(t, "the seal has ended", func() bool {
+				cursor, err := ops.Cursor(t.Context(), w.ops)
+				return err == nil && cursor.Seal == nil
+			})
+			if err := stop(); err != nil {
+				t.Fatal(err)
+			}
+			w.connector.Kafka.Seal = true
+		}},
+		{"in another topic", func() {
+			w.connector.Kafka.Topic = w.cluster.Name("another")
+			w.ops.Topics.Events = w.connector.Kafka.Topic
+			w.cluster.CreateTopic(w.ops.Topics.Events, 1, nil)
+			edit, err := ops.AcceptTopics(t.Context(), w.ops)
+			if err == nil {
+				err = edit.Apply(t.Context())
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}},
+	} {
+		time.Sleep(time.Second) // seals are known apart by the second in which they began
+		again.do()
+		stop := w.start()
+		eventually(t, "another seal has begun", func() bool {
+			r, err := ops.Sealed(t.Context(), w.ops, ops.SealedOptions{})
+			return err == nil && r.OK() && len(r.Trees) == 1 && r.Trees[0].Size < 100
+		})
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		w.late(7)
+		repaired := *w.repair(auditlog.SecondOf(earlier), ago(0)).Repaired
+		if repaired < 7 {
+			t.Fatalf("%s: %d repaired, want at least 7", again.how, repaired)
+		}
+		if r := sealedReport(w, ops.SealedOptions{}); !r.OK() || len(r.Trees) != 2 || r.Trees[1].Size != uint64(repaired) {
+			t.Errorf("%s: found %+v in %+v, want %d records of repairs", again.how, r.Findings, r.Trees, repaired)
+		}
 	}
 }

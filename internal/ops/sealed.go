@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
@@ -40,12 +38,12 @@ func Sealed(ctx context.Context, c Config, opts SealedOptions) (*SealedReport, e
 	if err := s.read(ctx); err != nil {
 		return nil, err
 	}
-	after, err := peekSeal(ctx, c.Target)
+	after, err := peekSeal(ctx, c.Target, true)
 	if err != nil {
 		return nil, err
 	}
 	for i, t := range []*sealedTree{&s.trees[0], &s.trees[1]} {
-		t.known = after.size(i == 1)
+		t.known = after.size(c.Organization, i == 1)
 		t.verdict = t.check.Verdict(s.retention, t.known)
 	}
 	return s.report(ctx)
@@ -56,6 +54,7 @@ type sealing struct {
 	cfg       Config
 	opts      SealedOptions
 	trees     [2]sealedTree // of the connector, and of repairs
+	began     seal.Began    // what comes before is of no seal, or of an earlier one
 	extents   []extent      // of the topics with leaves
 	retention seal.Retention
 	decoder   *codec.Decoder
@@ -79,7 +78,7 @@ type sealedRecord struct {
 }
 
 func newSealing(ctx context.Context, c Config, opts SealedOptions) (*sealing, error) {
-	found, err := peekSeal(ctx, c.Target)
+	found, err := peekSeal(ctx, c.Target, false)
 	if err != nil {
 		return nil, err
 	}
@@ -88,13 +87,18 @@ func newSealing(ctx context.Context, c Config, opts SealedOptions) (*sealing, er
 		return nil, err
 	}
 	s.trees[0] = sealedTree{header: seal.Header, statements: found.statements(c, opts, false)}
-	s.trees[1] = sealedTree{header: seal.RepairHeader, statements: found.statements(c, opts, true)}
 	if len(s.trees[0].statements) == 0 {
 		return nil, fmt.Errorf("%s has no checkpoint of %s: its topics are not sealed, or somebody removed all checkpoints; with KAFKA_SEAL=on the connector seals what it writes from then on", c.Topics.Offsets, c.Organization)
 	}
-	for i := range s.trees {
-		s.trees[i].check = seal.NewCheck(s.trees[i].statements, opts.Verifier.Verifies())
-	}
+	s.trees[0].check = seal.NewCheck(s.trees[0].statements, opts.Verifier.Verifies())
+	s.began = s.trees[0].check.Began()
+	ofRepairs := slices.DeleteFunc(found.statements(c, opts, true), func(st seal.Statement) bool {
+		// The next repair removes those of an earlier seal. What says so of itself, and is not
+		// signed as it should be, stays, and is reported.
+		earlier := !st.Began.Time.IsZero() && st.Began.Time.Before(s.began.Time)
+		return earlier && !st.Kept && (st.Signature == seal.WellSigned || !opts.Verifier.Verifies())
+	})
+	s.trees[1] = sealedTree{header: seal.RepairHeader, statements: ofRepairs, check: seal.NewCheck(ofRepairs, opts.Verifier.Verifies())}
 	return s, nil
 }
 
@@ -105,8 +109,10 @@ type storedSeal struct {
 }
 
 // peekSeal reads what is said of the seal: by the connector beside its cursor, and by
-// repairs in their own partition. It fences no instance.
-func peekSeal(ctx context.Context, t target.Target) (storedSeal, error) {
+// repairs in their own partition. It fences no instance. settled waits for what is being
+// written at this moment: the markers of a transaction come to each partition by itself, so
+// its records may be seen before its cursor.
+func peekSeal(ctx context.Context, t target.Target, settled bool) (storedSeal, error) {
 	partition, topic, err := place(ctx, t)
 	if err != nil {
 		return storedSeal{}, err
@@ -118,7 +124,11 @@ func peekSeal(ctx context.Context, t target.Target) (storedSeal, error) {
 		if err != nil {
 			return out, err
 		}
-		err = readPiece(ctx, reader, topic.offsets[p].Stable, func(r *kafka.Record) error {
+		end := topic.offsets[p].Stable
+		if settled {
+			end = topic.offsets[p].End
+		}
+		err = readPiece(ctx, reader, end, func(r *kafka.Record) error {
 			out.take(t.Organization, r)
 			return nil
 		})
@@ -146,12 +156,12 @@ func (s *storedSeal) take(organization string, r *kafka.Record) {
 }
 
 // size returns how many leaves are counted.
-func (s storedSeal) size(repair bool) (n uint64) {
+func (s storedSeal) size(organization string, repair bool) (n uint64) {
 	if !repair && s.cursor != nil && s.cursor.Seal != nil {
 		n = s.cursor.Seal.Size
 	}
 	for key, note := range s.notes {
-		if isRepair := strings.Contains(key, "/repair"); isRepair != repair {
+		if isRepair, _, _ := auditlog.CheckpointOf(organization, key); isRepair != repair {
 			continue
 		}
 		if c, _, err := (seal.Verifier{}).OpenCheckpoint(note); err == nil {
@@ -205,31 +215,33 @@ func cursorCheckpoint(c auditlog.Cursor) (seal.Checkpoint, error) {
 	return ledger.Checkpoint(c, tree), nil
 }
 
+// leafRoles are the roles of leaves, which are those of their topics.
+var leafRoles = []string{seal.RoleEvents, seal.RoleDLQ}
+
 // read passes the records of the topics with leaves to the checks.
 func (s *sealing) read(ctx context.Context) error {
-	roles := []struct{ role, topic string }{{seal.RoleEvents, s.cfg.Topics.Events}, {seal.RoleDLQ, s.cfg.Topics.DLQ}}
 	topics, err := s.cfg.Describe(ctx, target.Events, target.DLQ)
 	if err != nil {
 		return err
 	}
 	s.retention = s.retained(topics)
-	for _, r := range roles {
-		e, err := extentOf(ctx, s.cfg.Connection, r.topic)
+	for _, role := range leafRoles {
+		e, err := extentOf(ctx, s.cfg.Connection, s.cfg.Topics.Of(role))
 		if err != nil {
 			return err
 		}
 		s.extents = append(s.extents, e)
 	}
-	for i, r := range roles {
+	for i, role := range leafRoles {
 		for p, o := range s.extents[i].offsets {
 			for t := range s.trees {
-				s.trees[t].check.Partition(r.role, int32(p), o.Start)
+				s.trees[t].check.Partition(role, int32(p), o.Start)
 			}
 		}
 		err := read(ctx, s.cfg, s.extents[i], func(record *kafka.Record) error {
-			ours, err := s.ours(ctx, record, r.role)
+			ours, err := s.ours(ctx, record, role)
 			if ours {
-				s.add(record, r.role)
+				s.add(record, role)
 			}
 			return err
 		})
@@ -263,6 +275,9 @@ func (s *sealing) add(r *kafka.Record, role string) {
 	}
 	leaf := seal.Leaf{Role: role, Key: r.Key, Value: r.Value}
 	place := seal.Place{Role: role, Partition: r.Partition, Offset: r.Offset}
+	if place.Offset < s.began.Offset(role, place.Partition) {
+		return
+	}
 	s.trees[tree].check.Add(place, number, numbered, s.hasher.Hash(leaf))
 	if s.opts.Prove != "" && numbered && string(r.Key) == s.opts.Prove && s.proven == nil {
 		s.proven = &sealedRecord{tree: tree, number: number, leaf: leaf}
@@ -274,12 +289,12 @@ func (s *sealing) add(r *kafka.Record, role string) {
 func (s *sealing) retained(topics target.Found) seal.Retention {
 	since := int64(0)
 	for _, t := range topics {
+		keeps, some := kafka.Milliseconds(t.RetentionMs)
 		switch {
-		case !t.Known, t.RetentionBytes > 0, t.RetentionMs >= 0 && s.cfg.EventTime && t.TimestampType != "LogAppendTime":
+		case !t.Known, t.RetentionBytes > 0, t.RetentionMs == 0, some && s.cfg.EventTime && t.TimestampType != "LogAppendTime":
 			return seal.Retention{Any: true}
-		case t.RetentionMs >= 0:
-			kept := s.cfg.Clock().Add(-time.Duration(t.RetentionMs) * time.Millisecond)
-			since = max(since, kept.Add(writtenLate).Unix())
+		case some:
+			since = max(since, s.cfg.Clock().Add(writtenLate-keeps).Unix())
 		}
 	}
 	return seal.Retention{Since: since}

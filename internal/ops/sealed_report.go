@@ -99,8 +99,7 @@ func (s *sealing) name(ctx context.Context, r *SealedReport) error {
 			}
 		}
 	}
-	topics := map[string]string{seal.RoleEvents: s.cfg.Topics.Events, seal.RoleDLQ: s.cfg.Topics.DLQ}
-	for i, role := range []string{seal.RoleEvents, seal.RoleDLQ} {
+	for i, role := range leafRoles {
 		if len(ids) == 0 {
 			break
 		}
@@ -118,7 +117,7 @@ func (s *sealing) name(ctx context.Context, r *SealedReport) error {
 	for i := range r.Findings {
 		f := &r.Findings[i]
 		if f.from != nil {
-			f.ID, f.Topic, f.Partition, f.Offset = ids[*f.from], topics[f.from.Role], &f.from.Partition, &f.from.Offset
+			f.ID, f.Topic, f.Partition, f.Offset = ids[*f.from], s.cfg.Topics.Of(f.from.Role), &f.from.Partition, &f.from.Offset
 		}
 		if f.to != nil && (f.from == nil || *f.to != *f.from) {
 			f.LastID, f.LastPlace = ids[*f.to], f.to.String()

@@ -97,13 +97,9 @@ func (t *Transactions) Writers(c Config) []string {
 // they must not write while it reads which way that was. It may be killed, and run
 // again.
 func EndTransactions(ctx context.Context, c Config, writers []string) ([]txlog.Ended, error) {
-	partition, _, err := place(ctx, c.Target)
-	if err != nil {
-		return nil, err
-	}
 	var all []txlog.Ended
 	for _, id := range writers {
-		log, _, err := openToEdit(ctx, c.Target, partition, id)
+		log, _, err := openWriter(ctx, c.Target, id)
 		if hanging, ok := errors.AsType[*txlog.HangingError](err); ok {
 			return all, hanging
 		}

@@ -59,6 +59,9 @@ func NewCheck(statements []Statement, verifies bool) *Check {
 	return c
 }
 
+// Began returns where the seal began that the records are compared with.
+func (c *Check) Began() Began { return c.verdict.Began }
+
 // Partition tells from which offset on a partition still has records.
 func (c *Check) Partition(role string, number int32, start int64) {
 	c.partitions[partitionOf{role, number}] = &partition{

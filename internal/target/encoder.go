@@ -3,7 +3,6 @@ package target
 import (
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -63,10 +62,10 @@ func NewEncoder(cfg EncoderConfig) (*Encoder, error) {
 		if size := largest(topic); i == 0 || size < limit {
 			limit = size
 		}
-		if after, ok := bound(topic.TimestampAfterMaxMs); ok {
+		if after, ok := kafka.Milliseconds(topic.TimestampAfterMaxMs); ok {
 			e.latest = min(e.latest, after)
 		}
-		if before, ok := bound(topic.TimestampBeforeMaxMs); ok && (e.oldest == 0 || before < e.oldest) {
+		if before, ok := kafka.Milliseconds(topic.TimestampBeforeMaxMs); ok && (e.oldest == 0 || before < e.oldest) {
 			e.oldest = before
 		}
 	}
@@ -90,12 +89,6 @@ func namesOf(copies []codec.Copy) (names []string) {
 		names = append(names, c.Name)
 	}
 	return names
-}
-
-// bound returns a limit in milliseconds as a duration. ok is false where there is
-// none: it is not known, or, as by default, longer than any duration.
-func bound(ms int64) (d time.Duration, ok bool) {
-	return time.Duration(ms) * time.Millisecond, ms > 0 && ms < math.MaxInt64/int64(time.Millisecond)
 }
 
 func largest(topic kafka.Topic) int {

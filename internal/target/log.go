@@ -15,6 +15,8 @@ import (
 type Opening struct {
 	ID        string // one of IDs
 	Partition int32  // of the offsets topic
+	// ChangesTo is RepairPartition for RepairID; nil: Partition.
+	ChangesTo *int32
 	// Topics tell what batches they take; of others it is Kafka's default.
 	Topics Found
 	// Keep is called for each key that is read; nil: it is OwnsKey.
@@ -35,6 +37,7 @@ func (t Target) Open(ctx context.Context, o Opening) (*txlog.Log, map[string][]b
 		TransactionalID: o.ID,
 		Topic:           t.Topics.Offsets,
 		Partition:       o.Partition,
+		ChangesTo:       o.ChangesTo,
 		Topics:          t.Topics.Names(),
 		Owns:            t.Owns,
 		Siblings:        t.others(o.ID),

@@ -41,8 +41,10 @@ func (t Target) Sealing(found Found) (Sealing, error) {
 	for role, leaf := range leaves {
 		s.Roles[t.Topics.Of(role)] = leaf
 	}
-	if events := found[Events]; events.Known && events.RetentionMs > 0 {
-		s.Retention = time.Duration(events.RetentionMs) * time.Millisecond
+	if events := found[Events]; events.Known {
+		if kept, ok := kafka.Milliseconds(events.RetentionMs); ok {
+			s.Retention = kept
+		}
 	}
 	if t.Topics.Seal != "" {
 		s.Publish = kafka.Message{Topic: t.Topics.Seal, Headers: []kafka.Header{
@@ -61,7 +63,7 @@ func signerOf(key func() (string, error)) (signer seal.Signer, err error) {
 		signer, err = seal.ParseSigner(text)
 	}
 	if err != nil {
-		return signer, fmt.Errorf("SEAL_KEY: %w", err)
+		return signer, fmt.Errorf("reading the key of the seal: %w: check SEAL_KEY, or the file named by SEAL_KEY_FILE: the private key that `seal keygen` prints", err)
 	}
 	return signer, nil
 }

@@ -18,9 +18,6 @@ import (
 type Change struct {
 	Key   string
 	Value []byte
-	// Aside is another partition of the topic that gets the change; nil: it is that of the
-	// state.
-	Aside *int32
 }
 
 // Commit writes the records and the changes in one transaction. When it returns
@@ -146,11 +143,7 @@ func (l *Log) produce(ctx context.Context, records []kafka.Message, changes []Ch
 		out[i] = kgo.Record{Topic: r.Topic, Key: r.Key, Value: r.Value, Headers: r.Headers, Timestamp: r.Timestamp}
 	}
 	for _, c := range changes {
-		partition := l.cfg.Partition
-		if c.Aside != nil {
-			partition = *c.Aside
-		}
-		out = append(out, kgo.Record{Topic: l.cfg.Topic, Partition: partition, Key: []byte(c.Key), Value: c.Value})
+		out = append(out, kgo.Record{Topic: l.cfg.Topic, Partition: l.changes().Partition, Key: []byte(c.Key), Value: c.Value})
 	}
 	began := time.Now()
 	wait := cmp.Or(l.cfg.produceWait, produceWait)

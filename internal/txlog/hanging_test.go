@@ -168,6 +168,7 @@ func TestHangingMarkers(t *testing.T) {
 	t.Run("ended as it was decided", func(t *testing.T) { endedAsDecided(t, c) })
 	t.Run("nothing is built on it", func(t *testing.T) { nothingIsBuilt(t, c) })
 	t.Run("somebody alive is left alone", func(t *testing.T) { aliveIsLeftAlone(t, c) })
+	t.Run("where changes go", func(t *testing.T) { whereChangesGo(t, c) })
 	t.Run("without the right", func(t *testing.T) { withoutTheRight(t, c) })
 }
 
@@ -288,6 +289,58 @@ func nothingIsBuilt(t *testing.T, c *kafkatest.Cluster) {
 	}
 	if fmt.Sprint(values) != "[first]" {
 		t.Errorf("committed are %q", values)
+	}
+}
+
+// A writer whose changes go to another partition than the state, as those of repairs do,
+// ends what hangs there, by the events of the same transaction.
+func whereChangesGo(t *testing.T, c *kafkatest.Cluster) {
+	for _, commit := range []kgo.TransactionEndTry{kgo.TryCommit, kgo.TryAbort} {
+		w := newWorld(t, c)
+		w.cfg.Topics = []string{w.events}
+		w.cfg.Topic = c.Name("offsets")
+		c.CreateTopic(w.cfg.Topic, 2, map[string]string{"cleanup.policy": "compact"})
+		w.cfg.ChangesTo = new(int32(1))
+		commitOne := func() []txlog.Ended {
+			log, _, err := txlog.Open(t.Context(), w.cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer log.Close()
+			if err := log.Commit(t.Context(), []kafka.Message{{Topic: w.events, Key: []byte("k"), Value: []byte("v")}},
+				[]txlog.Change{{Key: "acme/checkpoint", Value: []byte("v")}}); err != nil {
+				t.Fatal(err)
+			}
+			return log.Ended()
+		}
+		commitOne()
+		s := &stranding{world: w, client: c.Client(kgo.TransactionalID(w.cfg.TransactionalID), kgo.RecordPartitioner(kgo.ManualPartitioner()))}
+		var err error
+		if s.producer, s.epoch, err = s.client.ProducerID(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.client.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		s.written("events 0")
+		lost := s.record("state")
+		lost.Partition = *w.cfg.ChangesTo
+		c.Strand(w.cfg.TransactionalID, 0, lost)
+		s.end(commit)
+		ended := commitOne()
+		if len(ended) != 1 || ended[0].Partition != (kafka.Partition{Topic: w.cfg.Topic, Partition: 1}) || ended[0].Commit != bool(commit) {
+			t.Errorf("ended are %v, want one in partition 1 of %s, committed: %v", ended, w.cfg.Topic, commit)
+		}
+		found := false
+		for _, r := range c.Read(t, w.cfg.Topic, kgo.ReadCommitted()) {
+			if r.Partition != 1 {
+				t.Errorf("a change is in partition %d", r.Partition)
+			}
+			found = found || string(r.Value) == "stranded"
+		}
+		if found != bool(commit) {
+			t.Errorf("in its partition the transaction is committed: %v, want %v", found, commit)
+		}
 	}
 }
 

@@ -22,6 +22,9 @@ type Config struct {
 	Topic string
 	// Partition is where in it the state is; see Partition.
 	Partition int32
+	// ChangesTo is another partition of it that changes go to, for a writer that reads the
+	// state of another one; nil: they go where the state is.
+	ChangesTo *int32
 	// Topics are the others that transactions write to. In all of them Open looks for
 	// transactions that hang.
 	Topics []string

@@ -186,12 +186,20 @@ func (l *Log) endHanging(ctx context.Context, word kafka.Coordinated) ([]Ended, 
 	if word.State != "" && word.Producer != producer {
 		b.ours = append(b.ours, word.Producer)
 	}
-	return endHanging(ctx, b, l.state(), word)
+	return endHanging(ctx, b, l.changes(), word)
 }
 
 // state is the partition of the state.
 func (l *Log) state() kafka.Partition {
 	return kafka.Partition{Topic: l.cfg.Topic, Partition: l.cfg.Partition}
+}
+
+// changes is the partition that changes are written to, which a transaction does last.
+func (l *Log) changes() kafka.Partition {
+	if l.cfg.ChangesTo == nil {
+		return l.state()
+	}
+	return kafka.Partition{Topic: l.cfg.Topic, Partition: *l.cfg.ChangesTo}
 }
 
 // coordinated returns what the coordinator knows of the writer; nothing if it does not
@@ -215,9 +223,9 @@ type brokers struct {
 
 func (b *brokers) partitions(ctx context.Context) ([]kafka.Partition, error) {
 	all, err := kafka.Partitions(ctx, b.log.client, b.log.cfg.topics()...)
-	// Of the topic of the state one partition is ours.
+	// Of the topic of the state we write to one partition.
 	return slices.DeleteFunc(all, func(p kafka.Partition) bool {
-		return p.Topic == b.log.cfg.Topic && p.Partition != b.log.cfg.Partition
+		return p.Topic == b.log.cfg.Topic && p != b.log.changes()
 	}), err
 }
 
@@ -357,7 +365,7 @@ func (b *brokers) passages(ctx context.Context, producer int64, state bool, from
 	}
 	starts := map[string]map[int32]int64{}
 	for _, p := range partitions {
-		if (p == b.log.state()) != state {
+		if (p == b.log.changes()) != state {
 			continue
 		}
 		start := kafka.LogStart
@@ -419,7 +427,7 @@ func (b *brokers) began(ctx context.Context, t kafka.OpenTransaction) (time.Time
 }
 
 func (b *brokers) timed(p kafka.Partition) bool {
-	return p == b.log.state() || !b.log.cfg.OtherTimes
+	return p == b.log.changes() || !b.log.cfg.OtherTimes
 }
 
 func (b *brokers) mark(ctx context.Context, t kafka.OpenTransaction, commit bool) error {
