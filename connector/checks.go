@@ -121,6 +121,7 @@ func (o *opening) withdraw(ctx context.Context) error {
 	if o.known != nil {
 		var err error
 		reset := window.Reset(s.name, o.known.Cursor.Openers, auditlog.SecondOf(s.now()))
+		reset.Seal = o.known.Cursor.Seal // as after the reset
 		if undone.Value, err = reset.Encode(); err != nil {
 			return err
 		}

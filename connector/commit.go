@@ -32,9 +32,9 @@ type encodedBatch struct {
 // topic, and the cursor of before stands: the next start reads the same again. If we
 // crash after that, all of it is there, and the cursor in it says so.
 //
-// An error ends the session: only the topic knows what happened. To go on with the state
-// in memory would write the events a second time where the transaction was committed and
-// its answer was lost.
+// An error of the log ends the session: only the topic knows what happened. To go on with
+// the state in memory would write the events a second time where the transaction was
+// committed and its answer was lost. Any other comes before the transaction has begun.
 func (s *session) commit(ctx context.Context, read ...encodedBatch) (discarded bool, err error) {
 	batches := make([]ledger.Batch, len(read))
 	for i, r := range read {

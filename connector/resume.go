@@ -31,8 +31,8 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 		starting = "starting again after: " + o.failed.Error()
 	}
 	o.telemetry.Ready(o.name, starting)
-	// All that can fail for another reason than the right to write comes before the fence:
-	// an instance that cannot work must not take that right from one that does.
+	// What can be known to fail without the right to write comes before the fence: an
+	// instance that cannot work must not take that right from one that does.
 	topics, err := o.prepareTopics(ctx)
 	if err != nil {
 		return nil, err
@@ -40,6 +40,10 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 	format, err := o.target.Format(ctx)
 	if err != nil {
 		return nil, refused(err)
+	}
+	sealing, err := o.target.Sealing(topics)
+	if err != nil {
+		return nil, err
 	}
 	partition := o.target.Partition(topics[target.Offsets].Partitions)
 	read := 0
@@ -64,7 +68,7 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 		organization: o, kafkaLog: log, topics: topics, format: format, partition: partition,
 		ledger: ledger.New(o.name, log, o.now), offsetsRead: read,
 	}
-	if err := (&opening{session: s}).begin(ctx, records); err != nil {
+	if err := (&opening{session: s, sealing: sealing}).begin(ctx, records); err != nil {
 		log.Close()
 		return nil, err
 	}
@@ -117,6 +121,7 @@ func (o *organization) beforeFence(ctx context.Context, records map[string][]byt
 // settings, which may have changed.
 type opening struct {
 	session *session
+	sealing target.Sealing
 	known   *window.State       // as it was read; nil on a first run
 	peeked  []map[string][]byte // cursors by partition; first runs only
 }

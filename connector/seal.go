@@ -20,11 +20,7 @@ func (o *opening) seal(ctx context.Context, state *window.State, records map[str
 			checkpoints[key] = true
 		}
 	}
-	sealing, err := s.target.Sealing(s.topics)
-	if err != nil {
-		return err
-	}
-	s.ledger.Seal(sealing, checkpoints)
+	s.ledger.Seal(o.sealing, checkpoints)
 	switch was := state.Cursor.Seal; {
 	case !s.cfg.Kafka.Seal:
 		if was != nil {
@@ -39,6 +35,7 @@ func (o *opening) seal(ctx context.Context, state *window.State, records map[str
 		}
 		return nil
 	}
+	var err error
 	state.Cursor.Seal, err = o.beginSeal(ctx)
 	return err
 }

@@ -64,7 +64,8 @@ func (o *organization) tellVerified(records map[string][]byte) {
 }
 
 func (o *organization) tellVerification(v auditlog.Verified) {
-	if v.By == byConnector {
+	// One that left to write what is missing is not done: it is tried again.
+	if v.By == byConnector && !(o.cfg.VerifyRepair && v.Counts["missing"] > 0) {
 		o.verifiedAt.Store(int64(v.At))
 	}
 	o.telemetry.Verified(o.name, Verification{

@@ -245,8 +245,8 @@ func verifyIsKilled(t *testing.T, w *world, applied bool, nth int) {
 	i.stop()
 }
 
-// A comparison that fails is reported and tried again, and the session goes on: here the right
-// to the transactional id of repairs is missing.
+// A repair that fails is reported and tried again, and the session goes on: here the right
+// to the transactional id of repairs is missing. What the comparison found is recorded.
 func TestVerifyFailsAlone(t *testing.T) {
 	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
 		w.cfg.VerifyEvery, w.cfg.VerifyRepair = 6*time.Hour, true
@@ -271,8 +271,11 @@ func TestVerifyFailsAlone(t *testing.T) {
 		w.add(time.Now(), 0)
 		time.Sleep(time.Minute)
 		warned := strings.Join(i.warned(), "\n")
-		if r := w.report(); len(r.Missing) != 1 || !strings.Contains(warned, "could not be compared with the API") {
+		if r := w.report(); len(r.Missing) != 1 || !strings.Contains(warned, "what is missing could not be written") {
 			t.Errorf("%s; warned: %s", r, warned)
+		}
+		if v := i.lastVerified(); v.Counts["missing"] != 1 || v.Faults != 1 {
+			t.Errorf("the result is %+v; want one missing", v)
 		}
 		allowed.Store(true)
 		time.Sleep(15 * time.Minute)

@@ -2,6 +2,8 @@ package connector
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -54,6 +56,7 @@ func (v *verifier) run(ctx context.Context, polled <-chan struct{}) error {
 	const subject = "verify"
 	for failures := 0; ; {
 		due := time.Unix(v.session.verifiedAt.Load(), 0).Add(v.session.cfg.VerifyEvery).Sub(v.session.now())
+		due = min(due, v.session.cfg.VerifyEvery) // the clock of the host before may have been ahead
 		if failures > 0 {
 			due = max(due, backoff(failures, verifyRetry))
 		}
@@ -70,9 +73,9 @@ func (v *verifier) run(ctx context.Context, polled <-chan struct{}) error {
 			continue
 		}
 		failures++
-		v.session.log.Warn("comparing the topic with the API failed; it is tried again", "error", err)
+		v.session.log.Warn("the connector's own `verify` failed; it is tried again", "error", err)
 		v.session.telemetry.Warned(v.session.name, subject, Warning{
-			Text:   "The topic could not be compared with the API: " + err.Error(),
+			Text:   "The connector's own `verify` failed: " + err.Error(),
 			Remedy: "It is tried again. Events go on arriving meanwhile.",
 		})
 	}
@@ -94,20 +97,26 @@ func (v *verifier) verify(ctx context.Context) error {
 	from := min(to-1, max(to.Add(-v.session.cfg.VerifyWindow), v.session.cursor().Start))
 	cfg := v.commands()
 	report, err := ops.Verify(ctx, cfg, from, to)
-	if err == nil && v.session.cfg.VerifyRepair && len(report.Missing) > 0 {
-		report, err = ops.Repair(ctx, cfg, from, to)
-	}
 	if err != nil {
-		return err
+		return fmt.Errorf("the topic could not be compared with the API: %w", err)
+	}
+	var repairing error
+	if v.session.cfg.VerifyRepair && len(report.Missing) > 0 {
+		repaired, err := ops.Repair(ctx, cfg, from, to)
+		if err == nil {
+			report = repaired
+		} else { // what was found is recorded all the same
+			repairing = fmt.Errorf("what is missing could not be written: %w", err)
+		}
 	}
 	result, err := ops.Record(ctx, cfg, report, byConnector)
 	if err != nil {
-		return err
+		return errors.Join(repairing, fmt.Errorf("the result could not be recorded: %w", err))
 	}
 	v.session.tellVerification(result)
 	v.session.log.Info("compared the topic with the API", "from", from.String(), "to", to.String(), "events", result.Counts["api"],
 		"missing", result.Counts["missing"], "repaired", result.Counts["repaired"], "faults", result.Faults())
-	return nil
+	return repairing
 }
 
 // commands is how the commands would work here: with our client of the API, and so within

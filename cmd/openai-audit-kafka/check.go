@@ -75,7 +75,8 @@ Exit codes: 0 nothing failed, 2 wrong usage, 4 something failed, 78 wrong settin
 
 // runSettings is what the settings say about a start of the connector.
 func runSettings(c connector.Config, org connector.Organization) ops.RunSettings {
-	s := ops.RunSettings{GroupID: c.Kafka.GroupID, BackfillSetting: org.BackfillSetting, TenantSetting: org.TenantEventsSetting}
+	s := ops.RunSettings{GroupID: c.Kafka.GroupID, Verifies: c.VerifyEvery > 0, Repairs: c.VerifyEvery > 0 && c.VerifyRepair,
+		BackfillSetting: org.BackfillSetting, TenantSetting: org.TenantEventsSetting}
 	if b := org.BackfillStart; b != nil {
 		s.Backfill = new(auditlog.Second)
 		if !b.Earliest {

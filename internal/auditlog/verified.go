@@ -24,12 +24,14 @@ type Verified struct {
 	LateSeconds int64 `json:"late_seconds,omitzero"`
 }
 
-// faults are the counts that should be zero.
-var faults = []string{"missing", "doubled", "extra", "stalled", "unreadable"}
+// FaultKinds are the counts that should be zero.
+func FaultKinds() []string {
+	return []string{"missing", "doubled", "extra", "stalled", "unreadable"}
+}
 
 // Faults is how much was found that should not be.
 func (v Verified) Faults() (n int) {
-	for _, name := range faults {
+	for _, name := range FaultKinds() {
 		n += v.Counts[name]
 	}
 	return n

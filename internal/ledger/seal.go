@@ -47,7 +47,8 @@ func (l *Ledger) seal(step *window.Step, records []kafka.Message, must bool) ([]
 	is := was.Clone()
 	is.Size, is.Range = tree.Size(), tree.Edge()
 	step.Cursor.Seal = is
-	if !must && now.Sub(was.CheckpointAt) < checkpointEvery {
+	// A clock that was set back may not keep us from writing any.
+	if since := now.Sub(was.CheckpointAt); !must && since >= 0 && since < checkpointEvery {
 		return nil, nil, nil
 	}
 	is.CheckpointAt = now

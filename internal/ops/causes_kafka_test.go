@@ -70,6 +70,9 @@ var rightCauses = []cause{
 	lacks("READ on the offsets topic", "offsets", kadm.OpRead, topicOf(offsetsTopic), ops.Failed, "READ on Topic:offsets"),
 	lacks("READ on the events topic", "events", kadm.OpRead, topicOf(eventsTopic), ops.Warning, "READ on Topic:events"),
 	lacks("READ on the events topic, and could not tell whose transaction hangs", "events", kadm.OpRead, named("hanging transactions"), ops.OK, "without READ on Topic:events"),
+	verifies(lacks("READ on the events topic, and verifies", "events", kadm.OpRead, topicOf(eventsTopic), ops.Failed, "READ on Topic:events")),
+	verifies(lacks("READ on the dead letters' topic, and verifies", "dlq", kadm.OpRead, topicOf(dlqTopic), ops.Failed, "READ on Topic:dlq")),
+	verifies(lacks("WRITE on the id of repairs, and repairs", "", 0, named("transactional id"), ops.Failed, "/default/repair is missing")),
 	lacks("DESCRIBE_CONFIGS on the events topic", "events", kadm.OpDescribeConfigs, topicOf(eventsTopic), ops.Warning, "DESCRIBE_CONFIGS on Topic:events"),
 	lacks("DESCRIBE_CONFIGS on the dead letters' topic", "dlq", kadm.OpDescribeConfigs, topicOf(dlqTopic), ops.Warning, "DESCRIBE_CONFIGS on Topic:dlq"),
 	lacks("DESCRIBE_CONFIGS on the offsets topic", "offsets", kadm.OpDescribeConfigs, topicOf(offsetsTopic), ops.Warning, "DESCRIBE_CONFIGS on Topic:offsets"),
@@ -96,6 +99,16 @@ func topicOf(of func(target.Topics) string) func(*world) string {
 // lacks is the cause that one right of all is missing.
 func lacks(name, resource string, op kadm.ACLOperation, of func(*world) string, state ops.CheckState, words string) cause {
 	return cause{name: "lacks " + name, wrong: func(w *world) { w.kafka().asOther(resource, op) }, of: of, state: state, words: words, secured: true}
+}
+
+// verifies has the connector verify by itself, and repair.
+func verifies(c cause) cause {
+	wrong := c.wrong
+	c.wrong = func(w *world) {
+		w.settings.Verifies, w.settings.Repairs = true, true
+		wrong(w)
+	}
+	return c
 }
 
 // other signs in as somebody without any rights.

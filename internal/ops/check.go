@@ -15,6 +15,9 @@ import (
 // RunSettings is what Check must know beside Config of what the connector is to do.
 type RunSettings struct {
 	GroupID string // empty: none
+	// Verifies and Repairs say that the connector compares the topic with the API by itself,
+	// and writes what is missing.
+	Verifies, Repairs bool
 	// Backfill is from when history is wanted; nil: none is.
 	Backfill *auditlog.Second
 	// BackfillSetting and TenantSetting are the names of the settings of history and of

@@ -29,15 +29,21 @@ func (k *checker) checkKafka(ctx context.Context) {
 	k.reachable = true
 	k.add("brokers", clusterFinding(kafka.AskCluster(ctx, client)))
 	k.add("broker version", versionFinding(kafka.SeesZombies(ctx, client)))
-	var state string
-	err = kafka.AwaitCoordinator(ctx, k.waiting("transactions"), func() error {
-		var err error
-		if state, err = kafka.TransactionState(ctx, client, k.cfg.ID()); err != nil {
-			return err
-		}
-		return kafka.MayWriteAs(ctx, client, k.cfg.ID())
-	})
-	k.add("transactional id", transactionFinding(k.cfg.ID(), state, err))
+	ids := []string{k.cfg.ID()}
+	if k.run.Repairs {
+		ids = append(ids, k.cfg.RepairID())
+	}
+	for _, id := range ids {
+		var state string
+		err := kafka.AwaitCoordinator(ctx, k.waiting("transactions"), func() error {
+			var err error
+			if state, err = kafka.TransactionState(ctx, client, id); err != nil {
+				return err
+			}
+			return kafka.MayWriteAs(ctx, client, id)
+		})
+		k.add("transactional id", transactionFinding(id, state, err))
+	}
 	if k.run.GroupID != "" {
 		err := kafka.AwaitCoordinator(ctx, k.waiting("consumer groups"), func() error { return kafka.MayJoin(ctx, client, k.run.GroupID) })
 		k.add("consumer group", groupFinding(k.run.GroupID, err))
@@ -185,7 +191,7 @@ func (k *checker) checkTopics(mayMake func(kafka.TopicSpec) (fitted kafka.TopicS
 			spec, leftOut, err := mayMake(k.cfg.Spec(role))
 			k.add("topic "+name, makeFinding(spec, leftOut, err))
 		default:
-			k.add("topic "+name, rights(role, name, sight.May))
+			k.add("topic "+name, rights(role, name, sight.May, k.run.Verifies))
 		}
 	}
 }
@@ -215,8 +221,9 @@ func also(role string) string {
 	return ""
 }
 
-// rights says what part of a topic's ACLs is missing.
-func rights(role, name string, may kafka.Operations) Finding {
+// rights says what part of a topic's ACLs is missing; verifies says that the connector compares
+// the topics with the API by itself.
+func rights(role, name string, may kafka.Operations, verifies bool) Finding {
 	var missing []string
 	if !may.Write {
 		missing = append(missing, "WRITE")
@@ -227,6 +234,9 @@ func rights(role, name string, may kafka.Operations) Finding {
 	if len(missing) > 0 {
 		what := strings.Join(missing, " and ") + " on Topic:" + name
 		return failed("grant it to the user", "%s is missing", what)
+	}
+	if verifies && (role == target.Events || role == target.DLQ) && !may.Read {
+		return failed("grant it to the user, or leave VERIFY_EVERY unset", "READ on Topic:%s is missing, and the connector is to compare the topic with the API by itself", name)
 	}
 	if role == target.Events && !may.Read {
 		return warning("grant it for the first run, which checks whether the topic holds events already, and for tail and verify", "READ on Topic:%s is missing", name)

@@ -128,10 +128,10 @@ func milliseconds(ms int64) time.Duration { return time.Duration(ms) * time.Mill
 func (w wanted) age() time.Duration { return w.cfg.Clock().Sub(w.backfill.Time()) }
 
 func (w wanted) retentionFinding(role string, t kafka.Topic) Finding {
-	if t.RetentionMs < 0 || w.backfill == nil || role == target.DLQ {
+	keeps, some := kafka.Milliseconds(t.RetentionMs)
+	if !some || w.backfill == nil || role == target.DLQ {
 		return fine("")
 	}
-	keeps := milliseconds(t.RetentionMs)
 	switch {
 	case w.age() <= keeps:
 		return fine("")

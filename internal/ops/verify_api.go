@@ -121,11 +121,17 @@ func (v *verification) findScopes(ctx context.Context) error {
 	v.scopes = []auditlog.Scope{auditlog.ScopeOrganization}
 	// Asked for its name alone: before a large topic is read, and before anything
 	// is said or written.
+	if err := v.cfg.API.wait(ctx); err != nil {
+		return err
+	}
 	page, err := v.api.Newest(ctx, auditlog.ScopeOrganization, 1)
 	if err == nil {
 		err = v.checkPage(page)
 	}
 	if err != nil || v.cfg.API.Tenant == TenantOff {
+		return err
+	}
+	if err := v.cfg.API.wait(ctx); err != nil {
 		return err
 	}
 	_, err = v.api.Newest(ctx, auditlog.ScopeTenant, 1)
@@ -153,7 +159,10 @@ func (v *verification) listsBefore(ctx context.Context, at auditlog.Second) (boo
 		if at <= 0 {
 			break // nothing is older than that
 		}
-		query := openai.Query{Scope: scope, From: 0, To: at, Bounded: true, Class: openai.Live}
+		if err := v.cfg.API.wait(ctx); err != nil {
+			return false, err
+		}
+		query := openai.Query{Scope: scope, From: 0, To: at, Bounded: true, Class: openai.History}
 		for page, err := range v.api.Pages(ctx, query) {
 			if err == nil {
 				err = v.checkPage(page)

@@ -48,7 +48,7 @@ var rooms = []room{
 	// These two alone look up: one fills connector.Config, the other is what the
 	// connector reports to.
 	{"internal/config", []string{"connector", "internal/codec", "internal/files", "internal/kafka", "internal/pause"}},
-	{"internal/telemetry", []string{"connector"}},
+	{"internal/telemetry", []string{"connector", "internal/auditlog"}},
 	{"cmd/openai-audit-kafka", []string{
 		"connector", "internal/auditlog", "internal/codec", "internal/config", "internal/ops", "internal/seal", "internal/telemetry",
 		"schemas",

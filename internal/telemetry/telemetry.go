@@ -49,6 +49,7 @@ var _ connector.Telemetry = (*Telemetry)(nil)
 
 // orgState is what is known of one organization.
 type orgState struct {
+	name      string
 	told      bool   // of being ready, or why not
 	reason    string // why not; empty when ready
 	leads     bool
@@ -94,6 +95,7 @@ func New(cfg Config) *Telemetry {
 	}, func() float64 { return 1 }))
 	for _, name := range cfg.Organizations {
 		t.orgs[name] = &orgState{
+			name:     name,
 			progress: make(map[connector.ReadKind]connector.Progress), warned: make(map[string]connector.Warning), letters: make(map[string]int),
 		}
 		t.metrics.begin(name, cfg.DeadLetterReasons)

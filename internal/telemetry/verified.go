@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 )
 
 // Verified implements connector.Telemetry.
@@ -40,13 +41,10 @@ func (o *orgState) verifiedStatus() *VerifiedStatus {
 	return &VerifiedStatus{From: utc(v.From), To: utc(v.To), At: utc(v.At), By: v.By, Host: v.Host, Counts: v.Counts, Faults: v.Faults, Late: int64(v.Late / time.Second)}
 }
 
-// kinds are the counts that should be zero, as the page names them.
-var kinds = []string{"missing", "doubled", "extra", "stalled", "unreadable"}
-
 // Result is what was found, in a few words.
 func (v VerifiedStatus) Result() string {
 	var found []string
-	for _, kind := range kinds {
+	for _, kind := range auditlog.FaultKinds() {
 		if n := v.Counts[kind]; n > 0 {
 			found = append(found, thousands(n)+" "+kind)
 		}
@@ -69,7 +67,7 @@ func (o *orgState) verifiedWarning(now time.Time) connector.Warning {
 	}
 	return connector.Warning{
 		Text: fmt.Sprintf("The last recorded verify, %s, found: %s.", ago(now, v.At), v.Result()),
-		Remedy: fmt.Sprintf("Run `openai-audit-kafka verify --from %s --to %s --repair --record`. It writes what is missing, exactly once, and lists the rest.",
-			v.From.Format(time.RFC3339), v.To.Format(time.RFC3339)),
+		Remedy: fmt.Sprintf("Run `openai-audit-kafka verify --from %s --to %s --organization %s --repair --record`. It writes what is missing, exactly once, and lists the rest.",
+			v.From.Format(time.RFC3339), v.To.Format(time.RFC3339), o.name),
 	}
 }
