@@ -13,7 +13,7 @@ import (
 )
 
 // checkFirstRun makes sure that there is nothing to go on from. To take a lost
-// state for a first run would emit everything again, in silence.
+// state for a first run would emit everything again, and nothing would show it.
 func (o *opening) checkFirstRun(ctx context.Context) error {
 	s := o.session
 	topic := s.topics[target.Events]
@@ -28,8 +28,9 @@ func (o *opening) checkFirstRun(ctx context.Context) error {
 	return nil
 }
 
-// checkPartition refuses a first run of an organization whose cursor is in another
-// partition than its own. It is looked at before the fence: an instance that began
+// checkPartition refuses a first run of an organization whose cursor is in a partition
+// other than its own. To begin in the new one would be a first run, and emit everything
+// again. It is looked at before the fence: an instance that began
 // with fewer partitions may be at work.
 func (o *organization) checkPartition(ctx context.Context, offsets kafka.Topic) error {
 	at, astray, err := o.target.CursorElsewhere(ctx, offsets.Partitions, false)
@@ -41,11 +42,11 @@ func (o *organization) checkPartition(ctx context.Context, offsets kafka.Topic) 
 	if err != nil || !astray {
 		return err
 	}
-	return refuse("somebody added partitions: restore their number from before (make the topic anew and copy it), or `cursor reset` starts anew and emits again",
-		"the cursor of %s is in partition %d of %s, and belongs into %d now", o.name, at, offsets.Name, o.target.Partition(offsets.Partitions))
+	return refuse("somebody added partitions: restore their earlier number (make the topic again and copy it), or `cursor reset` starts anew and emits again",
+		"the cursor of %s is in partition %d of %s, and belongs in %d now", o.name, at, offsets.Name, o.target.Partition(offsets.Partitions))
 }
 
-// checkOrganization refuses to mix organizations: a cursor of another one than the
+// checkOrganization refuses to mix organizations: a cursor of an organization other than the
 // key's, or one that is read under another name already.
 func (o *opening) checkOrganization(ctx context.Context, apiName string) error {
 	s := o.session
@@ -61,8 +62,8 @@ func (o *opening) checkOrganization(ctx context.Context, apiName string) error {
 	return nil
 }
 
-// checkPage refuses a page of another organization than the one that is read: the
-// key was replaced by one of another's while we run. Nothing of it may be written.
+// checkPage refuses a page of an organization other than the one that is read: the key was
+// replaced by another organization's while we run. None of it may be written.
 func (s *session) checkPage(page openai.Page) error {
 	return refused(window.CheckOrganization(s.name, s.apiName, page.Organization))
 }
@@ -114,7 +115,8 @@ func (o *opening) confirmAlone(ctx context.Context, apiName string) error {
 }
 
 // withdraw undoes a first run that has written no event. A cursor that says "start anew"
-// says so again.
+// says so again. If we crash before it is committed, the cursor stays, and the next start
+// goes on from it: see "What is not guaranteed" in docs/design.md.
 func (o *opening) withdraw(ctx context.Context) error {
 	s := o.session
 	undone := txlog.Change{Key: auditlog.CursorKey(s.name)}

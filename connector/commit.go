@@ -24,9 +24,10 @@ type encodedBatch struct {
 	must    bool            // write the cursor whatever there is to write
 }
 
-// commit writes what of the batches is not written yet, with the cursor and the ids, in
-// one transaction, and reports it. discarded says that one of them was planned in another
-// state: it and those after it count for nothing, and are to be planned again.
+// commit writes those events of the batches that are not written yet, with the cursor and
+// the ids, in one transaction, and reports it. discarded says that one of the batches was
+// planned in another state: it and those after it count for nothing, and are to be planned
+// again. It is no error, and the batches before it are committed.
 //
 // If we crash before the end of the transaction is decided, nothing of it is in any
 // topic, and the cursor of before stands: the next start reads the same again. If we
@@ -55,15 +56,16 @@ func (s *session) commit(ctx context.Context, read ...encodedBatch) (discarded b
 	return out.Step.Discard, err
 }
 
-// apply writes an effect that needs no events: with must at once, else with what is
-// written next. What is only in memory when we crash is found out again.
+// apply writes an effect that needs no events: with must at once, and otherwise with what is
+// written next. What is only in memory when we crash is found out again, from the API or
+// from the settings that it came from.
 func (s *session) apply(ctx context.Context, effect window.Effect, must bool) error {
 	out, err := s.ledger.Apply(ctx, effect, must)
 	s.tellCommit(out, err)
 	return err
 }
 
-// tellCommit tells how a commit ended, and wakes who waits for what it changed.
+// tellCommit reports how a commit ended, and wakes the sweepers where it left them work.
 func (s *session) tellCommit(out ledger.Outcome, err error) {
 	if out.Sent {
 		s.telemetry.Committed(s.name, result(err), out.Took)

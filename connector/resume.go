@@ -24,6 +24,10 @@ const stopGrace = 2500 * time.Millisecond
 // resume is how every session begins, the first one and the one after a crash
 // alike. When it returns, no other instance can write for the organization, and the
 // state is what the topic says.
+//
+// The order is: check what can be checked without the right to write, fence, read the state
+// to its end, check that, commit a cursor. A state that is read before the fence may be old,
+// since the predecessor can still commit: to go on from it would write those events twice.
 func (o *organization) resume(ctx context.Context) (*session, error) {
 	starting := "starting: reading the state"
 	if o.failed != nil {
@@ -31,8 +35,9 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 		starting = "starting again after: " + o.failed.Error()
 	}
 	o.telemetry.Ready(o.name, starting)
-	// What can be known to fail without the right to write comes before the fence: an
-	// instance that cannot work must not take that right from one that does.
+	// Whatever can fail without the right to write comes before the fence: an instance that
+	// cannot work must not take that right from one that does. A crash in here has changed
+	// nothing but topics that were made, which the next start finds.
 	topics, err := o.prepareTopics(ctx)
 	if err != nil {
 		return nil, err
@@ -63,7 +68,7 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 	o.tellHanging(nil)
 	// From here on every other writer is fenced. If we crash before the first
 	// commit, nothing has changed: the next start finds the same state.
-	// If another fences us from here on, the first commit says so, and we end with 3.
+	// If another instance fences us from here on, the first commit says so, and we end with 3.
 	s := &session{
 		organization: o, kafkaLog: log, topics: topics, format: format, partition: partition,
 		ledger: ledger.New(o.name, log, o.now), offsetsRead: read,
@@ -76,10 +81,15 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
-// beforeFence stops an instance that another one has replaced, before it harms it,
-// and one whose settings will be refused: the one at work has better ones. Records
-// that are not whole say only who opened the log: what is wrong in them may be right
-// in what lies beyond, and is judged after the fence.
+// beforeFence stops an instance that another one has replaced, before it does harm, and one
+// whose settings will be refused, since the instance at work has better ones.
+//
+// The records may not be whole, where a neighbour's open transaction hides the rest. Then
+// they only say who opened the log. What looks wrong in them may be right together with the
+// rest, and is judged after the fence.
+//
+// It is the only protection from a war of two instances, and no part of the guarantee: what
+// it overlooks, such as two that start at the same moment, the fence decides.
 func (o *organization) beforeFence(ctx context.Context, records map[string][]byte, whole bool, topics target.Found, format target.Format) error {
 	decode := decodeState
 	if !whole {
@@ -144,6 +154,8 @@ func (o *opening) begin(ctx context.Context, records map[string][]byte) error {
 	if err := o.check(ctx, state); err != nil {
 		return err
 	}
+	// Before the first commit, which writes framing and version into the cursor: a later start
+	// with other settings is refused by them.
 	if err := o.chooseSchema(state); err != nil {
 		return err
 	}
@@ -170,6 +182,9 @@ func (o *opening) begin(ctx context.Context, records map[string][]byte) error {
 		return err
 	}
 	o.use(state)
+	// The first transaction: the cursor and nothing else. A crash before it leaves no trace. A
+	// crash in it leaves the old cursor or this one, and both are right to go on from. After it
+	// no start is a first run again, so an event can never be written beside a missing cursor.
 	if err := o.commit(ctx, hello.Organization); err != nil {
 		return err
 	}
@@ -187,7 +202,9 @@ func (o *opening) begin(ctx context.Context, records map[string][]byte) error {
 	return nil
 }
 
-// check refuses a state that needs a person's decision.
+// check refuses a state that needs a person's decision: one that was lost, topics that were
+// deleted or made again, and history that the topic would delete. To go on by itself would
+// lose events or write them twice in each of these cases, and neither could be undone.
 func (o *opening) check(ctx context.Context, state *window.State) (err error) {
 	s := o.session
 	known := auditlog.MaxSecond // the earliest time whose history is written or planned
@@ -283,7 +300,8 @@ func (o *opening) firstState(ctx context.Context, now auditlog.Second, reset *wi
 	return state, nil
 }
 
-// reconcile adapts a cursor to the settings, which may have changed.
+// reconcile adapts a cursor to the settings, which may have changed. It changes the state in
+// memory only. The first commit writes it; a crash before that adapts it again in the same way.
 func (o *opening) reconcile(state *window.State, now auditlog.Second) {
 	s := o.session
 	state.Cursor = window.MoveStart(s.backfillStart())(state.Cursor)
@@ -316,8 +334,9 @@ func (o *opening) commit(ctx context.Context, apiName string) error {
 	return err
 }
 
-// leave writes the cursor a last time and says that this instance is gone of its
-// own accord. If it fails, the next start finds the state of the last commit.
+// leave writes the cursor a last time and says in it that this instance stopped by itself,
+// so that another host may start at once. If it fails, or we are killed in it, the next start
+// finds the state of the last commit: nothing but the word that we left is missing.
 func (s *session) leave() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()

@@ -26,7 +26,7 @@ func Reasons() []Reason {
 }
 
 // Undeliverable is the error of an event that cannot be a record of the events
-// topic. It belongs into the dead letters.
+// topic. It belongs in the dead letters.
 type Undeliverable struct {
 	Reason Reason
 	// Detail says more, for a person. It never quotes the event, whose content
