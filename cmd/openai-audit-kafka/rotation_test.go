@@ -114,9 +114,7 @@ func TestCredentialsChangeUnderRunningConnectors(t *testing.T) {
 	acls := kadm.NewACLs().Topics("kerberos.", "token.").TransactionalIDs("kerberos.", "token.").
 		Operations(kadm.OpRead, kadm.OpWrite, kadm.OpCreate, kadm.OpDescribeConfigs).
 		Allow("User:" + kafkatest.User).AllowHosts("*").ResourcePatternType(kadm.ACLPatternPrefixed)
-	if _, err := c.Admin().CreateACLs(t.Context(), acls); err != nil {
-		t.Fatal(err)
-	}
+	kafkatest.Grant(t, c, acls)
 	way := func(addresses []string, mechanism string, more ...string) []string {
 		return append([]string{"KAFKA_BROKERS=" + strings.Join(addresses, ","), "KAFKA_SASL_MECHANISM=" + mechanism}, more...)
 	}

@@ -180,9 +180,7 @@ func TestPasswordChangedUnderARunningConnector(t *testing.T) {
 	acls := kadm.NewACLs().Topics("openai.audit.events", "openai.audit.events.dlq", "openai.audit.offsets").
 		TransactionalIDs("openai.audit.offsets/default").Operations(kadm.OpRead, kadm.OpWrite, kadm.OpCreate, kadm.OpDescribeConfigs).
 		Allow("User:" + kafkatest.User).AllowHosts("*").ResourcePatternType(kadm.ACLPatternLiteral)
-	if _, err := w.c.Admin().CreateACLs(t.Context(), acls); err != nil {
-		t.Fatal(err)
-	}
+	kafkatest.Grant(t, w.c, acls)
 	api := simulator.New(simulator.Config{Seed: 9})
 	server := httptest.NewServer(api)
 	t.Cleanup(server.Close)

@@ -125,7 +125,7 @@ func (w inKafka) makeTopics() {
 
 func (w inKafka) grant(acls *kadm.ACLBuilder) {
 	w.t.Helper()
-	mustGrant(w.t, w.cluster, acls.Allow("User:"+kafkatest.OtherUser).AllowHosts("*").ResourcePatternType(kadm.ACLPatternLiteral))
+	kafkatest.Grant(w.t, w.cluster, acls.Allow("User:"+kafkatest.OtherUser).AllowHosts("*").ResourcePatternType(kadm.ACLPatternLiteral))
 }
 
 // asOther signs in as a user who has every right but one.

@@ -156,20 +156,7 @@ func grantAll(t *testing.T, c *kafkatest.Cluster) {
 		kadm.NewACLs().Groups("group").Operations(kadm.OpRead),
 	} {
 		acls = acls.Allow("User:" + kafkatest.User).AllowHosts("*").ResourcePatternType(kadm.ACLPatternPrefixed)
-		mustGrant(t, c, acls)
-	}
-}
-
-func mustGrant(t *testing.T, c *kafkatest.Cluster, acls *kadm.ACLBuilder) {
-	t.Helper()
-	granted, err := c.Admin().CreateACLs(t.Context(), acls)
-	for _, g := range granted {
-		if g.Err != nil {
-			err = g.Err
-		}
-	}
-	if err != nil {
-		t.Fatal(err)
+		kafkatest.Grant(t, c, acls)
 	}
 }
 

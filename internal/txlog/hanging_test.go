@@ -349,13 +349,10 @@ func whereChangesGo(t *testing.T, c *kafkatest.Cluster) {
 func withoutTheRight(t *testing.T, c *kafkatest.Cluster) {
 	w := newWorld(t, c)
 	w.cfg.Topics = []string{w.events}
-	admin := c.Admin()
 	rights := kadm.NewACLs().Allow("User:"+kafkatest.User).AllowHosts().
 		Topics(w.events, w.cfg.Topic).TransactionalIDs(w.cfg.TransactionalID).
 		Operations(kadm.OpRead, kadm.OpWrite, kadm.OpDescribe).ResourcePatternType(kadm.ACLPatternLiteral)
-	if _, err := admin.CreateACLs(t.Context(), rights); err != nil {
-		t.Fatal(err)
-	}
+	kafkatest.Grant(t, c, rights)
 	limited := w.cfg
 	limited.Connection.Brokers = c.Security().SASL
 	limited.Connection.SASL = kafka.SASL{

@@ -77,27 +77,17 @@ func TestPartialCommitWithoutAuthorization(t *testing.T) {
 	c := kafkatest.Real(t, kafkatest.Secured())
 	w, letters := newWorld(t, c), c.Name("letters")
 	c.CreateTopic(letters, 1, nil)
-	admin := c.Admin()
 	for _, acl := range []*kadm.ACLBuilder{
 		kadm.NewACLs().Topics(w.cfg.Topic, w.events).Operations(kadm.OpRead, kadm.OpWrite),
 		kadm.NewACLs().TransactionalIDs(w.cfg.TransactionalID).Operations(kadm.OpWrite),
 	} {
 		acl = acl.ResourcePatternType(kadm.ACLPatternLiteral).Allow("User:" + kafkatest.User).AllowHosts()
-		if _, err := admin.CreateACLs(t.Context(), acl); err != nil {
-			t.Fatal(err)
-		}
+		kafkatest.Grant(t, c, acl)
 	}
 	w.cfg.Connection.Brokers = c.Security().SASL
 	w.cfg.Connection.SASL = kafka.SASL{
 		Mechanism: "PLAIN", Username: kafkatest.User, Password: func() (string, error) { return kafkatest.Password, nil },
 	}
-	eventually(t, "the broker to heed the rights", func() bool {
-		log, err := w.tryOpen(t.Context(), w.cfg)
-		if err == nil {
-			log.Close()
-		}
-		return err == nil
-	})
 	log := w.open(w.cfg)
 	w.mustCommit(log)
 	err := w.commit(t.Context(), log, kafka.Message{Topic: letters, Value: []byte("x")})
