@@ -18,7 +18,8 @@ import (
 )
 
 // FieldError is one thing that is wrong with a Config. It holds no value of a field,
-// since that may be a secret in the wrong place.
+// since that may be a secret in the wrong place. Problem and Remedy are two fields, and not
+// one error of package remedy, since Rename changes the names of fields in both.
 type FieldError struct {
 	// Field is the path of the field: Kafka.Topic, Organizations[1].AdminKey.
 	Field string

@@ -225,11 +225,11 @@ func (v *validator) kerberos(s SASL) {
 	if fault == nil {
 		return
 	}
-	problem := fault.Problem
-	if fault.Err != nil {
-		problem += ": " + reason(fault.Err)
+	problem, unread := fault.Why.Cause.Error(), errors.Unwrap(fault.Why.Cause)
+	if unread != nil {
+		problem = "the file cannot be read: " + reason(unread)
 	}
-	v.fileFault(kerberosFields[fault.Variable], fault.File, fault.Err, problem, fault.Remedy)
+	v.fileFault(kerberosFields[fault.Variable], fault.File, unread, problem, fault.Why.Do)
 }
 
 var (

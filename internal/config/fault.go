@@ -11,7 +11,8 @@ import (
 	"unicode"
 )
 
-// Fault is one thing wrong with the settings.
+// Fault is one thing wrong with the settings. It is no error of package remedy: all faults
+// are one error, and each is a line of it with variable, value, problem and remedy.
 type Fault struct {
 	Variable string
 	Value    string // as it may be shown; empty if there is none to show
@@ -60,7 +61,7 @@ const redacted = "***"
 var (
 	// keyLike finds OpenAI keys that were put where they do not belong.
 	keyLike = regexp.MustCompile(`(^|[^A-Za-z0-9])sk-[A-Za-z0-9_-]{8,}`)
-	// userIn is what stands before a host. A URL may lack its scheme, or half of it,
+	// userIn is what comes before a host. A URL may lack its scheme, or half of it,
 	// and a password may hold any character: so it is all up to the last @.
 	userIn  = regexp.MustCompile(`(?is)^([a-z]+://)?.*(@|%40)`)
 	queryIn = regexp.MustCompile(`(?s)([?#]).+`)

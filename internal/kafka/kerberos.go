@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/kerberos"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/files"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/remedy"
 )
 
 // Kerberos says who we are to brokers that want GSSAPI. Its files are read again for each
@@ -30,20 +31,15 @@ type Kerberos struct {
 
 // KerberosFault says what is wrong with the files of Kerberos, or with the principal.
 type KerberosFault struct {
-	Variable        string // the setting at fault
-	File            string // what it names, if that is a file
-	Problem, Remedy string
-	Err             error // why the file was not read; else nil
+	Variable string // the setting at fault
+	File     string // what it names, if that is a file
+	Why      *remedy.Error
 }
 
-func (f *KerberosFault) Error() string {
-	if f.Err != nil {
-		return f.Problem + ": " + f.Err.Error()
-	}
-	return f.Problem
-}
+func (f *KerberosFault) Error() string { return f.Variable + ": " + f.Why.Error() }
 
-func (f *KerberosFault) Unwrap() error { return f.Err }
+// Unwrap returns what is wrong with the setting, and what to do about it.
+func (f *KerberosFault) Unwrap() error { return f.Why }
 
 const (
 	keytabVariable    = "KAFKA_SASL_KERBEROS_KEYTAB_FILE"
@@ -72,7 +68,7 @@ func (k Kerberos) client(principal string) (*client.Client, error) {
 		name, realm = principal[:at], principal[at+1:]
 	}
 	if name == "" || realm == "" {
-		return nil, &KerberosFault{Variable: principalVariable, Problem: "the principal has no name or no realm, and krb5.conf has no default_realm", Remedy: "write it as name@REALM"}
+		return nil, &KerberosFault{principalVariable, "", remedy.New("write it as name@REALM", "the principal has no name or no realm, and krb5.conf has no default_realm")}
 	}
 	cl := client.NewWithKeytab(name, realm, keys, conf)
 	parts := cl.Credentials.CName().NameString
@@ -81,7 +77,8 @@ func (k Kerberos) client(principal string) (*client.Client, error) {
 			return cl, nil
 		}
 	}
-	return nil, &KerberosFault{Variable: principalVariable, Problem: "the keytab has no key of this principal", Remedy: "klist -k FILE lists those it has; write one of them, with its realm, or get the keytab of this one"}
+	return nil, &KerberosFault{principalVariable, "", remedy.New("klist -k FILE lists those it has; write one of them, with its realm, or get the keytab of this one",
+		"the keytab has no key of this principal")}
 }
 
 func (k Kerberos) keytab() (*keytab.Keytab, error) {
@@ -92,7 +89,7 @@ func (k Kerberos) keytab() (*keytab.Keytab, error) {
 	keys := keytab.New()
 	// The library's own words may quote the file, which is made of keys.
 	if err := parse(func() error { return keys.Unmarshal(content) }); err != nil || len(keys.Entries) == 0 {
-		return nil, &KerberosFault{Variable: keytabVariable, File: k.KeytabFile, Problem: "the file is no keytab, or holds no key", Remedy: "write it with ktadd of kadmin, or ktpass"}
+		return nil, &KerberosFault{keytabVariable, k.KeytabFile, remedy.New("write it with ktadd of kadmin, or ktpass", "the file is no keytab, or holds no key")}
 	}
 	return keys, nil
 }
@@ -111,7 +108,8 @@ func (k Kerberos) config() (conf *config.Config, err error) {
 		return err
 	})
 	if err != nil {
-		return nil, &KerberosFault{Variable: configVariable, File: path, Problem: "the file is no krb5.conf that can be read here", Remedy: "give one with default_realm and the KDCs of the realm alone; blocks within a realm are not understood"}
+		return nil, &KerberosFault{configVariable, path, remedy.New("give one with default_realm and the KDCs of the realm alone; blocks within a realm are not understood",
+			"the file is no krb5.conf that can be read here")}
 	}
 	return conf, nil
 }
@@ -119,7 +117,7 @@ func (k Kerberos) config() (conf *config.Config, err error) {
 func readKerberos(variable, path string) ([]byte, error) {
 	content, err := files.Read(path)
 	if err != nil {
-		return nil, &KerberosFault{Variable: variable, File: path, Problem: "the file cannot be read", Remedy: "check its path and rights", Err: err}
+		return nil, &KerberosFault{variable, path, remedy.New("check its path and rights", "the file cannot be read: %w", err)}
 	}
 	return content, nil
 }
@@ -168,7 +166,7 @@ func (g gssapi) signIn(ctx context.Context, addr string) (sasl.Session, []byte, 
 	}
 	cl, err := g.kerberos.client(g.principal)
 	if fault, ok := errors.AsType[*KerberosFault](err); ok {
-		return nil, nil, noCredentials(fmt.Errorf("%s: %w", fault.Variable, err), fault.Remedy)
+		return nil, nil, noCredentials(fmt.Errorf("%s: %w", fault.Variable, fault.Why.Cause), fault.Why.Do)
 	}
 	defer cl.Destroy() // it would renew its ticket for ever
 	service := cmp.Or(g.kerberos.Service, "kafka")
@@ -206,8 +204,8 @@ var answered = regexp.MustCompile(`KRB Error: \(\d+\) ([A-Z_]+)`)
 func noTicket(err error) error {
 	text := err.Error()
 	if code := answered.FindStringSubmatch(text); code != nil {
-		remedy := cmp.Or(refusals[code[1]], "look for the cause in the KDC's log")
-		return noCredentials(errors.New("the KDC answered "+code[1]), remedy)
+		do := cmp.Or(refusals[code[1]], "look for the cause in the KDC's log")
+		return noCredentials(errors.New("the KDC answered "+code[1]), do)
 	}
 	switch {
 	case strings.Contains(text, "clock skew"):

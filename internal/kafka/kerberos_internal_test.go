@@ -140,7 +140,7 @@ func TestKerberosFiles(t *testing.T) {
 		err := tt.kerberos.Check(tt.principal)
 		fault, _ := errors.AsType[*KerberosFault](err)
 		switch {
-		case tt.variable == "" && err != nil, tt.variable != "" && (fault == nil || fault.Variable != tt.variable || fault.Remedy == ""):
+		case tt.variable == "" && err != nil, tt.variable != "" && (fault == nil || fault.Variable != tt.variable || fault.Why.Do == ""):
 			t.Errorf("%s: %v, want %s", name, err, tt.variable)
 		case strings.HasPrefix(name, "no k") && !errors.Is(err, fs.ErrNotExist):
 			t.Errorf("%s: %v", name, err)
