@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"hash"
 	"math"
 
 	"github.com/transparency-dev/merkle/rfc6962"
@@ -38,17 +39,21 @@ type Leaf struct {
 // four bytes, the highest first. A field that is null has the length FFFFFFFF.
 //
 // Without the lengths a byte could move from the key to the value unseen.
-func (l Leaf) AppendTo(b []byte) []byte {
-	b = appendField(b, []byte(l.Role))
-	b = appendField(b, l.Key)
-	return appendField(b, l.Value)
+func (l Leaf) AppendTo(b []byte) []byte { return append(l.appendHead(b), l.Value...) }
+
+// appendHead is AppendTo up to the length of the value.
+func (l Leaf) appendHead(b []byte) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(len(l.Role)))
+	b = append(b, l.Role...)
+	b = append(appendLength(b, l.Key), l.Key...)
+	return appendLength(b, l.Value)
 }
 
-func appendField(b, field []byte) []byte {
+func appendLength(b, field []byte) []byte {
 	if field == nil {
 		return binary.BigEndian.AppendUint32(b, math.MaxUint32)
 	}
-	return append(binary.BigEndian.AppendUint32(b, uint32(len(field))), field...)
+	return binary.BigEndian.AppendUint32(b, uint32(len(field)))
 }
 
 // ParseLeaf reads what AppendTo wrote.
@@ -76,13 +81,24 @@ func cutField(b []byte) (field, rest []byte, ok bool) {
 	return b[:n:n], b[n:], true
 }
 
-// Hasher computes the hashes of leaves. It keeps its buffer from one to the next, and
+// Hasher computes the hashes of leaves. It keeps its memory from one to the next, and
 // is not safe for concurrent use.
-type Hasher struct{ buffer []byte }
+type Hasher struct {
+	digest hash.Hash
+	head   []byte // what comes before the value
+}
 
-// Hash returns the hash of the leaf, as RFC 6962 has it. It allocates nothing once the
-// buffer is large enough, which the hasher of package rfc6962 does for every leaf.
-func (h *Hasher) Hash(l Leaf) Hash {
-	h.buffer = l.AppendTo(append(h.buffer[:0], rfc6962.RFC6962LeafHashPrefix))
-	return sha256.Sum256(h.buffer)
+// Hash returns the hash of the leaf, as RFC 6962 has it: of what AppendTo appends, after
+// a prefix. It copies no value and allocates nothing from the second leaf on, which the
+// hasher of package rfc6962 does for each.
+func (h *Hasher) Hash(l Leaf) (sum Hash) {
+	if h.digest == nil {
+		h.digest = sha256.New()
+	}
+	h.digest.Reset()
+	h.head = l.appendHead(append(h.head[:0], rfc6962.RFC6962LeafHashPrefix))
+	_, _ = h.digest.Write(h.head) // a hash returns no error
+	_, _ = h.digest.Write(l.Value)
+	h.head = h.digest.Sum(h.head[:0])
+	return Hash(h.head)
 }

@@ -1,7 +1,6 @@
 package seal
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -104,9 +103,8 @@ func (v *Verdict) forked(a, b Statement, why string) {
 // differing returns which leaves lie below the nodes in which two trees of one size
 // differ.
 func differing(a, b *Tree) (spans []span) {
-	left, right := a.edge.Hashes(), b.edge.Hashes()
 	for i, node := range compact.RangeNodes(0, a.Size(), nil) {
-		if !bytes.Equal(left[i], right[i]) {
+		if a.edge[i] != b.edge[i] {
 			from, to := node.Coverage()
 			spans = append(spans, span{from, to})
 		}
