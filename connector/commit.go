@@ -149,7 +149,8 @@ const latestKept = 20
 
 func latest(ev auditlog.Event, e target.Encoded) LatestEvent {
 	return LatestEvent{
-		Time: ev.EffectiveAt.Time(), ID: ev.ID, Type: ev.Type, Scope: string(ev.Scope),
-		Actor: strings.Clone(e.Info.Actor), IP: strings.Clone(e.Info.IP), // they hold all of a page
+		Time: ev.EffectiveAt.Time(), Scope: string(ev.Scope),
+		ID: strings.Clone(ev.ID), Type: strings.Clone(ev.Type), // they hold all of a page
+		Actor: strings.Clone(e.Info.Actor), IP: strings.Clone(e.Info.IP),
 	}
 }

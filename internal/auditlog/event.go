@@ -35,6 +35,9 @@ type Event struct {
 	Scope Scope
 	// Raw is the JSON object byte for byte as the API sent it.
 	Raw []byte
+
+	// Known is the Identity, once Identify has computed it; else zero.
+	Known Identity
 }
 
 // Identity is what makes two events the same one, in 16 bytes: a hash of the id,
@@ -42,7 +45,19 @@ type Event struct {
 type Identity [16]byte
 
 // Identity returns the event's identity.
-func (e Event) Identity() Identity { return IdentityOf(e.Name()) }
+func (e Event) Identity() Identity {
+	if e.Known != (Identity{}) {
+		return e.Known
+	}
+	return IdentityOf(e.Name())
+}
+
+// Identify computes the identity of an event whose ID and Raw are final, and keeps it:
+// it is asked for five times until the event is written.
+func (e *Event) Identify() Identity {
+	e.Known = e.Identity()
+	return e.Known
+}
 
 // Name is the text by which an event is remembered among the ids written: its
 // id, or a hash where it has none, or one so long that a thousand of them would
@@ -68,7 +83,7 @@ func hashName(prefix string, of []byte) string {
 
 // IdentityOf returns the identity of the event remembered as name.
 func IdentityOf(name string) Identity {
-	var text [longestName]byte // on the stack: this is asked five times for each event
+	var text [longestName]byte // on the stack
 	sum := sha256.Sum256(append(text[:0], name...))
 	return Identity(sum[:16])
 }

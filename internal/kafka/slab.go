@@ -31,7 +31,7 @@ type block struct {
 
 const (
 	blockMessages = 64
-	blockHeaders  = 8 * blockMessages
+	blockHeaders  = 9 * blockMessages // with the number of the seal
 	blockBytes    = 64 << 10
 )
 

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/rawjson"
@@ -50,6 +52,7 @@ type pageParser struct {
 	rawjson.Scanner[[]byte]
 	listing
 	body                        []byte
+	texts                       strings.Builder // holds the ids and types: else each is an allocation
 	scope                       auditlog.Scope
 	isList, hasData, hasHasMore bool
 }
@@ -119,6 +122,7 @@ func (p *pageParser) array() error {
 		}
 		if p.events == nil {
 			p.events = make([]auditlog.Event, 0, pageLimit)
+			p.texts.Grow(pageLimit * usualTexts)
 		}
 		event, err := p.event()
 		if err != nil {
@@ -173,7 +177,11 @@ func (p *pageParser) record(e *auditlog.Event) error {
 	}
 }
 
-// textOrSkip reads a string that is Unicode text; any other value is "".
+// usualTexts is what the id and the type of an event take, about.
+const usualTexts = 64
+
+// textOrSkip reads a string that is Unicode text; any other value is "". To keep one is
+// to keep all of the page.
 func (p *pageParser) textOrSkip() (string, error) {
 	if p.Peek() != '"' {
 		return "", p.Skip()
@@ -182,8 +190,14 @@ func (p *pageParser) textOrSkip() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	s, _ := t.Decode()
-	return s, nil
+	raw, plain := t.Plain()
+	if !plain || !utf8.Valid(raw) {
+		s, _ := t.Decode()
+		return s, nil
+	}
+	start := p.texts.Len()
+	p.texts.Write(raw)
+	return p.texts.String()[start:], nil
 }
 
 // second reads a usable time, written as a JSON integer: 1.0, 1e9 and "1" are

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strings"
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
@@ -19,7 +20,8 @@ const orderTolerance = 120 * time.Second
 type Page struct {
 	// Events are in the API's order. Repeats of this walk are left out, and events
 	// without a time have their Neighbour. Their Raw are slices of one buffer that
-	// belongs to the page: to keep one is to keep all.
+	// belongs to the page, and so are their ID and Type of another: to keep one is to
+	// keep all.
 	Events []auditlog.Event
 	// Strays is how many events of the page lie outside the time asked for and are
 	// listed in their own time too: the walk that reads that time delivers them.
@@ -185,7 +187,7 @@ func (w *walk) check(ctx context.Context, a answer) (Page, error) {
 		if err != nil {
 			return page, err
 		}
-		id := e.Identity()
+		id := e.Identify()
 		if on, ok := w.seen[id]; ok {
 			page.Repeats++
 			if on < w.pages && e.ID != "" {
@@ -299,7 +301,7 @@ func (w *walk) advance(l listing, page *Page) error {
 	// A full page that says it is the last one may only be cut off there. An empty
 	// answer to one request more settles it.
 	w.askedPastEnd = !l.hasMore
-	after := w.cursor(l)
+	after := strings.Clone(w.cursor(l)) // or each page would stay until the walk ends
 	if after == "" {
 		if !l.hasMore {
 			page.Last = true // there is nothing to ask past

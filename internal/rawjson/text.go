@@ -103,6 +103,9 @@ func (t Text[T]) Is(name string) bool {
 	return t.lenient() == name
 }
 
+// Plain returns the bytes of a string in which nothing is escaped; else ok is false.
+func (t Text[T]) Plain() (raw T, ok bool) { return t.raw, !t.escaped }
+
 // Decode returns the string, and false if it is no Unicode text: invalid UTF-8,
 // or half of a surrogate pair. encoding/json would put U+FFFD for both, and two
 // different ids could become the same.
