@@ -45,29 +45,34 @@ func NewRawReader(ctx context.Context, conn Connection, topic string, partition 
 }
 
 func newReader(ctx context.Context, conn Connection, topic string, partition int32, from int64, raw bool) (*Reader, error) {
-	isolation := kgo.ReadCommitted()
-	if raw {
-		isolation = kgo.ReadUncommitted()
-	}
-	client, err := conn.Client(ctx,
-		kgo.FetchIsolationLevel(isolation),
-		// Without control records the loop of ReadTo never ends on a log whose
-		// tail is a commit or abort marker, which is how every transactional log
-		// ends: markers have offsets, but are not delivered.
-		kgo.KeepControlRecords(),
-		// There is one partition, so its bound is the one that counts. The in-process
-		// broker of tests leaves out which transactions were aborted where a fetch
-		// reaches the other one.
-		kgo.FetchMaxPartitionBytes(fetchMaxBytes),
-		kgo.FetchMaxBytes(16*fetchMaxBytes),
-		kgo.MaxConcurrentFetches(1),
-	)
+	client, err := readerClient(ctx, conn, fetchMaxBytes, raw)
 	if err != nil {
 		return nil, err
 	}
 	r := &Reader{topic: topic, partition: partition, client: client, raw: raw}
 	r.next.Store(from)
 	return r, nil
+}
+
+// readerClient returns a client that fetches so much of each partition at once.
+func readerClient(ctx context.Context, conn Connection, partitionBytes int32, raw bool) (*kgo.Client, error) {
+	isolation := kgo.ReadCommitted()
+	if raw {
+		isolation = kgo.ReadUncommitted()
+	}
+	return conn.Client(ctx,
+		kgo.FetchIsolationLevel(isolation),
+		// Without control records the loop of a reader never ends on a log whose
+		// tail is a commit or abort marker, which is how every transactional log
+		// ends: markers have offsets, but are not delivered.
+		kgo.KeepControlRecords(),
+		// The bound of a partition is the one that counts. The in-process broker of
+		// tests leaves out which transactions were aborted where a fetch reaches the
+		// other one.
+		kgo.FetchMaxPartitionBytes(partitionBytes),
+		kgo.FetchMaxBytes(16*fetchMaxBytes),
+		kgo.MaxConcurrentFetches(1),
+	)
 }
 
 // Close ends the reader's connections. A ReadTo still under way fails.

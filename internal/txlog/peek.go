@@ -47,12 +47,15 @@ func SettledAll(ctx context.Context, conn kafka.Connection, topic string, partit
 
 func peekAll(ctx context.Context, conn kafka.Connection, topic string, partitions int32, wanted func(key string) bool, to end) ([]map[string][]byte, error) {
 	all := make([]map[string][]byte, partitions)
-	for p := range partitions {
-		state, err := peek(ctx, conn, topic, p, wanted, to)
-		if err != nil {
-			return nil, err
-		}
-		all[p] = state
+	for p := range all {
+		all[p] = map[string][]byte{}
+	}
+	err := readAll(ctx, conn, topic, partitions, to, func(r *kgo.Record) error {
+		keep(all[r.Partition], wanted, r)
+		return nil
+	})
+	if err != nil {
+		return nil, kafka.Explained("reading the state", err)
 	}
 	return all, nil
 }
@@ -60,21 +63,19 @@ func peekAll(ctx context.Context, conn kafka.Connection, topic string, partition
 // Holds reports whether the topic holds a committed record with the header. It
 // may have to read all of the topic for that.
 func Holds(ctx context.Context, conn kafka.Connection, topic string, partitions int32, header kafka.Header) (bool, error) {
-	for p := range partitions {
-		err := read(ctx, conn, topic, p, stable, func(r *kgo.Record) error {
-			for _, h := range r.Headers {
-				if h.Key == header.Key && string(h.Value) == string(header.Value) {
-					return errFound
-				}
+	err := readAll(ctx, conn, topic, partitions, stable, func(r *kgo.Record) error {
+		for _, h := range r.Headers {
+			if h.Key == header.Key && string(h.Value) == string(header.Value) {
+				return errFound
 			}
-			return nil
-		})
-		if errors.Is(err, errFound) {
-			return true, nil
 		}
-		if err != nil {
-			return false, kafka.Explained("looking through "+topic, err)
-		}
+		return nil
+	})
+	if errors.Is(err, errFound) {
+		return true, nil
+	}
+	if err != nil {
+		return false, kafka.Explained("looking through "+topic, err)
 	}
 	return false, nil
 }
@@ -96,27 +97,44 @@ func highWatermark(o kafka.Offsets) int64 { return o.End }
 // the high watermark fails only where nothing moves.
 const stallWait = 90 * time.Second
 
+// read passes what is committed in a partition to fn.
 func read(ctx context.Context, conn kafka.Connection, topic string, partition int32, to end, fn func(*kgo.Record) error) error {
+	where := fmt.Sprintf("%s, partition %d", topic, partition)
+	return unlessStalled(ctx, where, fn, func(ctx context.Context, fn func(*kgo.Record) error) error {
+		reader, err := kafka.NewReader(ctx, conn, topic, partition, kafka.LogStart)
+		if err != nil {
+			return err
+		}
+		defer reader.Close()
+		offsets, err := reader.Offsets(ctx)
+		if err != nil {
+			return err
+		}
+		return reader.ReadTo(ctx, to(offsets), fn)
+	})
+}
+
+// readAll is read for all partitions of a topic.
+func readAll(ctx context.Context, conn kafka.Connection, topic string, partitions int32, to end, fn func(*kgo.Record) error) error {
+	return unlessStalled(ctx, topic, fn, func(ctx context.Context, fn func(*kgo.Record) error) error {
+		return kafka.ReadTopic(ctx, conn, topic, partitions, to, fn)
+	})
+}
+
+// unlessStalled reads, and ends it where nothing comes for stallWait.
+func unlessStalled(ctx context.Context, where string, fn func(*kgo.Record) error, read func(context.Context, func(*kgo.Record) error) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stall := func() {
-		cancel(fmt.Errorf("nothing came from %s, partition %d, for %v, and a transaction may be open there: %w",
-			topic, partition, stallWait, context.DeadlineExceeded))
+		cancel(fmt.Errorf("nothing came from %s for %v, and a transaction may be open there: %w",
+			where, stallWait, context.DeadlineExceeded))
 	}
 	watch := time.AfterFunc(stallWait, stall)
 	defer watch.Stop()
-	reader, err := kafka.NewReader(ctx, conn, topic, partition, kafka.LogStart)
-	if err != nil {
-		return err
-	}
-	defer reader.Close()
-	offsets, err := reader.Offsets(ctx)
-	if err == nil {
-		err = reader.ReadTo(ctx, to(offsets), func(r *kgo.Record) error {
-			watch.Reset(stallWait)
-			return fn(r)
-		})
-	}
+	err := read(ctx, func(r *kgo.Record) error {
+		watch.Reset(stallWait)
+		return fn(r)
+	})
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return cause
 	}

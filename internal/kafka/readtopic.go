@@ -1,0 +1,87 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// topicPartitionBytes is what a read of a whole topic fetches of each partition at once.
+const topicPartitionBytes = 64 << 10
+
+// ReadTopic passes every committed record of the first partitions of a topic to fn, up to the
+// end that to chooses of what each partition has now. Records of one partition come in their
+// order. An error of fn ends it as it is.
+//
+// It asks for all partitions together. A client for each took a hundred organizations that
+// started for the first time four times as long, and sixteen times the connections.
+//
+// ctx must end some time, as for Reader.ReadTo.
+func ReadTopic(ctx context.Context, conn Connection, topic string, partitions int32, to func(Offsets) int64, fn func(*kgo.Record) error) error {
+	client, err := readerClient(ctx, conn, topicPartitionBytes, false)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	offsets, err := ListOffsets(ctx, client, topic)
+	if err != nil {
+		return err
+	}
+	left, from := map[int32]span{}, map[int32]kgo.Offset{}
+	for p := range partitions {
+		o, ok := offsets[p]
+		if !ok {
+			return fmt.Errorf("listing the offsets of %s, partition %d: %w", topic, p, kerr.UnknownTopicOrPartition)
+		}
+		if end := to(o); o.Start < end {
+			left[p], from[p] = span{o.Start, end}, kgo.NewOffset().At(o.Start)
+		}
+	}
+	client.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: from})
+	return readSpans(ctx, client, topic, left, fn)
+}
+
+// span is what is left to read of a partition.
+type span struct{ next, end int64 }
+
+// readSpans passes what is left of the partitions, until nothing is.
+func readSpans(ctx context.Context, client *kgo.Client, topic string, left map[int32]span, fn func(*kgo.Record) error) error {
+	var last error // why the brokers did not answer, if they said
+	for len(left) > 0 {
+		fetches := client.PollFetches(ctx)
+		for r := range fetches.RecordsAll() {
+			s, ok := left[r.Partition]
+			if !ok {
+				continue // it was read to its end
+			}
+			if r.Offset < s.end && !r.Attrs.IsControl() {
+				if err := fn(r); err != nil {
+					return err
+				}
+			}
+			// Compaction leaves gaps: a record may lie far behind the end, and then nothing
+			// before it is left.
+			if s.next = r.Offset + 1; s.next >= s.end {
+				delete(left, r.Partition)
+				continue
+			}
+			left[r.Partition] = s
+		}
+		for p, s := range left {
+			if ctx.Err() != nil {
+				return &ReadError{Topic: topic, Partition: p, Position: s.next, End: s.end, Err: errors.Join(context.Cause(ctx), last)}
+			}
+		}
+		// As in Reader.ReadTo: what kgo tries again by itself is only remembered.
+		for _, fetch := range fetches.Errors() {
+			if last = fetch.Err; !kerr.IsRetriable(last) {
+				s := left[fetch.Partition]
+				return &ReadError{Topic: topic, Partition: fetch.Partition, Position: s.next, End: s.end, Err: last}
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,102 @@
+package kafka_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+)
+
+// stable and end choose up to where a partition is read.
+func stable(o kafka.Offsets) int64 { return o.Stable }
+func end(o kafka.Offsets) int64    { return o.End }
+
+// A topic is read whole and in the order of each partition, by one client: without what
+// was aborted, and without what is open.
+func TestReadTopic(t *testing.T) {
+	broker := cluster(t, kfake.SeedTopics(4, topic))
+	l := log{t, connection(broker)}
+	put := func(id string, values map[int32][]string) *kgo.Client {
+		cl := client(t, l.conn, kgo.TransactionalID(id), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+		must(t, cl.BeginTransaction())
+		for p, all := range values {
+			for _, v := range all {
+				must(t, cl.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: p, Value: []byte(v)}).FirstErr())
+			}
+		}
+		return cl
+	}
+	must(t, put("a", map[int32][]string{0: {"a0", "b0"}, 2: {"a2"}}).EndTransaction(t.Context(), kgo.TryCommit))
+	must(t, put("b", map[int32][]string{0: {"no"}, 1: {"no"}, 2: {"no"}}).EndTransaction(t.Context(), kgo.TryAbort))
+	must(t, put("c", map[int32][]string{2: {"b2"}}).EndTransaction(t.Context(), kgo.TryCommit))
+	open := put("d", map[int32][]string{0: {"c0"}})
+	var clients int
+	broker.ControlKey(kmsg.ListOffsets.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+		broker.KeepControl()
+		clients++
+		return nil, nil, false
+	})
+	read := func(ctx context.Context, to func(kafka.Offsets) int64) (map[int32][]string, error) {
+		got := map[int32][]string{}
+		err := kafka.ReadTopic(ctx, l.conn, topic, 4, to, func(r *kgo.Record) error {
+			got[r.Partition] = append(got[r.Partition], string(r.Value))
+			return nil
+		})
+		return got, err
+	}
+	got, err := read(deadline(t, 10*time.Second), stable)
+	must(t, err)
+	want := map[int32][]string{0: {"a0", "b0"}, 2: {"a2", "b2"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	// The beginnings, the stable ends and the ends: three requests for all four partitions.
+	if clients != 3 {
+		t.Errorf("%d requests for offsets", clients)
+	}
+
+	// What is open holds it up, until ctx ends.
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	passed := 0
+	err = kafka.ReadTopic(ctx, l.conn, topic, 4, end, func(*kgo.Record) error {
+		if passed++; passed == 4 {
+			cancel()
+		}
+		return nil
+	})
+	if _, ok := errors.AsType[*kafka.ReadError](err); !ok || !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %v, want a ReadError", err)
+	}
+	must(t, open.EndTransaction(t.Context(), kgo.TryCommit))
+	got, err = read(deadline(t, 10*time.Second), end)
+	must(t, err)
+	want[0] = append(want[0], "c0")
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestReadTopicEndsWithItsErrors(t *testing.T) {
+	l := newLog(t)
+	l.commit("a", "b")
+	enough := errors.New("enough")
+	read := func(topic string, partitions int32) error {
+		return kafka.ReadTopic(deadline(t, 10*time.Second), l.conn, topic, partitions, end, func(*kgo.Record) error { return enough })
+	}
+	if err := read(topic, 1); !errors.Is(err, enough) {
+		t.Errorf("got %v", err)
+	}
+	for _, err := range []error{read("missing", 1), read(topic, 2)} {
+		if kafka.Classify(err) != kafka.ClassTopic {
+			t.Errorf("%s, %v", kafka.Classify(err), err)
+		}
+	}
+}
