@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -32,30 +33,7 @@ func TestLeastRights(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	granted := 0
-	for line := range strings.Lines(commands) {
-		args := strings.Fields(line)
-		if len(args) == 0 || args[0] != "kafka-acls.sh" {
-			continue
-		}
-		for i := range args {
-			switch args[i] {
-			case "kafka-1:9092":
-				args[i] = c.Brokers()[0]
-			case "User:openai-audit":
-				args[i] = "User:" + kafkatest.User
-			case "--command-config", "admin.properties":
-				args[i] = ""
-			}
-		}
-		args = strings.Fields(strings.Join(args[1:], " "))
-		// What kafka-acls.sh runs.
-		java := exec.CommandContext(t.Context(), "java", append([]string{"-cp", filepath.Join(jars, "*"), "org.apache.kafka.tools.AclCommand"}, args...)...)
-		if out, err := java.CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v\n%s", line, err, out)
-		}
-		granted += strings.Count(line, "--operation")
-	}
+	granted := grant(t, c, jars, commands, "User:openai-audit", kafkatest.User)
 	if granted != 5 {
 		t.Errorf("%d rights are granted, not five", granted)
 	}
@@ -94,8 +72,64 @@ func TestLeastRights(t *testing.T) {
 	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(500 * time.Millisecond) {
 		if report = kafkatest.Compare(truth, c.Read(t, "openai.audit.events", kgo.ReadCommitted())); report.OK() {
 			t.Log(report)
-			return
+			break
 		}
 	}
-	t.Error(report)
+	if !report.OK() {
+		t.Fatal(report)
+	}
+	// An auditor reads, and may do nothing else.
+	c.AwaitMarkers(t, "openai.audit.events", "openai.audit.events.dlq", "openai.audit.offsets")
+	sealed := func() (string, error) {
+		verify := exec.CommandContext(t.Context(), cmd.Path, "verify", "--sealed", "--output", "json")
+		verify.Env = []string{
+			"KAFKA_BROKERS=" + c.Security().SASL[0], "KAFKA_SASL_MECHANISM=SCRAM-SHA-512",
+			"KAFKA_SASL_USERNAME=" + kafkatest.OtherUser, "KAFKA_SASL_PASSWORD=" + kafkatest.Password,
+		}
+		out, err := verify.CombinedOutput()
+		return string(out), err
+	}
+	if out, err := sealed(); err == nil || !strings.Contains(out, "grant") {
+		t.Errorf("without any right, the auditor's verify ended with %v, and said:\n%s", err, out)
+	}
+	if granted := grant(t, c, jars, between(t, "docs/proof.md", "<!-- auditor -->", "<!-- /auditor -->"), "User:auditor", kafkatest.OtherUser); granted != 1 {
+		t.Errorf("%d rights are granted, not one", granted)
+	}
+	out, err := sealed()
+	for deadline := time.Now().Add(2 * time.Minute); err != nil && time.Now().Before(deadline); out, err = sealed() {
+		time.Sleep(500 * time.Millisecond) // a broker heeds a right a moment after it was granted
+	}
+	if err != nil || !strings.Contains(out, `"size": `+strconv.Itoa(len(truth))) {
+		t.Errorf("the auditor's verify ended with %v, and said (%d records are sealed):\n%s", err, len(truth), out)
+	}
+}
+
+// grant runs the commands for another user of the cluster's, and returns how many
+// operations they name.
+func grant(t *testing.T, c *kafkatest.Cluster, jars, commands, principal, user string) (granted int) {
+	t.Helper()
+	for line := range strings.Lines(commands) {
+		args := strings.Fields(line)
+		if len(args) == 0 || args[0] != "kafka-acls.sh" {
+			continue
+		}
+		for i := range args {
+			switch args[i] {
+			case "kafka-1:9092":
+				args[i] = c.Brokers()[0]
+			case principal:
+				args[i] = "User:" + user
+			case "--command-config", "admin.properties":
+				args[i] = ""
+			}
+		}
+		args = strings.Fields(strings.Join(args[1:], " "))
+		// What kafka-acls.sh runs.
+		java := exec.CommandContext(t.Context(), "java", append([]string{"-cp", filepath.Join(jars, "*"), "org.apache.kafka.tools.AclCommand"}, args...)...)
+		if out, err := java.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", line, err, out)
+		}
+		granted += strings.Count(line, "--operation")
+	}
+	return granted
 }

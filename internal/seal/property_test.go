@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -56,9 +57,9 @@ func TestResumedAgainAndAgain(t *testing.T) {
 	})
 }
 
-// Another implementation, in another language and with nothing of ours, comes to the
-// same root: the one that docs/proof.md gives.
-func TestAnotherImplementation(t *testing.T) {
+// Other implementations, with nothing of ours, come to the same root: those that
+// docs/proof.md gives.
+func TestOtherImplementations(t *testing.T) {
 	var input bytes.Buffer
 	tree, hasher := seal.NewTree(), new(seal.Hasher)
 	encoder := json.NewEncoder(&input)
@@ -80,22 +81,43 @@ func TestAnotherImplementation(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	root := tree.Root()
+	want := base64.StdEncoding.EncodeToString(root[:])
+	for language, run := range map[string]func(program string) *exec.Cmd{
+		"python": func(program string) *exec.Cmd { return exec.CommandContext(t.Context(), "python3", "-c", program) },
+		"go": func(program string) *exec.Cmd {
+			file := filepath.Join(t.TempDir(), "main.go")
+			if err := os.WriteFile(file, []byte(program), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return exec.CommandContext(t.Context(), "go", "run", file)
+		},
+	} {
+		cmd := run(programOf(t, language))
+		cmd.Stdin = bytes.NewReader(input.Bytes())
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v:\n%s", language, err, out)
+		}
+		if got := strings.TrimSpace(string(out)); got != want {
+			t.Errorf("the program in %s has the root %s, and we have %s", language, got, want)
+		}
+	}
+}
+
+// programOf returns the program in docs/proof.md in that language.
+func programOf(t *testing.T, language string) string {
+	t.Helper()
 	doc, err := os.ReadFile("../../docs/proof.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, program, _ := strings.Cut(string(doc), "```python\n")
-	program, _, _ = strings.Cut(program, "```")
-	cmd := exec.CommandContext(t.Context(), "python3", "-c", program)
-	cmd.Stdin = &input
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v:\n%s", err, out)
+	_, program, found := strings.Cut(string(doc), "```"+language+"\n")
+	program, _, ended := strings.Cut(program, "```")
+	if !found || !ended {
+		t.Fatalf("docs/proof.md has no program in %s", language)
 	}
-	root := tree.Root()
-	if got, want := strings.TrimSpace(string(out)), base64.StdEncoding.EncodeToString(root[:]); got != want {
-		t.Errorf("the other implementation has the root %s, and we have %s", got, want)
-	}
+	return program
 }
 
 func FuzzCheckpoint(f *testing.F) {
