@@ -50,6 +50,7 @@ func TestConsumers(t *testing.T) {
 			w.whole(t, c.name, before[i], c.columns...)
 		})
 	}
+	t.Run("the JSON topic in Python", w.jsonTopic)
 	if t.Failed() {
 		return
 	}
