@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -46,10 +47,12 @@ func TestValid(t *testing.T) {
 	for _, known := range flat.Types() {
 		types = append(types, known.Name)
 	}
+	events := 0
 	for _, eventType := range types {
 		for actorName, actor := range actors {
 			for payloadName, payload := range payloads {
 				record := flatten(t, eventType, actor, payload)
+				events++
 				for encoding, encode := range map[string]func(*flat.Record) ([]byte, error){"whole": ocsf.Encode, "brief": ocsf.EncodeBrief} {
 					event := render(t, record, encode)
 					for _, fault := range s.validate(event) {
@@ -64,6 +67,15 @@ func TestValid(t *testing.T) {
 				}
 			}
 		}
+	}
+	docs, err := os.ReadFile("../../../docs/consuming.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := fmt.Sprintf("%d known types and %d odd ones, each with %d forms of actor and %d of its own object: %d,%03d events",
+		len(flat.Types()), len(types)-len(flat.Types()), len(actors), len(payloads), events/1000, events%1000)
+	if !strings.Contains(string(docs), said) {
+		t.Errorf("docs/consuming.md does not say: %s", said)
 	}
 }
 
