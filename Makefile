@@ -174,6 +174,7 @@ check-lint: $(TOOLS)
 	$(call in_bench,$(CURDIR)/$(TOOLS)/golangci-lint run)
 	cd .ci/tools && go vet ./vulns && go test ./vulns
 	cd .ci/ship && go vet ./compose ./provenance
+	cd .ci/grafana && go vet ./... && go test ./...
 
 .PHONY: check-vuln
 check-vuln: $(TOOLS)
