@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -194,6 +195,15 @@ func TestFaultsSetOffAlerts(t *testing.T) {
 	}
 	if !strings.Contains(string(docs), table.String()) {
 		t.Errorf("docs/operations.md lacks the table of faults and alerts:\n%s", &table)
+	}
+	rules, err := os.ReadFile("../docker/prometheus/alerts.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, alert := range regexp.MustCompile(`- alert: (\w+)`).FindAllStringSubmatch(string(rules), -1) {
+		if !regexp.MustCompile("`" + alert[1] + "` \\| [0-9]+ \\|").Match(docs) {
+			t.Errorf("no fault in docs/operations.md sets off %s", alert[1])
+		}
 	}
 }
 
