@@ -191,9 +191,10 @@ check-race: check-race-connector check-race-rest
 # pattern. ./internal/consumers runs programs that -race does not see into.
 RACE := REQUIRE_KAFKA= KAFKA_TEST_BROKERS=off CGO_ENABLED=1 go test -race -short -timeout 60m
 RACE_FIRST := ^Test[A-K]
-# "make test" has these. The first measure memory, cost and seconds, one after the other;
-# the last two run builds, into which the race detector does not see.
-RACE_NEVER := ^Test(LargePages|EndlessBodiesInHistory|HistoryCost|FaultsSetOffAlerts|HundredEventsASecond|ReleaseTwice|Images)$$
+# "make test" has these. The first measure memory, cost and seconds, one after the other,
+# or take hundreds of megabytes in; the last two run builds, into which the race detector
+# does not see.
+RACE_NEVER := ^Test(LargePages|LargeEventsAtTheHead|EndlessBodies|EndlessBodiesInHistory|HistoryCost|FaultsSetOffAlerts|HundredEventsASecond|ReleaseTwice|Images)$$
 
 check-race-connector:
 	all=$$(go list $(PKG)) || exit 1; connector=$$(echo "$$all" | grep '/connector$$'); \

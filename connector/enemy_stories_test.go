@@ -113,10 +113,7 @@ var endless = []simulator.Fault{simulator.EndlessBody, simulator.GzipBomb}
 // A body without end is left where it is too large, and the page is asked for again
 // with fewer events.
 func TestEndlessBodies(t *testing.T) {
-	for n, fault := range endless {
-		if testing.Short() && n > 0 {
-			break // the race detector takes minutes for each
-		}
+	for _, fault := range endless {
 		t.Run(string(fault), func(t *testing.T) {
 			var peak atomic.Uint64
 			api := simulator.Config{OnRequest: func(*http.Request) {
