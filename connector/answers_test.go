@@ -17,7 +17,7 @@ import (
 )
 
 // What brokers answer to a transaction, for ten minutes: the reason says it in its
-// own words, another try follows as seldom as it should and no less often, and
+// own words, another try follows as rarely as it should and not more rarely, and
 // afterwards nothing is lost or doubled. The broker is the one in process, whose
 // faults make every answer; internal/txlog has those that real ones gave.
 func TestAnswersOfBrokers(t *testing.T) {

@@ -30,7 +30,7 @@ type encodedBatch struct {
 // again. It is no error, and the batches before it are committed.
 //
 // If we crash before the end of the transaction is decided, nothing of it is in any
-// topic, and the cursor of before stands: the next start reads the same again. If we
+// topic, and the earlier cursor stays: the next start reads the same again. If we
 // crash after that, all of it is there, and the cursor in it says so.
 //
 // An error of the log ends the session: only the topic knows what happened. To go on with

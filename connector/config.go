@@ -288,7 +288,7 @@ type OAuth struct {
 	// be empty.
 	TokenURL string
 
-	// ClientID is who asks; needed.
+	// ClientID names the client that asks; needed.
 	ClientID string
 
 	// ClientSecret and Assertion, which is a signed JWT (RFC 7523), say that it is the

@@ -47,7 +47,7 @@ type claims struct {
 }
 
 // claim returns under which name the API's organization is read in this process:
-// under the given one, if nobody was first.
+// under the given one, if no other was first.
 func (c *claims) claim(apiName, name string) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -181,7 +181,7 @@ func (t *team) fail(err error) {
 	t.cancel()
 }
 
-// err is how the instance ended: nil if it was told to while one was at work.
+// err is how the instance ended: nil if it was stopped while an organization was at work.
 func (t *team) err() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()

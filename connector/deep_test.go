@@ -12,7 +12,7 @@ import (
 )
 
 // deepAge is how old the last complete walk of the deep past is; ok is false if none
-// is told.
+// is reported.
 func (i *instance) deepAge() (age time.Duration, ok bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -3,7 +3,7 @@
 //
 // After every commit a read_committed consumer of the topic has seen each event
 // that the API has shown for the covered time exactly once, and the cursor in
-// the offsets topic says exactly what is covered. docs/design.md tells how.
+// the offsets topic says exactly what is covered. docs/design.md says how.
 //
 // # How to read it
 //

@@ -19,7 +19,7 @@ import (
 
 // The API as an enemy, in virtual time: whatever it does, and for however long,
 // nothing is lost and nothing doubled, it is not asked in a tight loop, and where
-// the head cannot be read somebody is told why.
+// the head cannot be read the reason is reported.
 
 // enemy is what a fault means while every request meets it.
 type enemy struct {

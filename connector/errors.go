@@ -14,7 +14,7 @@ var (
 	ErrRefused = errors.New("refused")
 )
 
-// refuse returns an error that ends an organization: what is the matter, and what
+// refuse returns an error that ends an organization: what is wrong, and what
 // a person can do about it.
 func refuse(do, format string, args ...any) error {
 	return &refusal{remedy.New(do, format, args...)}

@@ -102,9 +102,8 @@ func (c *Connector) takePart(ctx context.Context, orgs []*organization, t *team)
 	})
 }
 
-// standby tells of the organizations that this instance stands by for. That is as
-// good as to work for them only while it is a member of the group: who is not, takes
-// nothing over.
+// standby reports on the organizations that this instance stands by for. They are ready
+// only while it is a member of the group: an instance that is not can take nothing over.
 type standby struct {
 	mu      sync.Mutex
 	waiting map[*organization]bool // false: at work, or ended
@@ -141,7 +140,7 @@ func (b *standby) tell(reason error) {
 	}
 }
 
-// work works for an organization, which tells of itself meanwhile, and from then on
+// work works for an organization, which reports by itself meanwhile, and from then on
 // too if it ended with an error: an organization that is refused needs a decision, and
 // must not look like one that waits its turn.
 func (b *standby) work(o *organization, own func() error) {
@@ -157,8 +156,8 @@ func (b *standby) work(o *organization, own func() error) {
 	o.telemetry.Ready(o.name, b.reason)
 }
 
-// own works for an organization while its partition is ours. To be fenced by who
-// has it now is no mistake: the group may tell a little later that we lost it.
+// own works for an organization while its partition is ours. To be fenced by the
+// instance that has it now is no mistake: the group may say a little later that we lost it.
 func (o *organization) own(ctx context.Context) error {
 	o.log.Info("this instance works for the organization now")
 	err := o.run(ctx)

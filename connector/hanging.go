@@ -14,7 +14,7 @@ import (
 )
 
 // hangingEvery is how often a session looks for transactions that hang, after it has
-// committed one and for as long as anything is open. What is met in two looks is told:
+// committed one and for as long as anything is open. What is seen in two looks is reported:
 // within 15 s of the markers being lost. A quiet log looks at every hangingIdle, since
 // a partition can lose what it had.
 const (
@@ -25,7 +25,7 @@ const (
 // watchHanging looks at the partitions that are written to for as long as the session
 // works: a transaction may hang though its end was answered with yes, and a quiet log
 // would not meet it for ten minutes. One of ours ends the session, and the next begins
-// with ending it. One of somebody else is told; consumers stand still all the same.
+// with ending it. One of another writer is reported; consumers wait behind it all the same.
 //
 // It is never ended from here. While a session works, a transaction of ours that is open is
 // mostly the commit under way. Only after a fence is it sure that none is, so that is where
@@ -103,8 +103,8 @@ func (o *organization) tellHanging(all []txlog.Hanging) {
 	})
 }
 
-// lasting returns which of the partitions are as they were for longer than anybody's
-// transaction lives, and keeps since when each is so.
+// lasting returns which of the partitions are as they were for longer than any
+// transaction lives, and remembers since when each has been so.
 func lasting(since map[txlog.Hidden]time.Time, hidden []txlog.Hidden, now time.Time) (long []kafka.Partition) {
 	maps.DeleteFunc(since, func(h txlog.Hidden, _ time.Time) bool { return !slices.Contains(hidden, h) })
 	for _, h := range hidden {

@@ -261,8 +261,8 @@ func (p *poller) headEffect(w headWalk) window.Effect {
 	}
 }
 
-// encodeAll adds to out what each of the events becomes, in the memory of slab, and lets go
-// of their bytes: a record holds them. An event that cannot be a record comes out as a dead
+// encodeAll adds to out what each of the events becomes, in the memory of slab, and drops
+// their bytes: the record holds them. An event that cannot be a record comes out as a dead
 // letter; an error is a fault of this program, and comes before anything of them is
 // written.
 func (s *session) encodeAll(slab *kafka.Slab, out []target.Encoded, events []auditlog.Event) ([]target.Encoded, error) {

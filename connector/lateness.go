@@ -11,7 +11,7 @@ import (
 const walksSubject = "cost of the lookbacks"
 
 // walksPart is which part of the request budget the walks for late events may need
-// before that is told. With more of it, history and what is new have to wait for them.
+// before a warning says so. With more of it, history and what is new have to wait for them.
 const walksPart = 0.5
 
 // tellWalks says when the walks for late events need too much of the request budget, and

@@ -10,7 +10,7 @@ import (
 
 // An event a second is read again 13.3 times from LOOKBACK every 45 s and 28.8 times
 // from DEEP_LOOKBACK every 50 minutes, a hundred on a page: 25 requests a minute. That
-// is told where the budget is 30, and not any more when the log has been quiet.
+// is reported where the budget is 30, and not any more when the log has been quiet.
 func TestWalksNeedMuchOfTheBudget(t *testing.T) {
 	inBubble(t, simulator.Config{}, func(t *testing.T, w *world) {
 		w.cfg.APIRequestsPerMinute, w.cfg.DeepLookback = 30, 24*time.Hour

@@ -105,7 +105,7 @@ func (c *Connector) organization(org Organization) (*organization, error) {
 //   - Anything else may pass, an unknown outcome too. The next session fences, reads what
 //     happened, and goes on from there, so none of this one has to be cleaned up.
 func (o *organization) run(ctx context.Context) error {
-	defer o.tellHanging(nil) // who works for it next tells it
+	defer o.tellHanging(nil) // the instance that works for it next reports it
 	o.backfill = &progress{kind: ReadHistory}
 	for attempt := 1; ; attempt++ {
 		began := o.now()

@@ -11,7 +11,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
 )
 
-// The brokers are away for ten minutes, and the client would try in silence for as
+// The brokers are away for ten minutes, and the client would try without a word for as
 // long. It is not ready soon, says that it is Kafka all the time, takes no more
 // memory, and catches up by itself. So it is in a group, which is lost meanwhile, and
 // for who stands by in it.

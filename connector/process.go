@@ -90,7 +90,7 @@ func short(parts ...string) string {
 }
 
 // isRunning reports whether the process is there, and is not stopped: one that is, or
-// that nobody has waited for yet, does no work.
+// whose parent has not waited for it yet, does no work.
 func isRunning(p auditlog.Process) bool {
 	state, started, ok := look(p.ID)
 	return ok && started == p.Started && !strings.ContainsAny(state, "TtZXx")

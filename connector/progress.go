@@ -16,15 +16,15 @@ const (
 	// not.
 	rateOver = 2 * time.Minute
 	rateStep = 5 * time.Second
-	// rateLeast is how long the rate is measured before it is told.
+	// rateLeast is how long the rate is measured before it is reported.
 	rateLeast = 2 * time.Second
 )
 
-// progress tells how far a long read of the past is. There is one for each kind of
+// progress reports how far a long read of the past is. There is one for each kind of
 // read. That of history outlives its sweeps and sessions: it ends when no history
 // is left.
 //
-// It is only told. What is to be read is decided by the cursor, so a guess that is wrong
+// It only reports. What is to be read is decided by the cursor, so a guess that is wrong
 // here, or lost in a crash, moves no event. The goroutine of its sweeper owns it; read alone
 // is counted by the goroutines that read windows.
 type progress struct {
@@ -76,7 +76,7 @@ func (p *progress) begin(s *session, from, until auditlog.Second) {
 		}
 	}
 	if from < p.base { // the first part, or one that is before what was read
-		// Only history reads time of which nobody knows whether it holds anything.
+		// Only history reads time that may hold nothing at all.
 		p.base, p.from, p.reached, p.found = from, from, from, p.kind != ReadHistory
 		p.read.seconds.Store(0)
 		p.marks = []mark{p.mark(now)}
@@ -91,7 +91,7 @@ func (p *progress) begin(s *session, from, until auditlog.Second) {
 	s.telemetry.Progressed(s.name, p.at(s, now))
 }
 
-// written counts a part that was committed, and tells of it; in the log now and then.
+// written counts a part that was committed, and reports it; in the log now and then.
 func (p *progress) written(s *session, events int, to auditlog.Second) {
 	now := s.now()
 	p.events += events

@@ -46,7 +46,7 @@ func (w *world) log() *logged {
 	return l
 }
 
-// read is what was told of one kind of read.
+// read is what was reported of one kind of read.
 func (r *recorder) read(kind connector.ReadKind) (all []told) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

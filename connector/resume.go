@@ -255,7 +255,7 @@ func (o *opening) chooseSchema(known *window.State) (err error) {
 
 // hello asks the API for its newest events, for the time there and the name it has
 // for the organization. It waits for as long as it takes: nothing can be done
-// without the API, and the reason is told.
+// without the API, and the reason is reported.
 func (o *opening) hello(ctx context.Context) (openai.Page, error) {
 	s := o.session
 	for attempt := 1; ; attempt++ {
@@ -283,7 +283,7 @@ func (o *opening) firstState(ctx context.Context, now auditlog.Second, reset *wi
 	on := map[auditlog.Scope]bool{auditlog.ScopeOrganization: true}
 	if s.settings.TenantEvents != TenantOff {
 		// Known before history begins, so that both scopes are read as one. If it
-		// cannot be told now, the tenant's time comes as soon as it can be read.
+		// is not known now, the tenant's time comes as soon as it can be read.
 		_, err := s.live.Newest(ctx, auditlog.ScopeTenant, 1)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()

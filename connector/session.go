@@ -86,7 +86,7 @@ func (s *session) nudge() {
 	for _, wake := range s.wakes {
 		select {
 		case wake <- struct{}{}:
-		default: // it has been told
+		default: // it knows already
 		}
 	}
 }

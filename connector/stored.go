@@ -52,10 +52,10 @@ func refused(err error) error {
 // takenOver reports whether an instance of this place opened the log and another one
 // did so after it, lately, and has not left: then two single instances were started by
 // mistake, and to fence the other one back would go on for ever under a supervisor. It
-// is looked at before anybody is fenced.
+// is looked at before any instance is fenced.
 //
 // The other one may be of this place too. It is known to be at work then, not only not
-// to have left: to start again after a crash is nobody's mistake.
+// to have left: a restart after a crash is no mistake.
 func takenOver(c auditlog.Cursor, me opener, now auditlog.Second) (by auditlog.Opener, is bool) {
 	const lately = 11 * time.Minute // a quiet log writes its cursor every ten
 	// The last opener is the one that would be fenced. If none before it was of this place,
@@ -94,9 +94,9 @@ func ourLast(openers, ours []auditlog.Opener) []auditlog.Opener {
 	return nil
 }
 
-// opened returns the openers with one more. A place that opens again and again stands
-// there once, so that it does not push the others out of the list, who would then not
-// know that they were replaced. Twice it stands there when one took over from another
+// opened returns the openers with one more. A place that opens again and again is
+// in it once, so that it does not push the others out of the list, who would then not
+// know that they were replaced. It is there twice when one took over from another
 // that is at work beside it.
 func opened(openers []auditlog.Opener, me opener, now auditlog.Second) []auditlog.Opener {
 	openers = slices.Clone(openers)
@@ -107,7 +107,7 @@ func opened(openers []auditlog.Opener, me opener, now auditlog.Second) []auditlo
 	return openers[max(0, len(openers)-auditlog.OpenerLimit):]
 }
 
-// closed returns the openers with the last one gone of its own accord.
+// closed returns the openers, of which the last one says that it stopped by itself.
 func closed(openers []auditlog.Opener) []auditlog.Opener {
 	openers = slices.Clone(openers)
 	if n := len(openers); n > 0 {

@@ -39,10 +39,10 @@ type Telemetry interface {
 	// is one warning for each subject; the zero Warning takes it back.
 	Warned(organization, subject string, w Warning)
 	// Hanging: these transactions hang in the topics that the organization writes to;
-	// none is told too.
+	// that there are none is reported too.
 	Hanging(organization string, transactions []HangingTransaction)
 	// Watched: what the topic says of the instance that works for an organization,
-	// told by one that stands by for it.
+	// reported by one that stands by for it.
 	Watched(organization string, l Leader)
 	// Verified: this is the last result of `verify` that was recorded. It may be
 	// reported again.
@@ -69,7 +69,7 @@ type Leader struct {
 	UnreadySince time.Time
 }
 
-// HangingTransaction is one that a partition has open and that nobody will end by
+// HangingTransaction is one that a partition has open and that does not end by
 // itself: read_committed consumers of the partition see nothing behind StartOffset.
 type HangingTransaction struct {
 	Topic           string    `json:"topic"`
@@ -115,7 +115,7 @@ type Positions struct {
 	LastSuccess    time.Time            // last successful sweep of the head, of each scope that is read; zero until there was one
 	BackfillTo     time.Time            // history is read up to here
 	BackfillTarget time.Time            // and wanted up to here
-	CatchingUp     bool                 // that history is what was missed while nobody read, and not older
+	CatchingUp     bool                 // that history is what was missed while nothing ran, and not older
 	Behind         bool                 // the head has more new events than a poll reads
 	ClockSkew      time.Duration        // the API's clock less ours
 	SeenIDs        int
@@ -144,7 +144,7 @@ type Progress struct {
 	Took                 time.Duration // since then
 	PerSecond            float64       // events written in a second, of the last two minutes; zero until it is known
 	Left                 time.Duration // about, for a log as dense as lately; zero until it is known, and at the end
-	Done                 bool          // all of it is committed; told once
+	Done                 bool          // all of it is committed; reported once
 }
 
 // Share is how much of it is read, from 0 to 1.

@@ -20,8 +20,8 @@ func (o *organization) prepareTopics(ctx context.Context) (target.Found, error) 
 
 // checkHistoryFits refuses history into a topic that would delete it at once:
 // with the events' own times as record timestamps, retention counts from those.
-// known is from when on history was asked for before: that may have expired since,
-// and is not written again.
+// known is the earliest time for which history was asked before: that history may have
+// expired since, and is not written again.
 //
 // It is refused and not warned of. Each window would be committed and its events deleted
 // within minutes, while the cursor says that they are there: consumers would have lost them

@@ -27,7 +27,7 @@ type turns struct {
 	waiting []*waiter // in the order of their coming
 }
 
-// waiter is who waits for a turn.
+// waiter is a sweep that waits for a turn.
 type waiter struct {
 	oldest auditlog.Second
 	turn   chan struct{} // closed when it has one
@@ -102,8 +102,7 @@ func (t *turns) budget(all int) int {
 	return all / max(1, t.reading)
 }
 
-// inTurn does a sweep: of history when it is our turn, and of what is new or late at
-// once. A turn ends early where others wait; what is read by then is committed.
+// inTurn does a sweep: one of history when it is our turn, and any other immediately. A turn ends early where others wait; what is read by then is committed.
 func (w *sweeper) inTurn(ctx context.Context, sweep *sweepRun) error {
 	if sweep.Segment == nil {
 		return sweep.run(ctx)

@@ -122,8 +122,8 @@ func (v *validator) authorities(field, path string) {
 	}
 }
 
-// usesTLS reports whether TLS is wanted: files without it would be left unused in
-// silence, and secrets sent in the clear.
+// usesTLS reports whether TLS is wanted: files without it would be left unused without
+// a word, and secrets sent in the clear.
 func (t TLS) usesTLS() bool {
 	return t.Enabled || t.CAFile != "" || t.CertFile != "" || t.KeyFile != ""
 }

@@ -44,7 +44,7 @@ func (s *session) report(ctx context.Context, reason string) error {
 	return err
 }
 
-// watch tells what the topic says of the instances that work for the organizations
+// watch reports what the topic says about the instances that work for the organizations
 // that wait, until ctx ends. It reads committed records and nothing else: no transactional
 // id, no fence, no member of the group. So a standby can look as often as it likes, and the
 // instance at work does not notice.

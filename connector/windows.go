@@ -124,7 +124,7 @@ func (r *sweepRun) Take(ctx context.Context, parts []sweep.Part[encodedBatch]) e
 	var until auditlog.Second
 	events := 0
 	for i, p := range parts {
-		// With the part and not with the end of its window, which may be told later: what
+		// With the part and not with the end of its window, which may come later: what
 		// the sweep proves must not be later than any of its walks.
 		r.began = min(r.began, p.Of.began)
 		if group[i] = p.Of; !p.Of.Partial {

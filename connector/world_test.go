@@ -218,7 +218,7 @@ func checkSeal(w *world) {
 	}
 }
 
-// recorder is the telemetry of tests: it keeps what was told.
+// recorder is the telemetry of tests: it keeps what was reported.
 type recorder struct {
 	mu        sync.Mutex
 	leader    connector.Leader
@@ -241,7 +241,7 @@ type recorder struct {
 	warnings  []string // each that was told, with its organization
 }
 
-// told is a progress and when it was told.
+// told is a progress and when it was reported.
 type told struct {
 	at time.Time
 	connector.Progress
@@ -287,7 +287,7 @@ func (r *recorder) Warned(organization, _ string, w connector.Warning) {
 	r.warnings = append(r.warnings, organization+": "+w.Text+" "+w.Remedy)
 }
 
-// warned are the warnings that were told so far.
+// warned are the warnings that were reported so far.
 func (r *recorder) warned() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -171,7 +171,7 @@ func TestOnlyTypesEveryConsumerReads(t *testing.T) {
 }
 
 // TestTimestamps: a change of the unit passes every registry, and shifts every
-// time by a factor of 1000 in silence.
+// time silently by a factor of 1000.
 func TestTimestamps(t *testing.T) {
 	for _, v := range schemas.Versions() {
 		for _, f := range fieldsOf(t, v) {

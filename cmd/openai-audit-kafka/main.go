@@ -36,7 +36,7 @@ func obey(signals <-chan os.Signal, cancel context.CancelCauseFunc, exit func(in
 	}
 }
 
-// stopped is why a command ended before its time, in the words of who reads it.
+// stopped is why a command ended before its time, in the words of its reader.
 type stopped struct{ by os.Signal }
 
 func (s stopped) Error() string { return "stopped by a signal (" + s.by.String() + ")" }

@@ -10,7 +10,7 @@ import (
 
 // TestTwoSupervisedOnOneHost lets a supervisor start a second instance on the same host
 // by mistake. The second one takes over; the first ends with 3, and so does each of its
-// restarts, before it fences anybody: they do not throw each other out for ever. When
+// restarts, before it fences any instance: they do not throw each other out for ever. When
 // the one at work is killed, the next start goes on at once, whichever it is.
 func TestTwoSupervisedOnOneHost(t *testing.T) {
 	c := kafkatest.InProcess(t)

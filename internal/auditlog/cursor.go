@@ -13,7 +13,7 @@ import (
 const CursorVersion = 1
 
 // The ways in which a stored cursor cannot be used. Neither is ever taken for a
-// missing one: the next run would then start anew in silence.
+// missing one: the next run would then silently start anew.
 var (
 	ErrUnreadableCursor = errors.New("the cursor cannot be read")
 	ErrNewerCursor      = errors.New("the cursor was written by a newer version")
@@ -83,7 +83,7 @@ const OpenerLimit = 4
 type Opener struct {
 	Host string `json:"host"`
 	At   Second `json:"at"`
-	// Closed says that it left of its own accord.
+	// Closed says that it stopped by itself.
 	Closed bool `json:"closed,omitempty"`
 	// Process identifies instances on hosts of one name; zero: it is not known.
 	Process Process `json:"process,omitzero"`

@@ -17,7 +17,7 @@ import (
 // framing and the version to write with. With AutoRegister false it writes
 // nothing, and returns an older version if that is the newest of ours which is
 // registered. It tries once: the error is a *RegistryError where the registry is
-// the matter, whose kind says whether to try again.
+// the cause, whose kind says whether to try again.
 func Register(ctx context.Context, c RegistryConfig, logger *slog.Logger) (Framing, schemas.Version, error) {
 	return register(ctx, c, schemas.Versions(), logger)
 }

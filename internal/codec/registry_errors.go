@@ -39,7 +39,7 @@ type RegistryError struct {
 	Proxy string
 	// Status is the registry's HTTP status; 0 if there was no answer.
 	Status int
-	// Difference is in what the schemas differ, if that is the matter.
+	// Difference is in what the schemas differ, if that is the cause.
 	Difference string
 	// Cause is the registry's answer or the failure to get one.
 	Cause error

@@ -9,7 +9,7 @@ import (
 )
 
 // A setting that is read but not in the table would be refused as a mistyped name,
-// and one in the table that nobody reads would be ignored in silence.
+// and one in the table that nobody reads would be ignored without a word.
 func TestTheTableHasWhatIsRead(t *testing.T) {
 	var read []string
 	for field := range reflect.TypeFor[values]().Fields() {

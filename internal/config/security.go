@@ -130,7 +130,7 @@ func (e *environment) takeUser(u *url.URL, r *connector.Registry) {
 	u.User = nil
 	if (r.Username != "" || r.Password.IsSet()) && (r.Username != name || r.Password != secret) {
 		e.fault("SCHEMA_REGISTRY_URL", "names a user, as other settings do", "keep SCHEMA_REGISTRY_USERNAME and SCHEMA_REGISTRY_PASSWORD")
-		r.Username = name // and the password that was given, whose faults are told too
+		r.Username = name // and the password that was given, whose faults are reported too
 		return
 	}
 	r.Username, r.Password = name, secret

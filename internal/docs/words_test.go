@@ -26,6 +26,16 @@ var privateWords = []struct {
 	{regexp.MustCompile(`(?i)\b((begun|read|written|dated) anew)\b`), "again"},
 	{regexp.MustCompile(`(?i)\b(held against)\b`), "compared with"},
 	{regexp.MustCompile(`(?i)\b((is|are|was|were) told (as|by))\b`), "reported as, shown by"},
+	{regexp.MustCompile(`(?i)\b(in silence)\b`), "silently, without a word"},
+	{regexp.MustCompile(`(?i)\b((from where on|up to where))\b`), "the time from which, the offset up to which"},
+	{regexp.MustCompile(`(?i)\b(lets? go of)\b`), "drop, free"},
+	{regexp.MustCompile(`(?i)\b((would|could|might|must|may|can) else)\b`), "otherwise"},
+	{regexp.MustCompile(`(?i)\b(belongs? into)\b`), "belongs in"},
+	{regexp.MustCompile(`(?i)\b(seldomer)\b`), "less often"},
+	{regexp.MustCompile(`(?i)\b((the matter is|is the matter))\b`), "what is wrong, the cause"},
+	{regexp.MustCompile(`(?i)\b(what lies (before|after|behind|below|beyond|above))\b`), "what is before"},
+	{regexp.MustCompile(`(?i)\b((say|says) nothing of)\b`), "says nothing about"},
+	{regexp.MustCompile(`(?i)\b(fenc(e|es|ing) anybody)\b`), "any instance"},
 	{regexp.MustCompile(`\b(window\.Memory|NewMemory|target\.Values|readGone|goneFrom|late := time\.AfterFunc)\b`), "SeenIDs, Format, deleted, watchdog: see the glossary in docs/design.md"},
 }
 

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A read that hangs is told in time, and is not begun a second time.
+// A read that hangs is reported in time, and is not begun a second time.
 func TestReadThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hanging := &call{began: time.Now(), done: make(chan struct{})}

@@ -156,7 +156,7 @@ func TestTLS(t *testing.T) {
 
 // Something that stands before a dead broker, such as a load balancer, may take the
 // connection and close it. Once a broker has answered, the others are asked. Before
-// that it is told at once, as it may be the settings.
+// that it is reported at once, as it may be the settings.
 func TestDeadBrokerBehindABalancer(t *testing.T) {
 	dead, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)

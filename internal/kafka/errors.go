@@ -34,7 +34,7 @@ const (
 	ClassSettings Class = "settings"
 	// ClassEvent: one record is not taken: too large, or its time too far off.
 	ClassEvent Class = "event"
-	// ClassTopic: a topic is missing, or is another one than before.
+	// ClassTopic: a topic is missing, or is not the one it was.
 	ClassTopic Class = "topic"
 	// ClassNetwork: no broker could be reached.
 	ClassNetwork Class = "network"

@@ -16,7 +16,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/pause"
 )
 
-// What can be found out without writing anything or fencing anybody.
+// What can be found out without writing anything or fencing any instance.
 
 // Operations are what we may do to something.
 type Operations struct {

@@ -171,7 +171,7 @@ func (s *server) running() []*Node {
 }
 
 // startPatience is how long brokers may take to start, several at once on a busy
-// machine. One that ends is told at once.
+// machine. One that ends is reported at once.
 const startPatience = 3 * time.Minute
 
 // waitReady waits until each of the nodes answers and knows them all, and the

@@ -41,7 +41,7 @@ type Ledger struct {
 	checkpoints map[string]bool // keys of those in the offsets topic; likewise
 
 	mu    sync.Mutex    // guards what follows; held for no I/O
-	state *window.State // changed only by who holds writing as well
+	state *window.State // changed only by the goroutine that holds writing as well
 	sent  time.Time     // when the transaction that is not answered yet was begun; zero if none is
 }
 

@@ -59,7 +59,7 @@ func kindOf(status int, said errorText, paging bool) Kind {
 	case paging && (status == http.StatusBadRequest || status == http.StatusNotFound):
 		return KindVanishedCursor
 	case status < 300:
-		// Another success than 200: no page, whatever it is.
+		// A success other than 200 is no page.
 		return KindMalformed
 	}
 	return KindRejected

@@ -37,7 +37,7 @@ type LimiterConfig struct {
 // time the server named; after that history goes on at a rate that settles below
 // the server's limit, see pace.
 //
-// One request of each class stands at the door, and those behind it wait in line.
+// One request of each class waits at the door, and those behind it wait in line.
 // A request takes its turn at the ceiling and of the pace when it goes, and never
 // before. So a request that is given up leaves nothing behind, and the one at the door
 // follows the rate of this moment.

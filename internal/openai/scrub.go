@@ -10,11 +10,11 @@ import (
 // excerptRunes is how much of an answer an error quotes.
 const excerptRunes = 200
 
-// redacted stands where a key was.
+// redacted replaces a key.
 const redacted = "***"
 
 // keyLike matches what looks like a key of OpenAI's, whole or cut off: an answer
-// may quote another key than the one sent.
+// may quote a key other than the one sent.
 var keyLike = regexp.MustCompile(`sk-[A-Za-z0-9_*-]{4,}`)
 
 // personal matches e-mail addresses, and the addresses of hosts: an answer may quote

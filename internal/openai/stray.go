@@ -90,7 +90,7 @@ func (w *walk) shows(ctx context.Context, id auditlog.Identity, organization str
 			return false, err
 		}
 		if page.Organization != organization {
-			return false, w.disordered("it is of another organization than the page before it")
+			return false, w.disordered("it is of a different organization than the page before it")
 		}
 		for _, e := range page.Events {
 			if e.Identity() == id {

@@ -28,7 +28,7 @@ func newTransport() *http.Transport {
 		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout: 10 * time.Second,
 		ForceAttemptHTTP2:   true,
-		// Without pings a connection that died in silence is used again and again:
+		// Without pings a connection that died silently is used again and again:
 		// each request on it runs into its timeout and leaves it open.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second},
 		// The default of 2 would close and open connections all through a

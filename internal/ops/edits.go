@@ -13,7 +13,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
 
-// SkipTo returns the edit that goes on from a time, without reading what lies
+// SkipTo returns the edit that goes on from a time, without reading what is
 // before it and is not read yet.
 func SkipTo(ctx context.Context, c Config, to auditlog.Second) (*Edit, error) {
 	server := serverNow(ctx, c)

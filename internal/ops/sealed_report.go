@@ -183,7 +183,7 @@ func (r *SealedReport) Print(w io.Writer) error {
 	if r.OK() {
 		fmt.Fprintln(w, "whole: all that was sealed is there, as it was and in its order")
 	}
-	_, err := io.WriteString(w, "This says nothing of what the API lists: `verify --from T --to T` does.\n")
+	_, err := io.WriteString(w, "This says nothing about what the API lists: `verify --from T --to T` does.\n")
 	return err
 }
 

@@ -60,7 +60,7 @@ func Tail(ctx context.Context, c Config, opts TailOptions, out io.Writer) error 
 }
 
 // last returns the newest records of a partition that are visible, oldest first,
-// and a reader that stands behind them. Markers and aborted records have offsets
+// and a reader whose position is behind them. Markers and aborted records have offsets
 // too, so how far back to begin is found by trying.
 func last(ctx context.Context, t target.Target, partition int32, o kafka.Offsets, n int) (*kafka.Reader, []*kafka.Record, error) {
 	for span := int64(2 * n); ; span = 4*span + 100 {

@@ -6,7 +6,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 )
 
-// extent is a topic as it stood at one moment, by partition.
+// extent is a topic as it was at one moment, by partition.
 type extent struct {
 	topic   string
 	offsets []kafka.Offsets

@@ -51,7 +51,7 @@ func TestVerifyAfterARegistryLostItsIDs(t *testing.T) {
 	}
 }
 
-// Whatever cannot be read is told with its place, and counts as there under its key.
+// Whatever cannot be read is reported with its place, and counts as there under its key.
 func TestVerifyTellsWhatIsUnreadable(t *testing.T) {
 	w := newRead(t, kafkatest.InProcess(t), 30, nil)
 	w.add("late-20", 20*days)

@@ -68,7 +68,7 @@ func (v *verification) listAgain(ctx context.Context, w window.Window, see func(
 	}
 }
 
-// Take tells how far it is.
+// Take reports how far it is.
 func (r apiReader) Take(_ context.Context, parts []sweep.Part[struct{}]) error {
 	to := parts[len(parts)-1].Window.To
 	r.v.cfg.progress("reading the API", int64(to-r.v.from), int64(r.v.to-r.v.from))

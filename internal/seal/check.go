@@ -71,7 +71,7 @@ func (c *Check) Partition(role string, number int32, start int64) {
 
 // Add takes a record of the organization, with the header that numbers it; numbered is
 // false where it has none. Of the tree of repairs, only records with the header are
-// given. What lies before the seal began is left out.
+// given. What is before the seal began is left out.
 func (c *Check) Add(at Place, number string, numbered bool, hash Hash) {
 	if at.Offset < c.verdict.Began.Offset(at.Role, at.Partition) {
 		return
@@ -103,7 +103,7 @@ type Retention struct {
 }
 
 // Verdict returns what was found. known is how many leaves the writer's own state
-// counted after the last record was read: what lies beyond the newest statement and
+// counted after the last record was read: what is beyond the newest statement and
 // below that was written meanwhile, and is neither proven nor wrong.
 func (c *Check) Verdict(retention Retention, known uint64) *Verdict {
 	v := &c.verdict

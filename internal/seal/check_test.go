@@ -48,7 +48,7 @@ func sealed(size int) *topic {
 			t.say(n+1, time.Duration(n)*time.Hour)
 		}
 	}
-	// What lies before the seal began is none of its business.
+	// What is before the seal began is none of its business.
 	t.records = append(t.records, record{seal.Place{Role: "events", Offset: 95}, "3", leafOf(99)}, record{seal.Place{Role: "events", Offset: 96}, "", leafOf(98)})
 	return t
 }

@@ -40,7 +40,7 @@ type Checkpoint struct {
 }
 
 // Began is where a tree began: at a time, and in the partitions of each topic, by role,
-// at these offsets. What lies before is not sealed. A partition that is not listed
+// at these offsets. What is before is not sealed. A partition that is not listed
 // was added later, and is sealed from its first record on.
 type Began struct {
 	Time    time.Time

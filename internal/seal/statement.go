@@ -48,7 +48,7 @@ func (v *Verdict) usable(all []Statement, verifies bool) []Statement {
 }
 
 // ofOneSeal returns the statements of the seal that is under way. A seal that was begun
-// again, since it had been off, says nothing of the one before; to an auditor who kept
+// again, since it had been off, says nothing about the one before; to an auditor who kept
 // a checkpoint of that one it is a contradiction.
 func (v *Verdict) ofOneSeal(sorted []Statement) []Statement {
 	var newest *Statement

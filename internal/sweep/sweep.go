@@ -81,7 +81,7 @@ type Config struct {
 	Retry func(ctx context.Context, w window.Window, try int, err error) error
 }
 
-// slowPage is from where on the Source is what takes long.
+// slowPage is how long a page takes at least where the Source counts as slow.
 const slowPage = 75 * time.Millisecond
 
 // Run reads all of the time, and returns when the last part of it was taken, or with the

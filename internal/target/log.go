@@ -17,7 +17,7 @@ type Opening struct {
 	Partition int32  // of the offsets topic
 	// ChangesTo is RepairPartition for RepairID; nil: Partition.
 	ChangesTo *int32
-	// Topics tell what batches they take; of others it is Kafka's default.
+	// Topics say how large a batch each topic takes; for others it is Kafka's default.
 	Topics Found
 	// Keep is called for each key that is read; nil: it is OwnsKey.
 	Keep func(key string) bool

@@ -224,7 +224,7 @@ func (s *sending) promise(r *kgo.Record, err error) {
 func (s *sending) answered(ctx context.Context, client *kgo.Client) error {
 	// All is given: without Flush the last batch of each partition would linger for
 	// ten milliseconds, which is longer than a whole transaction takes. It says
-	// nothing of what was refused before it was given to a batch, and its error
+	// nothing about what was refused before it was given to a batch, and its error
 	// nothing that the promises do not: those are what is waited for.
 	_ = client.Flush(ctx)
 	answered := make(chan struct{})

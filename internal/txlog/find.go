@@ -12,7 +12,7 @@ import (
 )
 
 // Hanging is a transaction that hangs in a partition, as it can be seen without fencing
-// anybody.
+// any instance.
 type Hanging struct {
 	kafka.OpenTransaction
 	TransactionalID string // whose it is; empty if no coordinator knows, or says so

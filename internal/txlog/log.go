@@ -43,7 +43,7 @@ type Config struct {
 	// not be there.
 	Keep func(key string) bool
 	// BeforeFence, if set, is called with the state as it can be seen before
-	// anybody is fenced. Its error ends Open, and no instance was disturbed. It judges the state
+	// any instance is fenced. Its error ends Open, and no instance was disturbed. It judges the state
 	// as if it were whole; where it is not, and stays so, it is asked again with
 	// whole false, and what it does not refuse then is read on after the fence.
 	BeforeFence func(state map[string][]byte, whole bool) error
@@ -66,7 +66,7 @@ const TransactionTimeout = 60 * time.Second
 
 const (
 	// produceWait bounds the wait for the acknowledgements of a transaction's
-	// records. kgo would try for ever, in silence, when a partition has too few
+	// records. kgo would try for ever, without a word, when a partition has too few
 	// replicas in sync. With endWait it is shorter than TransactionTimeout: a
 	// transaction that the broker ended by itself answers as if we were fenced, and
 	// then no instance would be left.

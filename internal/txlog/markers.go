@@ -166,7 +166,7 @@ type pendingError struct {
 
 func (e *pendingError) Error() string {
 	text := fmt.Sprintf("no marker in %v: %v; the partition has too few replicas in sync or no leader, or the transaction hangs; "+
-		"the next start looks which", e.where, e.err)
+		"the next start finds out which", e.where, e.err)
 	if e.last != nil {
 		text += fmt.Sprintf(" (the last look: %v)", e.last)
 	}

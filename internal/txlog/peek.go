@@ -82,7 +82,7 @@ func Holds(ctx context.Context, conn kafka.Connection, topic string, partitions 
 
 var errFound = errors.New("found")
 
-// end is up to where a partition is read.
+// end is the offset up to which a partition is read.
 type end func(kafka.Offsets) int64
 
 // stable is the end of what is decided: beyond it a transaction may be open.

@@ -127,7 +127,7 @@ func TestCloseLeavesNothingBehind(t *testing.T) {
 	goleak.VerifyNone(t, before)
 }
 
-// kgo would go on for ever, in silence. We end it, and say where to look: in the
+// kgo would go on for ever without a word. We end it, and say where to look: in the
 // shipped time in a bubble, in a shorter one on both brokers.
 func TestProduceThatIsNeverAcknowledged(t *testing.T) {
 	want := func(t *testing.T, err error, took, wait time.Duration) {

@@ -78,7 +78,7 @@ func Refused(s auditlog.Scope, now, latest auditlog.Second, p Policy) Effect {
 
 // Failing returns the effect of the scope failing at now, and for so long that the
 // other one goes on without it. It is that of a refusal, by its own name. One that was
-// refused before stays so: nobody has said that it is allowed.
+// refused before stays so: the API has not said that it is allowed.
 func Failing(s auditlog.Scope, now, latest auditlog.Second, p Policy) Effect {
 	return func(c auditlog.Cursor) auditlog.Cursor {
 		state := auditlog.StateFailing
@@ -139,7 +139,7 @@ func Allowed(s auditlog.Scope, now auditlog.Second, p Policy) Effect {
 	})
 }
 
-// thaw gives a frozen scope what it missed, up to where the head will go on. The
+// thaw gives a frozen scope what it missed, up to the time at which the head will go on. The
 // floor went on without it, so what it still had to read is cut again at the floor.
 func thaw(c auditlog.Cursor, pos auditlog.Position, now auditlog.Second, p Policy) auditlog.Position {
 	end := max(now.Add(-p.Lookback), c.Floor)
@@ -164,7 +164,7 @@ func thaw(c auditlog.Cursor, pos auditlog.Position, now auditlog.Second, p Polic
 // behind for one walk: what is before the lookback becomes history, read in
 // windows, so that new events do not wait for old ones. Where a deep walk was
 // missed as well, history begins at the floor, and finds what showed up late
-// while nobody looked.
+// while nothing ran.
 func CatchUp(s auditlog.Scope, now auditlog.Second, p Policy) Effect {
 	return change(s, func(c auditlog.Cursor, pos auditlog.Position) auditlog.Position {
 		end := now.Add(-p.Lookback)

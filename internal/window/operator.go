@@ -9,7 +9,7 @@ import (
 // What an operator does to a state by hand. Nothing here reads the API, so a
 // cursor may afterwards say less than the topic holds, and never more.
 
-// SkipTo returns the step that goes on from a time without reading what lies
+// SkipTo returns the step that goes on from a time without reading what is
 // before it: positions and floor move forward to it, and history and seen ids
 // below it are dropped, but for what a range that is left may meet again. The start
 // stays, so that what was skipped is known as missing, and can be repaired. A time

@@ -9,7 +9,7 @@ import (
 // CheckOrganization refuses what comes from another organization of the API than the
 // one that is read under the name: the key or the base URL was replaced by that of
 // another one, and its events would be written under this name. was is the API's name
-// in the cursor, is that of an answer. A name that was not told is unknown, and not
+// in the cursor, is that of an answer. A name that the API did not give is unknown, and not
 // another one.
 func CheckOrganization(name, was, is string) error {
 	if was == "" || is == "" || was == is {

@@ -14,7 +14,7 @@ import (
 // Windows come oldest first, may be read in parallel, and are to be committed in
 // the order of their time. One that turns out too dense is given back, and comes
 // again in smaller ones. The windows given out and not given back always cover
-// the time up to where the plan stands, without gap or overlap.
+// the time up to the plan's place, without gap or overlap.
 type Plan struct {
 	todo   []Window // not given out, oldest first, disjoint
 	width  int64    // seconds of the next window
@@ -42,7 +42,7 @@ func NewPlan(from, to auditlog.Second, target int) *Plan {
 	return p
 }
 
-// Next gives out the oldest window that nobody has. ok is false if there is none.
+// Next gives out the oldest window that was not given out yet. ok is false if there is none.
 func (p *Plan) Next() (w Window, ok bool) {
 	if len(p.todo) == 0 {
 		return Window{}, false

@@ -37,8 +37,8 @@ type Read struct {
 
 	known map[auditlog.Identity]struct{} // listed in this window, or beside it
 	only  map[auditlog.Identity]struct{} // of the tenant's list, to take no others; nil: all
-	begin auditlog.Second                // from where on the walk under way is read
-	page  auditlog.Second                // and from where on its last page is
+	begin auditlog.Second                // where the walk under way begins
+	page  auditlog.Second                // and where its last page begins
 	ended bool                           // the walk under way has reached the end of its list
 	began auditlog.Second                // the earliest beginning of a walk
 	batch Batch
@@ -135,7 +135,7 @@ func (r *Read) walked() {
 // Page takes a page of the walk under way, which began at a server time; last says that
 // the list ends with it. It returns the events that are new, which are in the batch now,
 // and how many were left out because the window had them already. The new ones are those of
-// the batch itself, so that the caller can let go of their bytes there.
+// the batch itself, so that the caller can drop their bytes there.
 func (r *Read) Page(events []auditlog.Event, began auditlog.Second, last bool) (fresh []auditlog.Event, repeats int) {
 	walk := r.walks[0]
 	r.began, r.ended, r.page = min(r.began, began), last, r.window.To
@@ -203,7 +203,7 @@ func (r *Read) wanted(ev auditlog.Event, id auditlog.Identity) bool {
 // Encoded tells how many bytes the records of fresh events have.
 func (r *Read) Encoded(bytes int) { r.bytes += bytes }
 
-// ReadFrom returns from where on the window is read by the walk under way.
+// ReadFrom returns the time from which the walk under way has read the window.
 func (r *Read) ReadFrom() auditlog.Second { return r.begin }
 
 // TooDense reports whether the window holds more than it should, by the part of it that

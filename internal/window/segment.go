@@ -106,7 +106,7 @@ func HasHistory(c auditlog.Cursor) bool {
 	return ok
 }
 
-// HistoryLeft returns how far history is read and up to where it is wanted. Both
+// HistoryLeft returns how far history is read and how far it is wanted. Both
 // are zero if there is none.
 func HistoryLeft(c auditlog.Cursor) (from, to auditlog.Second) {
 	for _, pos := range c.Scopes {

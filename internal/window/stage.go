@@ -40,7 +40,7 @@ func (s *State) Stage(batches ...Batch) Step {
 	return step
 }
 
-// outdated reports whether the batch was planned in another state than this.
+// outdated reports whether the batch was planned in a state other than this.
 func outdated(c auditlog.Cursor, b Batch) bool {
 	if b.History == nil {
 		// The ids between From and the floor are forgotten. To filter this read
@@ -110,11 +110,11 @@ func (st *staging) split(events []auditlog.Event) (fresh []int, known []auditlog
 // later read can meet it.
 func (st *staging) remember(ev auditlog.Event, b Batch, untimed auditlog.Second) {
 	id, minute := ev.Identity(), remembered(ev, untimed)
-	latest, stands := st.latest[id]
-	if in, known := st.state.Seen.index[id]; known && (!stands || in.latest > latest) {
-		latest, stands = in.latest, true
+	latest, there := st.latest[id]
+	if in, known := st.state.Seen.index[id]; known && (!there || in.latest > latest) {
+		latest, there = in.latest, true
 	}
-	if stands && minute <= latest || !mayMeetAgain(ev, st.step.Cursor, b) {
+	if there && minute <= latest || !mayMeetAgain(ev, st.step.Cursor, b) {
 		return
 	}
 	st.latest[id] = minute
@@ -129,7 +129,7 @@ func mayMeetAgain(ev auditlog.Event, c auditlog.Cursor, b Batch) bool {
 }
 
 // untimedUnder is the least time under which an event without one is remembered.
-// Where it stands in the list says little: its neighbour may be dated wrong, or be
+// Its place in the list says little: its neighbour may be dated wrong, or be
 // long before the floor, and the API may list it for as long as any event that is
 // new now. So it is remembered for as long as one of those.
 func untimedUnder(c auditlog.Cursor) auditlog.Second {

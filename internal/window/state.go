@@ -34,7 +34,7 @@ type Batch struct {
 // Step is a transaction to be: what to write, and the state after it.
 type Step struct {
 	Write    []auditlog.Event // batch by batch, in each the oldest first
-	Places   []Place          // where each of Write stands
+	Places   []Place          // where each event of Write came from
 	Staged   int              // how many of the batches are in it, from the first on
 	Known    int              // events left out, since they were written before
 	Cursor   auditlog.Cursor
@@ -54,7 +54,7 @@ func (s *Step) count(m *SeenIDs) {
 	s.Cursor.SeenRecords = m.Records() + len(s.Remember) - len(s.Forget)
 }
 
-// Lost returns how many records of seen ids are gone that stood beside the cursor
+// Lost returns how many records of seen ids that were beside the cursor are gone
 // when it was written.
 func (s *State) Lost() int { return max(0, s.Cursor.SeenRecords-s.Seen.Records()) }
 
