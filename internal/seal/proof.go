@@ -104,14 +104,14 @@ func NewProver(index, size uint64, from *Tree) (*Prover, error) {
 	}
 	edge := p.tree.Edge()
 	for i, id := range compact.RangeNodes(0, p.tree.Size(), nil) {
-		p.visit(id, Hash(edge[i]))
+		p.visit(id, edge[i])
 	}
 	return p, nil
 }
 
-func (p *Prover) visit(id compact.NodeID, hash Hash) {
+func (p *Prover) visit(id compact.NodeID, hash []byte) {
 	if _, wanted := p.found[id]; wanted {
-		p.found[id] = hash[:]
+		p.found[id] = hash
 	}
 }
 

@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -103,8 +104,9 @@ func (v *Verdict) forked(a, b Statement, why string) {
 // differing returns which leaves lie below the nodes in which two trees of one size
 // differ.
 func differing(a, b *Tree) (spans []span) {
+	left, right := a.edge.Hashes(), b.edge.Hashes()
 	for i, node := range compact.RangeNodes(0, a.Size(), nil) {
-		if a.edge[i] != b.edge[i] {
+		if !bytes.Equal(left[i], right[i]) {
 			from, to := node.Coverage()
 			spans = append(spans, span{from, to})
 		}

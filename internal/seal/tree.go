@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"math"
-	"math/bits"
 	"slices"
 
 	"github.com/transparency-dev/merkle/compact"
@@ -13,89 +12,100 @@ import (
 
 // Tree is a Merkle tree of which only the right edge is kept, its compact range: that
 // is all it takes to append leaves and to know the root.
-//
-// The range of the library allocates two hashes for each leaf, in the path of every
-// event that is written. Here the hashes are values.
 type Tree struct {
-	size uint64
-	edge []Hash // the roots of the largest whole subtrees, left to right: one for each bit of size
+	edge *compact.Range
+	// chunk is memory for the next hashes. Two allocations for each leaf, in the path of
+	// every event that is written, become an eighth of one.
+	chunk []Hash
 }
 
+const chunkHashes = 16 // small: a hash of the edge may keep a whole chunk
+
 // NewTree returns the tree without leaves.
-func NewTree() *Tree { return &Tree{} }
+func NewTree() *Tree {
+	t := &Tree{}
+	t.edge = t.factory().NewEmptyRange(0)
+	return t
+}
+
+func (t *Tree) factory() *compact.RangeFactory { return &compact.RangeFactory{Hash: t.hashChildren} }
+
+// hashChildren is the hash of a node, as RFC 6962 has it.
+func (t *Tree) hashChildren(left, right []byte) []byte {
+	var node [1 + 2*Size]byte
+	node[0] = rfc6962.RFC6962NodeHashPrefix
+	copy(node[1:], left)
+	copy(node[1+Size:], right)
+	return t.keep(sha256.Sum256(node[:]))
+}
+
+func (t *Tree) keep(hash Hash) []byte {
+	if len(t.chunk) == 0 {
+		t.chunk = make([]Hash, chunkHashes)
+	}
+	kept := &t.chunk[0]
+	t.chunk = t.chunk[1:]
+	*kept = hash
+	return kept[:]
+}
 
 // ResumeTree returns the tree of that many leaves with that compact range.
 func ResumeTree(size uint64, edge [][]byte) (*Tree, error) {
 	if size > math.MaxInt64 {
 		return nil, fmt.Errorf("a tree of %d leaves", size)
 	}
-	if want := bits.OnesCount64(size); len(edge) != want {
-		return nil, fmt.Errorf("the compact range is not one of %d leaves: it has %d hashes and not %d", size, len(edge), want)
-	}
-	t := &Tree{size: size}
 	for _, hash := range edge {
 		if len(hash) != Size {
 			return nil, fmt.Errorf("a hash of %d bytes in the compact range", len(hash))
 		}
-		t.edge = append(t.edge, Hash(hash))
+	}
+	t, err := newTree(size, slices.Clone(edge))
+	if err != nil {
+		return nil, fmt.Errorf("the compact range is not one of %d leaves: %w", size, err)
 	}
 	return t, nil
+}
+
+func newTree(size uint64, edge [][]byte) (*Tree, error) {
+	t := &Tree{}
+	var err error
+	t.edge, err = t.factory().NewRange(0, size, edge)
+	return t, err
 }
 
 // Append appends a leaf by its hash.
 func (t *Tree) Append(leaf Hash) { t.append(leaf, nil) }
 
-// append passes each new node to visit, if there is one.
-func (t *Tree) append(leaf Hash, visit func(compact.NodeID, Hash)) {
-	node, id := leaf, compact.NewNodeID(0, t.size)
-	t.size++
-	for {
-		if visit != nil {
-			visit(id, node)
-		}
-		if id.Index&1 == 0 {
-			t.edge = append(t.edge, node)
-			return
-		}
-		last := len(t.edge) - 1
-		node, id = hashChildren(t.edge[last], node), id.Parent()
-		t.edge = t.edge[:last]
+func (t *Tree) append(leaf Hash, visit compact.VisitFn) {
+	// It fails only on a range that does not fit its size, which ResumeTree refused.
+	if err := t.edge.Append(t.keep(leaf), visit); err != nil {
+		panic(err)
 	}
-}
-
-// hashChildren is the hash of a node, as RFC 6962 has it.
-func hashChildren(left, right Hash) Hash {
-	var node [1 + 2*Size]byte
-	node[0] = rfc6962.RFC6962NodeHashPrefix
-	copy(node[1:], left[:])
-	copy(node[1+Size:], right[:])
-	return sha256.Sum256(node[:])
 }
 
 // Size returns how many leaves there are, which is the number of the next one.
-func (t *Tree) Size() uint64 { return t.size }
+func (t *Tree) Size() uint64 { return t.edge.End() }
 
-// Edge returns a copy of the compact range.
-func (t *Tree) Edge() [][]byte {
-	edge := make([][]byte, len(t.edge))
-	for i, hash := range t.edge {
-		edge[i] = hash[:]
-	}
-	return edge
-}
+// Edge returns the compact range. Its hashes must not be changed.
+func (t *Tree) Edge() [][]byte { return slices.Clone(t.edge.Hashes()) }
 
 // Clone returns a tree that grows by itself.
-func (t *Tree) Clone() *Tree { return &Tree{t.size, slices.Clone(t.edge)} }
+func (t *Tree) Clone() *Tree {
+	c, err := newTree(t.Size(), t.Edge())
+	if err != nil {
+		panic(err) // it was a range before
+	}
+	return c
+}
 
 // Root returns the root.
 func (t *Tree) Root() Hash {
-	if t.size == 0 {
+	if t.Size() == 0 {
 		return Hash(rfc6962.DefaultHasher.EmptyRoot())
 	}
-	last := len(t.edge) - 1
-	root := t.edge[last]
-	for _, left := range slices.Backward(t.edge[:last]) {
-		root = hashChildren(left, root)
+	root, err := t.edge.GetRootHash(nil)
+	if err != nil {
+		panic(err) // it begins at zero
 	}
-	return root
+	return Hash(root)
 }
