@@ -23,7 +23,7 @@ func TestDoomedIsNotProduced(t *testing.T) {
 		tests := map[string]struct {
 			bad    kafka.Message
 			fenced bool
-			leaves int
+			leaves int // at most: what is refused first may stop the others
 		}{
 			"the writer was fenced":           {fenced: true},
 			"a topic of copies is missing":    {bad: kafka.Message{Topic: "missing", Value: []byte("x")}, leaves: 1},
@@ -52,8 +52,8 @@ func TestDoomedIsNotProduced(t *testing.T) {
 					}
 				}
 				aborted := len(c.Read(t, w.events, kgo.ReadUncommitted())) - len(c.Read(t, w.events, kgo.ReadCommitted()))
-				if aborted != tt.leaves {
-					t.Errorf("it left %d aborted records of %d, want %d; Commit returned %v", aborted, many, tt.leaves, err)
+				if aborted > tt.leaves {
+					t.Errorf("it left %d aborted records of %d, want %d at most; Commit returned %v", aborted, many, tt.leaves, err)
 				}
 			})
 		}
