@@ -13,11 +13,8 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/ops"
 )
 
-func newVerifyCommand(a *app) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "verify --from T --to T",
-		Short: "Compare the topic with the API, and write what is missing",
-		Long: `Lists the API and the topic for events that took effect from --from to before --to
+// verifyHelp and verifyExamples are what `verify --help` says.
+const verifyHelp = `Lists the API and the topic for events that took effect from --from to before --to
 (` + config.TimeForms + `) and prints the ids that are
 
   missing            listed by the API, and neither in the topic nor a dead letter
@@ -32,7 +29,7 @@ func newVerifyCommand(a *app) *cobra.Command {
   expired            perhaps deleted by the topic's retention, or by hand
 
 --repair writes what is missing, exactly once. It has a transactional id of its own
-and needs no pause of a running connector; it can be killed and given again.
+and needs no pause of a running connector; you can kill it and run it again.
 
 --record leaves the result in the offsets topic: range, counts, time, and this host. Then
 ` + "`cursor show`" + `, the status page and the metrics of the connector show it. It needs the
@@ -52,13 +49,22 @@ for each that is missing; --sealed 70 for each event that is there.
 
 Exit codes: 0 the topic holds what it should, 1 failed, 2 wrong usage, 3 another
 repair was started, 4 something is missing, doubled, extra, unreadable or stalled
-(with --strict also different), or not as it was sealed, 78 wrong settings.`,
-		Example: `  openai-audit-kafka verify --from 2026-05-01 --to 2026-06-01
+(with --strict also different), or not as it was sealed, 78 wrong settings.`
+
+const verifyExamples = `  openai-audit-kafka verify --from 2026-05-01 --to 2026-06-01
   openai-audit-kafka verify --from 30d --to 1h --repair
   openai-audit-kafka verify --from 7d --to now --output json | jq -r '.missing[]'
   openai-audit-kafka verify --sealed --public-key seal.pub --since kept.checkpoint
-  openai-audit-kafka verify --prove audit_log-123 > audit_log-123.tlog-proof`,
-		Args: cobra.NoArgs,
+  openai-audit-kafka verify --prove audit_log-123 > audit_log-123.tlog-proof`
+
+// newVerifyCommand returns the command; --sealed and --prove are in seal.go.
+func newVerifyCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "verify --from T --to T",
+		Short:   "Compare the topic with the API, and write what is missing",
+		Long:    verifyHelp,
+		Example: verifyExamples,
+		Args:    cobra.NoArgs,
 	}
 	name, output := organizationFlag(cmd), outputFlag(cmd)
 	from := cmd.Flags().String("from", "", "the first time, inclusive")

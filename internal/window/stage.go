@@ -12,7 +12,7 @@ import (
 // planned in another state.
 //
 // Events are compared with what was written here, inside the commit, and not when
-// they were fetched: what another read has written meanwhile is known only now.
+// they were read: what another read has written meanwhile is known only now.
 func (s *State) Stage(batches ...Batch) Step {
 	most := 0
 	for _, b := range batches {
