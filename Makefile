@@ -83,8 +83,16 @@ compose-check: ## run the compose file in Docker, with Docker Compose (root, Deb
 	.ci/compose
 
 .PHONY: chart-check
-chart-check: ## render and lint the Helm chart, and play updates of it (Java, Maven; long the first time)
-	cd docker/chart/test && go vet ./... && REQUIRE_KAFKA=1 CGO_ENABLED=0 go test -count=1 -v -timeout 20m $(TESTFLAGS) ./...
+chart-check: bin/cluster ## try the Helm chart: objects, a Kubernetes control plane, updates on Kafka (Java, Maven; long the first time)
+	cd docker/chart/test && go vet ./... && CHART_CLUSTER=$(CURDIR)/bin/cluster REQUIRE_KAFKA=1 CGO_ENABLED=0 \
+		go test -count=1 -v -timeout 20m $(TESTFLAGS) ./...
+
+# The control plane of Kubernetes, built once. A nested module, so that what it needs is
+# not among what the chart's tests need.
+bin/cluster: $(addprefix docker/chart/test/cluster/,main.go go.mod go.sum)
+	@echo 'Compiling Kubernetes; the first time that takes a quarter of an hour.'
+	cd docker/chart/test/cluster && version=$$(go list -m -f '{{.Version}}' k8s.io/kubernetes) && \
+		CGO_ENABLED=0 go build -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$$version" -o $(CURDIR)/$@ .
 
 # The versions of Kafka that are tortured, and the tests that do it: each adds lines
 # to the table of faults. TORTURE_RUNS and TORTURE_SEED make another number of runs,

@@ -25,7 +25,7 @@ func TestTheModuleOfTheChartFollows(t *testing.T) {
 	}
 	// What its tests import of ours.
 	linked := output(t, "list", "-deps", "-f", "{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}}{{end}}{{end}}",
-		"./internal/config", "./internal/kafkatest", "./internal/simulator")
+		"./internal/config", "./internal/kafkatest", "./internal/seal", "./internal/simulator")
 	for line := range strings.Lines(linked) {
 		name, version, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if there, is := has[name]; name != "" && (!is || slices.Compare(numbers(there), numbers(version)) < 0) {

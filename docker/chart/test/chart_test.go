@@ -9,15 +9,18 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
 	"helm.sh/helm/v3/pkg/lint"
+	"helm.sh/helm/v3/pkg/strvals"
 	apps "k8s.io/api/apps/v1"
 	batch "k8s.io/api/batch/v1"
 	core "k8s.io/api/core/v1"
@@ -31,6 +34,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/config"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/seal"
 )
 
 const folder, root = "..", "../../.."
@@ -58,12 +62,23 @@ affinity: {nodeAffinity: {}}
 monitoring: {podMonitor: true, rules: true, labels: {release: prometheus}}
 networkPolicy: {enabled: true, from: [{namespaceSelector: {matchLabels: {name: monitoring}}}], ports: [443, 9096]}
 verify: {enabled: true}`,
+	"sealed": `
+settings: {KAFKA_BROKERS: "kafka-1:9092", KAFKA_SEAL_TOPIC: audit.seals, VERIFY_EVERY: 24h, VERIFY_WINDOW: 7d, VERIFY_REPAIR: "true"}
+secrets: {SEAL_KEY: {name: audit-seal, key: private-key}}`,
+	"two organizations": `
+settings: {KAFKA_BROKERS: "kafka-1:9092", ORGANIZATIONS_0_NAME: emea, ORGANIZATIONS_1_NAME: apac}
+secrets:
+  OPENAI_ADMIN_KEY: null
+  ORGANIZATIONS_0_ADMIN_KEY: {name: openai, key: emea}
+  ORGANIZATIONS_1_ADMIN_KEY: {name: openai, key: apac}`,
 }
 
 // kinds are what each case is made of.
 var kinds = map[string][]string{
-	"one instance": {"Deployment", "ServiceAccount"},
-	"all there is": {"CronJob", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "PodMonitor", "PrometheusRule", "ServiceAccount"},
+	"one instance":      {"Deployment", "ServiceAccount"},
+	"sealed":            {"Deployment", "ServiceAccount"},
+	"two organizations": {"Deployment", "ServiceAccount"},
+	"all there is":      {"CronJob", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "PodMonitor", "PrometheusRule", "ServiceAccount"},
 }
 
 // values parses and renders, so that a test can change a case.
@@ -98,10 +113,6 @@ func render(text map[string]any) (map[string]string, error) {
 // objects returns what comes out, decoded strictly, by kind.
 func objects(t *testing.T, text string) map[string]runtime.Object {
 	t.Helper()
-	files, err := render(values(t, text))
-	if err != nil {
-		t.Fatal(err)
-	}
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
 		apps.AddToScheme, batch.AddToScheme, core.AddToScheme, networking.AddToScheme, policy.AddToScheme, monitoring.AddToScheme,
@@ -110,22 +121,34 @@ func objects(t *testing.T, text string) map[string]runtime.Object {
 	}
 	strict := json.NewSerializerWithOptions(json.DefaultMetaFactory, scheme, scheme, json.SerializerOptions{Yaml: true, Strict: true})
 	out := map[string]runtime.Object{}
-	for name, file := range files {
+	for _, document := range documents(t, text) {
+		object, kind, err := strict.Decode([]byte(document), nil, nil)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, document)
+		}
+		if out[kind.Kind] != nil {
+			t.Errorf("two of kind %s", kind.Kind)
+		}
+		out[kind.Kind] = object
+	}
+	return out
+}
+
+// documents returns what comes out, each object for itself.
+func documents(t *testing.T, text string) (out []string) {
+	t.Helper()
+	files, err := render(values(t, text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
 		if strings.HasSuffix(name, ".txt") {
 			continue
 		}
-		for document := range strings.SplitSeq(file, "\n---\n") {
-			if strings.TrimSpace(document) == "" {
-				continue
+		for document := range strings.SplitSeq(files[name], "\n---\n") {
+			if strings.TrimSpace(document) != "" {
+				out = append(out, document)
 			}
-			object, kind, err := strict.Decode([]byte(document), nil, nil)
-			if err != nil {
-				t.Fatalf("%s: %v\n%s", name, err, document)
-			}
-			if out[kind.Kind] != nil {
-				t.Errorf("two of kind %s", kind.Kind)
-			}
-			out[kind.Kind] = object
 		}
 	}
 	return out
@@ -289,13 +312,52 @@ func TestEnvironmentIsTaken(t *testing.T) {
 	for name, text := range cases {
 		for kind, pod := range pods(t, text) {
 			settings, err := config.Load(environ(t, pod, map[string]string{
-				"OPENAI_ADMIN_KEY_FILE": "sk-admin-x", "KAFKA_SASL_PASSWORD_FILE": "x",
+				"OPENAI_ADMIN_KEY_FILE": "sk-admin-x", "ORGANIZATIONS_0_ADMIN_KEY_FILE": "sk-admin-x", "ORGANIZATIONS_1_ADMIN_KEY_FILE": "sk-admin-y",
+				"KAFKA_SASL_PASSWORD_FILE": "x", "SEAL_KEY_FILE": signer(t),
 				"KAFKA_TLS_CA_FILE": certificate(t), "SCHEMA_REGISTRY_TLS_CA_FILE": certificate(t),
 			}), config.Options{})
 			if err != nil || settings.HTTP.Addr != ":8080" {
 				t.Errorf("%s, %s: %v", name, kind, err)
 			}
 		}
+	}
+}
+
+// The settings of the seal and of the connector that verifies itself arrive as the
+// command in docs/operations.md gives them, the key as a file.
+func TestSealedAndVerified(t *testing.T) {
+	docs, err := os.ReadFile(filepath.Join(root, "docs", "operations.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	given := values(t, cases["one instance"])
+	command := regexp.MustCompile(`helm upgrade .*SEAL_KEY.*`).FindString(string(docs))
+	for _, set := range regexp.MustCompile(`--set(-string)? (\S+)`).FindAllStringSubmatch(command, -1) {
+		parse := strvals.ParseInto
+		if set[1] != "" {
+			parse = strvals.ParseIntoString
+		}
+		if err := parse(set[2], given); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := yaml.Marshal(given)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := signer(t)
+	settings, err := config.Load(environ(t, pods(t, string(text))["Deployment"], map[string]string{
+		"OPENAI_ADMIN_KEY_FILE": "sk-admin-x", "SEAL_KEY_FILE": key,
+	}), config.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := settings.Connector
+	if got, err := c.SealKey.Read(); err != nil || got != key {
+		t.Errorf("the key of the seal is another one, %v", err)
+	}
+	if c.Kafka.SealTopic != "openai.audit.seal" || c.VerifyEvery != 24*time.Hour || c.VerifyWindow != 30*24*time.Hour || !c.VerifyRepair {
+		t.Errorf("%q, %v, %v, %v", c.Kafka.SealTopic, c.VerifyEvery, c.VerifyWindow, c.VerifyRepair)
 	}
 }
 
@@ -338,4 +400,14 @@ func TestNotes(t *testing.T) {
 			t.Errorf("the notes do not say %q:\n%s", want, notes)
 		}
 	}
+}
+
+// signer returns a key of the seal, as `seal keygen` prints it.
+func signer(t *testing.T) string {
+	t.Helper()
+	private, _, err := seal.Keygen("audit")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return private
 }
