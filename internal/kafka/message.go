@@ -17,6 +17,7 @@ type Message struct {
 	Value     []byte
 	Headers   []Header
 	Timestamp time.Time // zero: the time of writing
+	Leaf      [32]byte  // its hash as a leaf of the seal; zero: it is none
 }
 
 // Size returns how many bytes the record takes in a batch, at most: its key,

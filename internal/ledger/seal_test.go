@@ -101,10 +101,14 @@ func (w *sealedWorld) head(ids ...string) ledger.Batch {
 	b.Records = func(event int, out []kafka.Message) []kafka.Message {
 		id := []byte(b.Events[event].ID)
 		numbered := []kafka.Header{{Key: "audit_seq"}, {Key: "team", Value: []byte("risk")}}
-		if len(id)%3 == 0 {
-			return append(out, kafka.Message{Topic: "dead", Value: id, Headers: numbered})
+		leaf := func(role string, key, value []byte) seal.Hash {
+			return new(seal.Hasher).Hash(seal.Leaf{Role: role, Key: key, Value: value})
 		}
-		return append(out, kafka.Message{Topic: "audit", Key: id, Value: append(id, '!'), Headers: numbered}, kafka.Message{Topic: "copy", Key: id, Value: id})
+		if len(id)%3 == 0 {
+			return append(out, kafka.Message{Topic: "dead", Value: id, Headers: numbered, Leaf: leaf("dlq", nil, id)})
+		}
+		value := append(id, '!')
+		return append(out, kafka.Message{Topic: "audit", Key: id, Value: value, Headers: numbered, Leaf: leaf("events", id, value)}, kafka.Message{Topic: "copy", Key: id, Value: id})
 	}
 	return b
 }

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/seal"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/schemas"
 )
@@ -118,7 +120,7 @@ func (e *Encoder) EncodeIn(slab *kafka.Slab, ev auditlog.Event, ingested time.Ti
 	if err != nil {
 		return e.deadLetter(ev, info, err)
 	}
-	e.number(&records[0])
+	e.seal(&records[0], seal.RoleEvents)
 	out := Encoded{Records: records, Info: info}
 	at := e.timestamp(ev)
 	for i := range records {
@@ -137,17 +139,24 @@ func (e *Encoder) deadLetter(ev auditlog.Event, info codec.Info, err error) (Enc
 	}
 	letter := e.codec.DeadLetter(ev, why)
 	letter.Topic = e.cfg.Topics[DLQ].Name
-	e.number(&letter)
+	e.seal(&letter, seal.RoleDLQ)
 	return Encoded{Records: []kafka.Message{letter}, Info: info, Reason: why.Reason, Bytes: letter.Size()}, nil
 }
 
-// number adds the header for the record's number, empty, behind ours and before those
-// of the settings.
-func (e *Encoder) number(m *kafka.Message) {
-	if e.cfg.Number != "" {
-		m.Headers = slices.Insert(m.Headers, len(m.Headers)-len(e.cfg.Headers), kafka.Header{Key: e.cfg.Number})
+// seal makes the record a leaf: with the header for its number, empty, behind ours and
+// before those of the settings, and with its hash. Windows are encoded beside each other,
+// while numbers are given under the lock of the commit, so that is no place to hash in.
+func (e *Encoder) seal(m *kafka.Message, role string) {
+	if e.cfg.Number == "" {
+		return
 	}
+	m.Headers = slices.Insert(m.Headers, len(m.Headers)-len(e.cfg.Headers), kafka.Header{Key: e.cfg.Number})
+	h := hashers.Get().(*seal.Hasher)
+	defer hashers.Put(h)
+	m.Leaf = h.Hash(seal.Leaf{Role: role, Key: m.Key, Value: m.Value})
 }
+
+var hashers = sync.Pool{New: func() any { return new(seal.Hasher) }}
 
 // numberBytes is what the header takes in a record at most.
 func (e *Encoder) numberBytes() int {

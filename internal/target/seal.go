@@ -69,18 +69,17 @@ func signerOf(key func() (string, error)) (signer seal.Signer, err error) {
 }
 
 // Number gives the records that are leaves their numbers, in the header of that name,
-// and appends them to the tree. The header is there already, empty, in its place among
-// the others.
+// and appends them to the tree. The encoder has made the header, empty and in its place
+// among the others, and the hash.
 func (s Sealing) Number(records []kafka.Message, header string, tree *seal.Tree) error {
-	var hasher seal.Hasher
 	var digits []byte // of many numbers, in one allocation
-	for _, r := range records {
-		role, isLeaf := s.Roles[r.Topic]
-		if !isLeaf {
+	for i := range records {
+		r := &records[i]
+		if _, isLeaf := s.Roles[r.Topic]; !isLeaf {
 			continue
 		}
 		at := slices.IndexFunc(r.Headers, func(h kafka.Header) bool { return h.Key == header })
-		if at < 0 {
+		if at < 0 || r.Leaf == [seal.Size]byte{} {
 			return errors.New("a record has no place for its number in the seal: this is a fault of this program, report it; KAFKA_SEAL=off goes on without a seal")
 		}
 		if cap(digits)-len(digits) < maxDigits {
@@ -89,7 +88,7 @@ func (s Sealing) Number(records []kafka.Message, header string, tree *seal.Tree)
 		begin := len(digits)
 		digits = strconv.AppendUint(digits, tree.Size(), 10)
 		r.Headers[at].Value = digits[begin:len(digits):len(digits)]
-		tree.Append(hasher.Hash(seal.Leaf{Role: role, Key: r.Key, Value: r.Value}))
+		tree.Append(r.Leaf)
 	}
 	return nil
 }
