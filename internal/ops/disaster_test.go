@@ -52,6 +52,24 @@ func TestDisasters(t *testing.T) {
 			}
 			w.runUntilEqual(start)
 		})
+		t.Run("a topic of checkpoints is lost", func(t *testing.T) {
+			w := newRead(t, c, 50, func(w *world) {
+				w.connector.Kafka.SealTopic = c.Name("seal")
+				w.ops.Topics.Seal = w.connector.Kafka.SealTopic
+			})
+			w.kafka().remove(w.ops.Topics.Seal)
+			w.wantRefused("it gets what is written from then on")
+			edit, err := ops.AcceptTopics(t.Context(), w.ops)
+			w.mustApply(edit, err)
+			if does := strings.Join(edit.Does, " "); !strings.Contains(does, "the new topics get what is written from now on") {
+				t.Errorf("the command says: %s", does)
+			}
+			w.add("new", 10*time.Minute)
+			w.runUntilEqual(start)
+			if len(c.Read(t, w.ops.Topics.Seal, kgo.ReadCommitted())) == 0 {
+				t.Error("the new topic got no checkpoint")
+			}
+		})
 		t.Run("both are lost", func(t *testing.T) {
 			w := newRead(t, c, 200, nil)
 			w.kafka().remove(w.ops.Topics.Offsets)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -102,7 +103,8 @@ func AcceptTopics(ctx context.Context, c Config) (*Edit, error) {
 			return nil, nil, fmt.Errorf("the cursor was reset: the next run takes the topics as they are")
 		}
 		does, moved := accepts(cursor.Topics, now)
-		switch same := cursor.Framing == "" || cursor.Framing == framing; {
+		same := cursor.Framing == "" || cursor.Framing == framing
+		switch {
 		case !same && !moved[target.Events]:
 			return nil, nil, fmt.Errorf("the values in %s are framed as %s, and the settings ask for %s: set SCHEMA_REGISTRY_URL as it was, or give a new events topic", c.Topics.Events, cursor.Framing, framing)
 		case !same:
@@ -118,8 +120,11 @@ func AcceptTopics(ctx context.Context, c Config) (*Edit, error) {
 			cursor.Seal = nil // it is of other topics; the next start begins one
 		}
 		written, err := cursorChange(cursor)
-		return append(does, "Nothing is written again; what the new topics lack shows in `verify`, and `verify --repair` fills it."),
-			[]txlog.Change{written}, err
+		outlook := "Nothing is written again: the new topics get what is written from now on."
+		if !same || slices.ContainsFunc(slices.Collect(maps.Keys(moved)), target.Filled) {
+			outlook = "Nothing is written again; what the new topics lack shows in `verify`, and `verify --repair` fills it."
+		}
+		return append(does, outlook), []txlog.Change{written}, err
 	})
 }
 

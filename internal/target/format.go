@@ -122,6 +122,14 @@ func (f Format) SchemaIDs(before map[int]int) map[int]int {
 	return ids
 }
 
+// movedRemedy is what to do about a topic that is not the one written to so far.
+func movedRemedy(role string) string {
+	if Filled(role) {
+		return "if it was moved with what it held (another cluster, a rename), run `cursor set --accept-topics`; if what it held is gone, `cursor reset` starts anew and emits again, or `verify --repair` fills it after --accept-topics"
+	}
+	return "run `cursor set --accept-topics`, and it gets what is written from then on; to have all of the past in it, run `cursor reset`, which writes everything again, to every topic"
+}
+
 // CheckSame refuses topics and values that are others than those that the cursor
 // speaks of: what it says was written is not in them, or consumers could not read on.
 func (t Target) CheckSame(ctx context.Context, c auditlog.Cursor, found Found, f Format) error {
@@ -129,7 +137,7 @@ func (t Target) CheckSame(ctx context.Context, c auditlog.Cursor, found Found, f
 		was, before := c.Topics[role]
 		is, used := found[role] // not, if it is a copy that is not wanted any more
 		if before && used && !was.Same(auditlog.Topic{Name: is.Name, ID: is.ID}) {
-			return refuse("if it was moved with what it held (another cluster, a rename), run `cursor set --accept-topics`; if what it held is gone, `cursor reset` starts anew and emits again, or `verify --repair` fills it after --accept-topics",
+			return refuse(movedRemedy(role),
 				"the %s topic is not the one written to so far (%s, id %s; now %s, id %s)",
 				role, was.Name, cmp.Or(was.ID, "unknown"), is.Name, cmp.Or(is.ID, "unknown"))
 		}

@@ -28,6 +28,10 @@ func Roles() []string {
 // HoldsEvents reports whether a topic of that role gets every event.
 func HoldsEvents(role string) bool { return role != DLQ && role != Offsets && role != Seal }
 
+// Filled reports whether a repair finds and writes what the topic of that role lacks, or it
+// holds the state. Copies and checkpoints are written beside those.
+func Filled(role string) bool { return role == Events || role == DLQ || role == Offsets }
+
 // Topics are the names of the topics in use.
 type Topics struct {
 	Events, DLQ, Offsets string
