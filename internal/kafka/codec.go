@@ -17,7 +17,7 @@ import (
 )
 
 // Compression returns the option to compress as the name says: gzip, snappy, lz4 or zstd;
-// else not at all. All clients of the process share what compresses: an encoder takes half
+// with any other, not at all. All clients of the process share what compresses: an encoder takes half
 // a megabyte, and each client would have one for every core.
 func Compression(name string) kgo.ProducerOpt {
 	if c := compressor(name); c != nil {
@@ -116,7 +116,7 @@ func markerOfNobody(codec string) []byte {
 		ProducerID: -1, ProducerEpoch: -1, FirstSequence: -1, NumRecords: 1, Records: body,
 	}
 	raw := batch.AppendTo(nil)
-	// A wrong checksum: not even a broker that takes markers from anybody writes it.
+	// A wrong checksum: not even a broker that takes markers from any client writes it.
 	batch.CRC = int32(^crc32.Checksum(raw[crcEnds:], crc32.MakeTable(crc32.Castagnoli)))
 	return batch.AppendTo(nil)
 }

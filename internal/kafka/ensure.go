@@ -81,7 +81,8 @@ var durable = map[string]*string{
 
 // Ensure returns the topics of the specs, by name. It makes those that are
 // missing if create is true, and otherwise fails with a *MissingTopicsError. A topic
-// whose settings its records cannot go with is a *SettingError. Other settings of topics that exist are their owner's business.
+// with a setting that its records cannot go with is a *SettingError. Other settings of
+// topics that exist are their owner's business.
 func Ensure(ctx context.Context, client *kgo.Client, specs []TopicSpec, create bool) (map[string]Topic, error) {
 	names := make([]string, len(specs))
 	for i, spec := range specs {

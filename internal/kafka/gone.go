@@ -16,8 +16,8 @@ import (
 // settings (no TLS where the broker wants it), and no request that meets it is tried
 // again. But it is also what a load balancer or a container's port does for a broker
 // that is gone. So, once any broker has answered, it is reported as a reset connection,
-// and the request goes to another broker. Without this one dead broker of three kept
-// every session from beginning.
+// and the request goes to another broker. Without this, one dead broker of three kept
+// every session from starting.
 type answering struct {
 	net.Conn
 	known *atomic.Bool // of the client: some broker has answered

@@ -133,7 +133,7 @@ func parse(parser func() error) (err error) {
 }
 
 // gssapi is the mechanism GSSAPI. Only the exchange with the broker is franz-go's: its
-// errors do not tell a KDC that is away from one that refused.
+// errors do not distinguish a KDC that is away from one that refused.
 type gssapi struct {
 	kerberos  Kerberos
 	principal string

@@ -47,7 +47,7 @@ func (v *verification) seeAbsent(id auditlog.Identity, ev auditlog.Event) {
 }
 
 // findElsewhere looks for what is absent among all that the topic holds: the API may
-// have given an event a new time, and its first version stands.
+// have given an event a new time, and its first version stays.
 func (v *verification) findElsewhere(ctx context.Context) error {
 	if v.absent.len() == 0 {
 		return nil

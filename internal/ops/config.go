@@ -79,8 +79,8 @@ func (c Config) progress(doing string, done, total int64) {
 	}
 }
 
-// client returns a client of the API that asks so often for a page; 0: as often as
-// usual.
+// client returns a client of the API that tries each page that many times; 0: as many
+// as usual.
 func client(c Config, attempts int) (*openai.Client, error) {
 	if c.API.Client != nil {
 		return c.API.Client, nil

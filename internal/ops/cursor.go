@@ -64,7 +64,7 @@ func Cursor(ctx context.Context, c Config) (CursorReport, error) {
 	return r, nil
 }
 
-// astray says where the cursor is, if it is in another partition than its own, and
+// astray says where the cursor is, if it is in a partition other than its own, and
 // returns err if it is nowhere.
 func astray(ctx context.Context, t target.Target, err error) error {
 	own, topic, placeErr := place(ctx, t)

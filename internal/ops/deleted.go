@@ -20,7 +20,7 @@ import (
 // says in which partition it is now, and not where it was before partitions were
 // added. What is deleted is always the beginning of a partition, so all of it was
 // written before the oldest record that is left. By whom it was deleted does not
-// matter, so retention is not looked at: it may have been another one then.
+// matter, so retention is not looked at: it may have been different then.
 type deleted struct {
 	cfg             Config
 	decoder         *codec.Decoder

@@ -12,7 +12,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 )
 
-// Edit is a change of the cursor by hand. It is made by looking only; Apply does
+// Edit is a change of the cursor by hand. To make one only reads; Apply does
 // it, by the same rules, on the state as it is then.
 type Edit struct {
 	// Does says in sentences what it does, and what follows from it.
@@ -70,7 +70,8 @@ func (e *Edit) Apply(ctx context.Context) error {
 
 // endRepair fences a repair that is under way. It works by the cursor that it read
 // before, so that it would write what the next run writes as well. One that is started
-// after this reads the new cursor. Who may not write for repairs need not end them.
+// after this reads the new cursor. A user without the right to
+// write for repairs need not end them.
 func endRepair(ctx context.Context, t target.Target) error {
 	log, _, err := openWriter(ctx, t, t.RepairID())
 	if err == nil {
@@ -121,7 +122,7 @@ func changesTo(t target.Target, id string, offsets extent) *int32 {
 	return &partition
 }
 
-// again says what an error means for somebody who gave a command once.
+// again says what an error means for a command, which is not tried again by itself.
 func again(err error) error {
 	switch {
 	case errors.Is(err, txlog.ErrFenced):

@@ -25,7 +25,7 @@ func SkipTo(ctx context.Context, c Config, to auditlog.Second) (*Edit, error) {
 		}
 		at := to
 		if at <= now {
-			// By the API's clock it may not be so late yet, and positions in its
+			// By the API's clock it may be earlier, and positions in its
 			// future would skip what comes until then.
 			at = min(at, server)
 		}
@@ -128,7 +128,7 @@ func AcceptTopics(ctx context.Context, c Config) (*Edit, error) {
 	})
 }
 
-// accepts says which topics are others than they were.
+// accepts says which topics are not those that were written to.
 func accepts(was, is map[string]auditlog.Topic) (does []string, moved map[string]bool) {
 	moved = map[string]bool{}
 	for _, role := range target.Roles() {
@@ -153,7 +153,7 @@ func Reset(ctx context.Context, c Config) (*Edit, error) {
 		return nil, err
 	}
 	edit.emitsAgain = true
-	// A cursor that lies where it does not belong, since partitions were added,
+	// A cursor that is where it does not belong, since partitions were added,
 	// would be refused for ever.
 	_, topic, err := place(ctx, c.Target)
 	if err != nil {

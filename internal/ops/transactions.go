@@ -112,7 +112,7 @@ func EndTransactions(ctx context.Context, c Config, writers []string) ([]txlog.E
 	return all, nil
 }
 
-// Print writes it for eyes.
+// Print writes it for people.
 func (t *Transactions) Print(w io.Writer) error {
 	if !t.Found() {
 		_, err := fmt.Fprintf(w, "%s: no transaction hangs in its topics.\n", t.Organization)

@@ -19,7 +19,7 @@ import (
 // then at worst one that the API shows and the topic did not yet hold, and it lies
 // above the floor of the cursor read before, where the connector will come.
 //
-// A key or base URL of another organization than the cursor's is refused, at the
+// A key or base URL of an organization other than the cursor's is refused, at the
 // first page that it answers.
 func Verify(ctx context.Context, c Config, from, to auditlog.Second) (*Report, error) {
 	found, err := peek(ctx, c.Target)

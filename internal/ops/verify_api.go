@@ -144,7 +144,7 @@ func (v *verification) findScopes(ctx context.Context) error {
 	return err
 }
 
-// checkPage refuses a page of another organization than the cursor's: a repair would
+// checkPage refuses a page of an organization other than the cursor's: a repair would
 // write what is in it as ours.
 func (v *verification) checkPage(page openai.Page) error {
 	if v.state == nil {

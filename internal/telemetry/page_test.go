@@ -88,7 +88,7 @@ func TestCausesOfReasons(t *testing.T) {
 	}
 }
 
-// A success that becomes too old is not told by anybody: it counts from when it was
+// No call reports that a success has become too old: it counts from when it was
 // too old, and not from when somebody looked.
 func TestUnreadinessCountsFromWhenItBegan(t *testing.T) {
 	tel, c := newTelemetry(false, "acme")

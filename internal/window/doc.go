@@ -3,11 +3,11 @@
 //
 // A State is the Cursor of an organization and its SeenIDs. Reads of the API come
 // back as a Batch; State.Stage says what part of it to write and what the state is after
-// that, and State.Advance makes it so once the transaction is known to be committed. Whatever fails in between, the state stays what the
-// topic says.
+// that, and State.Advance makes it so once the transaction is known to be committed.
+// Whatever fails in between, the state stays what the topic says.
 //
 // Three kinds of reads cover an organization's time. They never overlap below
-// the floor, and above it the seen ids tell what was written:
+// the floor, and above it the seen ids say what was written:
 //
 //   - the head of each scope, from its live position less the lookback, open
 //     upward, at every poll;
