@@ -65,7 +65,8 @@ func (o *organization) tellVerified(records map[string][]byte) {
 
 func (o *organization) tellVerification(v auditlog.Verified) {
 	// One that left to write what is missing is not done: it is tried again.
-	if v.By == byConnector && !(o.cfg.VerifyRepair && v.Counts["missing"] > 0) {
+	left := o.cfg.VerifyRepair && v.Counts["missing"] > 0
+	if v.By == byConnector && !left {
 		o.verifiedAt.Store(int64(v.At))
 	}
 	o.telemetry.Verified(o.name, Verification{
