@@ -90,7 +90,7 @@ chart-check: bin/cluster ## try the Helm chart: objects, a Kubernetes control pl
 # The control plane of Kubernetes, built once. A nested module, so that what it needs is
 # not among what the chart's tests need.
 bin/cluster: $(addprefix docker/chart/test/cluster/,main.go go.mod go.sum)
-	@echo 'Compiling Kubernetes; the first time that takes a quarter of an hour.'
+	@echo 'Compiling Kubernetes; the first time that takes a quarter of an hour or more.'
 	cd docker/chart/test/cluster && version=$$(go list -m -f '{{.Version}}' k8s.io/kubernetes) && \
 		CGO_ENABLED=0 go build -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$$version" -o $(CURDIR)/$@ .
 
