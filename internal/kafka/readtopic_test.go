@@ -14,7 +14,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 )
 
-// stable and end choose up to where a partition is read.
+// stable and end choose the offset up to which a partition is read.
 func stable(o kafka.Offsets) int64 { return o.Stable }
 func end(o kafka.Offsets) int64    { return o.End }
 
