@@ -32,7 +32,6 @@ type Connector struct {
 	claims    claims
 	tenants   window.Tenants
 	turns     turns
-	starts    starts
 	verifying chan struct{} // has one while an organization is verified
 }
 
@@ -79,7 +78,7 @@ func newConnector(cfg Config) (*Connector, error) {
 	if err != nil {
 		return nil, fmt.Errorf("asking for the name of this host, by which instances know each other: %w", err)
 	}
-	c := &Connector{cfg: cfg, now: time.Now, host: host, verifying: make(chan struct{}, 1), starts: newStarts()}
+	c := &Connector{cfg: cfg, now: time.Now, host: host, verifying: make(chan struct{}, 1)}
 	if cfg.Registerer != nil {
 		if c.metrics, err = kafka.NewMetrics(cfg.Registerer); err != nil {
 			return nil, fmt.Errorf("registering the counters of the Kafka clients, where a Registerer serves one connector only: %w", err)

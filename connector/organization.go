@@ -39,7 +39,6 @@ type organization struct {
 	claims    *claims               // shared by all of the process
 	tenants   *window.Tenants       // likewise
 	turns     *turns                // likewise
-	starts    starts                // likewise
 	tenantOf  string                // the other organization that lists the same tenant events; owned by the poller
 	requests  atomic.Int64          // sent to the API
 	failed    error                 // how the session before this one ended; owned by run
@@ -73,7 +72,6 @@ func (c *Connector) organization(org Organization) (*organization, error) {
 		claims:    &c.claims,
 		tenants:   &c.tenants,
 		turns:     &c.turns,
-		starts:    c.starts,
 		verifying: c.verifying,
 	}
 	o.keep = keepKeys(o.target, log)
@@ -139,12 +137,7 @@ func (o *organization) run(ctx context.Context) error {
 
 // session opens the log and works until something fails or ctx ends.
 func (o *organization) session(ctx context.Context) error {
-	started, err := o.starts.take(ctx)
-	if err != nil {
-		return err
-	}
 	s, err := o.resume(ctx)
-	started()
 	if err != nil {
 		return err
 	}
