@@ -47,7 +47,7 @@ func (l *lab) contestants(ctx context.Context) ([]contestant, error) {
 	faucet := contestant{name: "faucet-stream " + faucetVersion, delivers: "JSON"}
 	program, err := l.installFaucet(ctx)
 	faucet.start, faucet.missing = l.script("bash", peer("faucet.sh"), program, peer("faucet.yaml")), err
-	return []contestant{l.us(), bare, shell, dlt, faucet}, nil
+	return []contestant{l.us(ours), bare, shell, dlt, faucet}, nil
 }
 
 // cache returns a folder outside of the repository for what was installed.

@@ -120,11 +120,11 @@ func readHistories(ctx context.Context, l *lab, count, each int) (r histories, e
 // quietOrganizations measures what organizations cost in whose logs nothing happens,
 // beside one alone.
 func quietOrganizations(ctx context.Context, l *lab) error {
-	one, err := quietly(ctx, l, 1)
+	one, err := quietly(ctx, l, 1, 0)
 	if err != nil {
 		return err
 	}
-	many, err := quietly(ctx, l, l.quiet)
+	many, err := quietly(ctx, l, l.quiet, time.Minute)
 	if err != nil {
 		return err
 	}
@@ -146,8 +146,9 @@ type stillness struct {
 	brokers, apis int // connections
 }
 
-func quietly(ctx context.Context, l *lab, count int) (r stillness, err error) {
-	const settle, span = 30 * time.Second, 60 * time.Second
+// quietly lets one process be, for so long after the start has settled.
+func quietly(ctx context.Context, l *lab, count int, span time.Duration) (r stillness, err error) {
+	const settle = 30 * time.Second
 	all := auditsOf(count)
 	for _, a := range all {
 		defer a.close()
@@ -165,7 +166,7 @@ func quietly(ctx context.Context, l *lab, count int) (r stillness, err error) {
 		return r, err
 	}
 	defer p.kill()
-	if err := until(ctx, 3*time.Minute, "ready", func() bool { return p.ended() || isReady(ctx, addr) }); err != nil {
+	if err := until(ctx, 10*time.Minute, "ready", func() bool { return p.ended() || isReady(ctx, addr) }); err != nil {
 		return r, err
 	}
 	r.ready = time.Since(p.began)

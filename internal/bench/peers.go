@@ -46,14 +46,15 @@ type job struct {
 }
 
 const (
-	ours      = "openai-audit-kafka" // the contestant that ends only when it is told to
+	ours      = "openai-audit-kafka" // it and unsealed end only when they are told to
+	unsealed  = "openai-audit-kafka without a seal"
 	yardstick = "the bare copy loop" // the least that a program does
 )
 
-func (l *lab) us() contestant {
-	return contestant{name: ours, delivers: "exactly once, Avro", start: func(_ string, j job) (*process, error) {
-		return l.start(l.environ(j.a, j.t, "OPENAI_TENANT_EVENTS=off", "POLL_INTERVAL=1s",
-			"BACKFILL_START_TIME="+j.since.UTC().Format(time.RFC3339)))
+func (l *lab) us(name string, more ...string) contestant {
+	return contestant{name: name, delivers: "exactly once, Avro", start: func(_ string, j job) (*process, error) {
+		return l.start(l.environ(j.a, j.t, append([]string{"OPENAI_TENANT_EVENTS=off", "POLL_INTERVAL=1s",
+			"BACKFILL_START_TIME=" + j.since.UTC().Format(time.RFC3339)}, more...)...))
 	}}
 }
 
@@ -137,7 +138,7 @@ func (l *lab) plain(ctx context.Context, c contestant, a *audit, n int) (r plain
 	defer p.kill()
 	var took time.Duration
 	var used usage
-	if c.name == ours {
+	if c.name == ours || c.name == unsealed {
 		done, err := l.awaitRecords(ctx, p, j.t.events, n, 3*time.Minute)
 		if err != nil {
 			return r, err
