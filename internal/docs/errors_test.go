@@ -27,7 +27,8 @@ func TestMessagesCarryTheirRemedy(t *testing.T) {
 		{"internal/codec/registry_errors.go", valuesOf("remedies"), 5},
 		{"internal/kafka/errors.go", secondResults, 15},
 		{"connector", argumentsOf(0, "refuse"), 4},
-		{"internal/target", argumentsOf(0, "refuse"), 3},
+		{"internal/target", argumentsOf(0, "refuse"), 2},
+		{"internal/target", returnsOf("movedRemedy"), 2},
 		{"internal/target/making.go", sentences, 1},
 		{"internal/window", argumentsOf(0, "unusable"), 6},
 		{"connector", argumentsOf(2, "fault"), 30},
@@ -181,6 +182,23 @@ func argumentsOf(nth int, names ...string) func(ast.Node) []ast.Expr {
 			return []ast.Expr{call.Args[nth]}
 		}
 		return nil
+	}
+}
+
+// returnsOf are what a function returns.
+func returnsOf(name string) func(ast.Node) []ast.Expr {
+	return func(n ast.Node) (all []ast.Expr) {
+		f, ok := n.(*ast.FuncDecl)
+		if !ok || f.Name.Name != name {
+			return nil
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			if r, ok := n.(*ast.ReturnStmt); ok {
+				all = append(all, r.Results...)
+			}
+			return true
+		})
+		return all
 	}
 }
 
