@@ -107,7 +107,7 @@ func (w *sealedWorld) head(ids ...string) ledger.Batch {
 		if len(id)%3 == 0 {
 			return append(out, kafka.Message{Topic: "dead", Value: id, Headers: numbered, Leaf: leaf("dlq", nil, id)})
 		}
-		value := append(id, '!')
+		value := []byte(b.Events[event].ID + "!")
 		return append(out, kafka.Message{Topic: "audit", Key: id, Value: value, Headers: numbered, Leaf: leaf("events", id, value)}, kafka.Message{Topic: "copy", Key: id, Value: id})
 	}
 	return b

@@ -73,7 +73,7 @@ func (e *Edit) Apply(ctx context.Context) error {
 // after this reads the new cursor. A user without the right to
 // write for repairs need not end them.
 func endRepair(ctx context.Context, t target.Target) error {
-	log, _, err := openWriter(ctx, t, t.RepairID())
+	log, err := openWriter(ctx, t, t.RepairID())
 	if err == nil {
 		log.Close()
 		return nil
@@ -104,12 +104,13 @@ func (e *Edit) apply(ctx context.Context, partition int32, change change) error 
 
 // openWriter opens the organization's log as one of its writers does, and so ends what
 // hangs of that one.
-func openWriter(ctx context.Context, t target.Target, id string) (*txlog.Log, map[string][]byte, error) {
+func openWriter(ctx context.Context, t target.Target, id string) (*txlog.Log, error) {
 	partition, offsets, err := place(ctx, t)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return t.Open(ctx, target.Opening{ID: id, Partition: partition, ChangesTo: changesTo(t, id, offsets), StopGrace: stopGrace})
+	log, _, err := t.Open(ctx, target.Opening{ID: id, Partition: partition, ChangesTo: changesTo(t, id, offsets), StopGrace: stopGrace})
+	return log, err
 }
 
 // changesTo is where in the offsets topic the writer puts its changes; nil: where the

@@ -3,6 +3,7 @@ package ops
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
@@ -100,7 +101,7 @@ func (s *repairSeal) seal(records []kafka.Message, now time.Time) ([]kafka.Messa
 	}
 	day := auditlog.DayCheckpointKey(newest, auditlog.SecondOf(now))
 	// If this comes to nothing, so does the repair, and the next one removes them.
-	changes := append(s.earlier, txlog.Change{Key: day, Value: note}, txlog.Change{Key: newest, Value: note})
+	changes := slices.Concat(s.earlier, []txlog.Change{{Key: day, Value: note}, {Key: newest, Value: note}})
 	s.earlier = nil
 	return append(records, published...), changes, nil
 }

@@ -99,7 +99,7 @@ func (t *Transactions) Writers(c Config) []string {
 func EndTransactions(ctx context.Context, c Config, writers []string) ([]txlog.Ended, error) {
 	var all []txlog.Ended
 	for _, id := range writers {
-		log, _, err := openWriter(ctx, c.Target, id)
+		log, err := openWriter(ctx, c.Target, id)
 		if hanging, ok := errors.AsType[*txlog.HangingError](err); ok {
 			return all, hanging
 		}
