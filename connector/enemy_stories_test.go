@@ -87,7 +87,7 @@ var enemies = map[simulator.Fault]enemy{
 	simulator.RepeatedPage:  {reason: "would not end"},
 	simulator.HeadRestart:   {reason: "would not end"},
 	simulator.Reversed:      {reason: "oldest first"},
-	simulator.IgnoreWindow:  {reason: "from which was asked", requests: wholeWalks},
+	simulator.IgnoreWindow:  {reason: "outside of the time that was asked for", requests: wholeWalks},
 	simulator.VanishedBad:   {reason: "no longer knows the event"},
 	simulator.VanishedGone:  {reason: "no longer knows the event"},
 }

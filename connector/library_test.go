@@ -111,7 +111,7 @@ func TestRegisterer(t *testing.T) {
 	if _, err := connector.New(cfg); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := connector.New(cfg); err == nil || !strings.Contains(err.Error(), "only one connector") {
+	if _, err := connector.New(cfg); err == nil || !strings.Contains(err.Error(), "one connector only") {
 		t.Errorf("a second connector: %v", err)
 	}
 	cfg.Registerer = prometheus.WrapRegistererWith(prometheus.Labels{"connector": "second"}, prometheus.NewRegistry())

@@ -423,3 +423,28 @@ func aliveIsLeftAlone(t *testing.T, c *kafkatest.Cluster) {
 		t.Errorf("%d records are committed", len(found))
 	}
 }
+
+// A look for the markers that is cut off, since no answer came in time, is no reason of its
+// own: what is said is which partitions are waited for.
+func TestLookForMarkersIsCutOff(t *testing.T) {
+	c := kafkatest.InProcess(t)
+	w := newWorld(t, c)
+	w.cfg.Topics = []string{w.events}
+	proxy := c.Proxy()
+	log, _, err := txlog.Open(t.Context(), txlog.Impatient(w.through(proxy), 300*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	commit := func() error {
+		return log.Commit(t.Context(), []kafka.Message{{Topic: w.events, Key: []byte("a"), Value: []byte("v")}},
+			[]txlog.Change{{Key: "acme/cursor", Value: []byte("1")}})
+	}
+	if err := commit(); err != nil {
+		t.Fatal(err)
+	}
+	proxy.Add(kafkatest.Fault{Key: kmsg.ListOffsets.Int16(), Nth: kafkatest.EveryRequest, Mode: kafkatest.SwallowAnswer})
+	if err := commit(); !errors.Is(err, txlog.ErrUnconfirmed) || !strings.Contains(err.Error(), "no marker in") || !strings.Contains(err.Error(), w.events) {
+		t.Errorf("the second commit says %v", err)
+	}
+}

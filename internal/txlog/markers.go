@@ -94,9 +94,14 @@ func (l *Log) awaitMarkers(ctx context.Context) error {
 		pending[i] = p.Partition
 	}
 	began := time.Now()
+	var last error // of the last look that was not cut off
 	for look := time.Millisecond; ; look = min(2*look, 250*time.Millisecond) {
 		left, err := l.unsettled(ctx, pending, time.Since(began) > limit/2)
+		if ctx.Err() == nil {
+			last = err
+		}
 		switch {
+		case err != nil && ctx.Err() != nil:
 		case err != nil && !kerr.IsRetriable(err):
 			return err
 		case err == nil && len(left) == 0:
@@ -106,7 +111,7 @@ func (l *Log) awaitMarkers(ctx context.Context) error {
 			pending = left
 		}
 		if pause.For(ctx, look) != nil {
-			return &pendingError{where: pending, err: context.Cause(ctx), last: err}
+			return &pendingError{where: pending, err: context.Cause(ctx), last: last}
 		}
 	}
 }
