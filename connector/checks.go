@@ -42,7 +42,7 @@ func (o *organization) checkPartition(ctx context.Context, offsets kafka.Topic) 
 	if err != nil || !astray {
 		return err
 	}
-	return refuse("somebody added partitions: restore their earlier number (make the topic again and copy it), or `cursor reset` starts anew and emits again",
+	return refuse("somebody added partitions: restore their earlier number (make the topic again and copy it), or `cursor reset` starts over and emits again",
 		"the cursor of %s is in partition %d of %s, and belongs in %d now", o.name, at, offsets.Name, o.target.Partition(offsets.Partitions))
 }
 
@@ -114,7 +114,7 @@ func (o *opening) confirmAlone(ctx context.Context, apiName string) error {
 	return fmt.Errorf("%s is being opened under the name %s at this moment", apiName, name)
 }
 
-// withdraw undoes a first run that has written no event. A cursor that says "start anew"
+// withdraw undoes a first run that has written no event. A cursor that says "start over"
 // says so again. If we crash before it is committed, the cursor stays, and the next start
 // goes on from it: see "What is not guaranteed" in docs/design.md.
 func (o *opening) withdraw(ctx context.Context) error {

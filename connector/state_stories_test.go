@@ -27,7 +27,7 @@ import (
 )
 
 // The stories of a state that is damaged, lost, or another one's: a start refuses
-// it with the remedy, writes nothing, and never silently starts anew.
+// it with the remedy, writes nothing, and never silently starts over.
 
 // refusals are all the states of contract §6 that need a decision. Each is made
 // of a world in which the connector ran and was stopped, or of a fresh one.

@@ -106,7 +106,7 @@ func TestStopInTheLongestWay(t *testing.T) {
 }
 
 // A stop lets the transaction that is open end, and begins none after that: it leaves no
-// record that nobody may see, which consumers without isolation would show.
+// aborted record, which consumers without isolation would show.
 func TestStopsLeaveNothingAborted(t *testing.T) {
 	inBubble(t, simulator.Config{Latency: 300 * time.Millisecond}, func(t *testing.T, w *world) {
 		now := time.Now()

@@ -23,7 +23,7 @@ import (
 func newCursorCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cursor",
-		Short: "Show or move the cursor, accept moved topics, or start anew",
+		Short: "Show or move the cursor, accept moved topics, or start over",
 		Long: `The cursor says exactly which part of an organization's log is in the topic. It is in the
 offsets topic, and nowhere else.
 
@@ -131,9 +131,9 @@ meanwhile, 78 wrong settings.`,
 func newCursorResetCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reset",
-		Short: "Forget the cursor, so that the next run starts anew",
+		Short: "Forget the cursor, so that the next run starts over",
 		Long: `Removes what is known of an organization and leaves a cursor that says "start
-anew". The next run is a first run: it emits again all that BACKFILL_START_TIME asks
+over". The next run is a first run: it emits again all that BACKFILL_START_TIME asks
 for, also what is in the topic already. It works on a cursor that cannot be read,
 and where the offsets topic was lost.
 

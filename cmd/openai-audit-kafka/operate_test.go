@@ -339,7 +339,7 @@ func testCursorEdits(t *testing.T, w *operated) {
 	if _, said := w.command(t, exitDone, "cursor reset --organization default --yes", "ORGANIZATION_NAME=renamed"); !strings.Contains(said, "emits again") {
 		t.Error(said)
 	}
-	if out, _ := w.command(t, exitDone, "cursor show"); !strings.Contains(out, "reset: the next run starts anew") {
+	if out, _ := w.command(t, exitDone, "cursor show"); !strings.Contains(out, "reset: the next run starts over") {
 		t.Error(out)
 	}
 	w.runOnce(t, 2*operatedEvents)

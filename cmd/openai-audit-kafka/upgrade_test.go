@@ -117,8 +117,9 @@ func earlier(t *testing.T) (program, what string) {
 		return program, tag
 	}
 	if git(t, "rev-parse", "--is-shallow-repository") != "false" {
-		// Not a failure even where all must run: who cloned decides how much there is to
-		// see. CI says so in its table.
+		// Not a failure even where all must run: how deep a clone is, is not the tree's to
+		// decide, and a shallow one has no earlier version to build. It is a skip and no pass,
+		// and .ci/run has a row "upgrade test, NOT RUN" for it in its table.
 		t.Skip("NOT RUN: this clone is shallow and has no tag, so there is no earlier version in it. " +
 			"That an earlier cursor is read is held by TestGoldenCursor alone.")
 	}

@@ -13,7 +13,7 @@ import (
 const CursorVersion = 1
 
 // The ways in which a stored cursor cannot be used. Neither is ever taken for a
-// missing one: the next run would then silently start anew.
+// missing one: the next run would then silently start over.
 var (
 	ErrUnreadableCursor = errors.New("the cursor cannot be read")
 	ErrNewerCursor      = errors.New("the cursor was written by a newer version")

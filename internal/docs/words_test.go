@@ -23,7 +23,7 @@ var privateWords = []struct {
 	{regexp.MustCompile(`(?i)\b(told (from|apart))\b`), "differ, separate"},
 	{regexp.MustCompile(`(?i)\b(makes? of)\b`), "turn into, do with"},
 	{regexp.MustCompile(`(?i)\b((fences|disturbs|by) nobody)\b`), "no instance"},
-	{regexp.MustCompile(`(?i)\b((begun|read|written|dated) anew)\b`), "again"},
+	{regexp.MustCompile(`(?i)\b(anew)\b`), "again, over"},
 	{regexp.MustCompile(`(?i)\b(held against)\b`), "compared with"},
 	{regexp.MustCompile(`(?i)\b((is|are|was|were) told (as|by))\b`), "reported as, shown by"},
 	{regexp.MustCompile(`(?i)\b(in silence)\b`), "silently, without a word"},

@@ -152,8 +152,9 @@ func needKafka(t testing.TB, err error) {
 }
 
 // Missing ends a test that needs something that this machine does not have. Where
-// REQUIRE_KAFKA=1 says that everything has to run it fails; elsewhere it is skipped,
-// since a machine with Go and make alone runs "make test" too.
+// REQUIRE_KAFKA=1 says that everything has to run, as in .ci/run, it fails. Elsewhere it is
+// skipped: the README promises that "make test" needs Go and make alone. The table at the
+// end counts the skipped tests of each broker, and says loudly if none ran on real Kafka.
 func Missing(t testing.TB, what string) {
 	t.Helper()
 	if os.Getenv("REQUIRE_KAFKA") == "1" {

@@ -32,7 +32,7 @@ func (k *checker) checkState(ctx context.Context) {
 		return
 	case report.StartAnew:
 		k.checkOrganization(ctx, "")
-		k.add("cursor", fine("it was reset: the next run starts anew and emits again"))
+		k.add("cursor", fine("it was reset: the next run starts over and emits again"))
 		return
 	}
 	k.checkOrganization(ctx, report.APIOrganization)
@@ -98,7 +98,7 @@ func (k *checker) sameAsWritten(ctx context.Context, c auditlog.Cursor) Finding 
 		name := k.cfg.Topics.Of(role)
 		found[role] = kafka.Topic{Name: name, ID: k.topics[role].ID}
 		if was := c.Topics[role]; was.ID != "" && !k.exists(role) && !k.sights[name].Hidden {
-			return failed("if it was moved with what it held, run `cursor set --accept-topics`; if what it held is gone, `cursor reset` starts anew and emits again",
+			return failed("if it was moved with what it held, run `cursor set --accept-topics`; if what it held is gone, `cursor reset` starts over and emits again",
 				"the %s topic that was written to so far is gone (%s, id %s)", role, was.Name, was.ID)
 		}
 	}

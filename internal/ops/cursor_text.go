@@ -21,7 +21,7 @@ func (r CursorReport) Print(w io.Writer) error {
 	}
 	line("written", "%s", r.when(r.WrittenAt))
 	if r.StartAnew {
-		line("state", "reset: the next run starts anew and emits again")
+		line("state", "reset: the next run starts over and emits again")
 		return tab.Flush()
 	}
 	line("start", "%s", r.start())

@@ -143,7 +143,7 @@ func accepts(was, is map[string]auditlog.Topic) (does []string, moved map[string
 	return does, moved
 }
 
-// Reset returns the edit after which the organization starts anew. It works on
+// Reset returns the edit after which the organization starts over. It works on
 // states that cannot be read, and on one that is lost.
 func Reset(ctx context.Context, c Config) (*Edit, error) {
 	edit, err := newEdit(ctx, c, func(records map[string][]byte, now auditlog.Second) ([]string, []txlog.Change, error) {
@@ -174,7 +174,7 @@ func Reset(ctx context.Context, c Config) (*Edit, error) {
 }
 
 func reset(t target.Target, records map[string][]byte, now auditlog.Second) ([]string, []txlog.Change, error) {
-	does := []string{fmt.Sprintf("%s starts anew: the next run emits again what BACKFILL_START_TIME asks for, also what is in %s already.", t.Organization, t.Topics.Events)}
+	does := []string{fmt.Sprintf("%s starts over: the next run emits again what BACKFILL_START_TIME asks for, also what is in %s already.", t.Organization, t.Topics.Events)}
 	var openers []auditlog.Opener
 	var sealed *auditlog.Seal
 	switch was, err := auditlog.DecodeCursor(records[auditlog.CursorKey(t.Organization)]); {

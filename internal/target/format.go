@@ -125,7 +125,7 @@ func (f Format) SchemaIDs(before map[int]int) map[int]int {
 // movedRemedy is what to do about a topic that is not the one written to so far.
 func movedRemedy(role string) string {
 	if Filled(role) {
-		return "if it was moved with what it held (another cluster, a rename), run `cursor set --accept-topics`; if what it held is gone, `cursor reset` starts anew and emits again, or `verify --repair` fills it after --accept-topics"
+		return "if it was moved with what it held (another cluster, a rename), run `cursor set --accept-topics`; if what it held is gone, `cursor reset` starts over and emits again, or `verify --repair` fills it after --accept-topics"
 	}
 	return "run `cursor set --accept-topics`, and it gets what is written from then on; to have all of the past in it, run `cursor reset`, which writes everything again, to every topic"
 }

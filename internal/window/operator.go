@@ -42,7 +42,7 @@ func (s *State) SkipTo(to, now auditlog.Second) (Step, error) {
 	return step, nil
 }
 
-// Reset returns the cursor of an organization that is to start anew. Who opened
+// Reset returns the cursor of an organization that is to start over. Who opened
 // it before is kept, if that is known.
 func Reset(organization string, openers []auditlog.Opener, now auditlog.Second) auditlog.Cursor {
 	return auditlog.Cursor{

@@ -15,7 +15,7 @@ func CheckOrganization(name, was, is string) error {
 	if was == "" || is == "" || was == is {
 		return nil
 	}
-	return unusable("give the key and the base URL of the organization it was, or another ORGANIZATION_NAME; `cursor reset` starts anew with this one",
+	return unusable("give the key and the base URL of the organization it was, or another ORGANIZATION_NAME; `cursor reset` starts over with this one",
 		"the cursor of %s was written for %s, and the key belongs to %s", name, was, is)
 }
 

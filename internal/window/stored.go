@@ -17,7 +17,7 @@ func unusable(do, format string, args ...any) error {
 	return &StateError{remedy.New(do, format, args...)}
 }
 
-const remedyForState = "if a newer version wrote it, run that one; if somebody else did, `cursor reset` starts anew and emits again"
+const remedyForState = "if a newer version wrote it, run that one; if somebody else did, `cursor reset` starts over and emits again"
 
 // DecodeState takes the records of the offsets topic apart; nil without a cursor,
 // which is a first run. What it cannot read, and what is not whole, is a
@@ -56,7 +56,7 @@ func DecodeIncomplete(organization string, records map[string][]byte) (*State, e
 	value, ok := records[auditlog.CursorKey(organization)]
 	if !ok {
 		if seen.Len() > 0 {
-			return nil, unusable("somebody removed the cursor: `cursor reset` starts anew and emits again",
+			return nil, unusable("somebody removed the cursor: `cursor reset` starts over and emits again",
 				"the offsets topic holds %d seen ids of %s, and no cursor", seen.Len(), organization)
 		}
 		return nil, nil
@@ -66,7 +66,7 @@ func DecodeIncomplete(organization string, records map[string][]byte) (*State, e
 		return nil, unusable(remedyForState, "key %q in the offsets topic: %w", auditlog.CursorKey(organization), err)
 	}
 	if c.Organization != organization {
-		return nil, unusable("somebody copied it; `cursor reset` starts anew and emits again",
+		return nil, unusable("somebody copied it; `cursor reset` starts over and emits again",
 			"the cursor under the key of %s was written for %s", organization, c.Organization)
 	}
 	return &State{Cursor: c, Seen: seen}, nil

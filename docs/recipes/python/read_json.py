@@ -40,6 +40,7 @@ def parse(text):
     return clean(json.loads(text, parse_float=number, parse_int=lambda digits: int(digits) if len(digits) < 309 else number(digits)))
 
 
+# As in the other recipes: each is a whole program, so that it can be copied alone.
 def main(brokers, topic, group):
     consumer = Consumer({
         "bootstrap.servers": brokers,

@@ -1,5 +1,5 @@
 """Reads texts, a JSON list of them on stdin, with the recipe and with ClickHouse's JSONEachRow, and prints for each a
-list: what the recipe makes of it as a line, and the error of ClickHouse or null.
+list: the line that the recipe prints for it, and the error of ClickHouse or null.
 
 odd_json.py RECIPE
 """
