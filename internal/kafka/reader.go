@@ -45,7 +45,7 @@ func NewRawReader(ctx context.Context, conn Connection, topic string, partition 
 }
 
 func newReader(ctx context.Context, conn Connection, topic string, partition int32, from int64, raw bool) (*Reader, error) {
-	client, err := readerClient(ctx, conn, fetchMaxBytes, raw)
+	client, err := readerClient(ctx, conn, fetchMaxBytes, raw, kgo.MaxConcurrentFetches(1))
 	if err != nil {
 		return nil, err
 	}
@@ -55,12 +55,12 @@ func newReader(ctx context.Context, conn Connection, topic string, partition int
 }
 
 // readerClient returns a client that fetches so much of each partition at once.
-func readerClient(ctx context.Context, conn Connection, partitionBytes int32, raw bool) (*kgo.Client, error) {
+func readerClient(ctx context.Context, conn Connection, partitionBytes int32, raw bool, more ...kgo.Opt) (*kgo.Client, error) {
 	isolation := kgo.ReadCommitted()
 	if raw {
 		isolation = kgo.ReadUncommitted()
 	}
-	return conn.Client(ctx,
+	return conn.Client(ctx, append(more,
 		kgo.FetchIsolationLevel(isolation),
 		// Without control records the loop of a reader never ends on a log whose
 		// tail is a commit or abort marker, which is how every transactional log
@@ -71,8 +71,7 @@ func readerClient(ctx context.Context, conn Connection, partitionBytes int32, ra
 		// other one.
 		kgo.FetchMaxPartitionBytes(partitionBytes),
 		kgo.FetchMaxBytes(16*fetchMaxBytes),
-		kgo.MaxConcurrentFetches(1),
-	)
+	)...)
 }
 
 // Close ends the reader's connections. A ReadTo still under way fails.

@@ -9,7 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// topicPartitionBytes is what a read of a whole topic fetches of each partition at once.
+// topicPartitionBytes is what a read of a whole topic fetches of each partition at once, at
+// least. All of its partitions together fetch no more than a Reader does, where that allows.
 const topicPartitionBytes = 64 << 10
 
 // ReadTopic passes every committed record of the first partitions of a topic to fn, up to the
@@ -17,11 +18,13 @@ const topicPartitionBytes = 64 << 10
 // order. An error of fn ends it as it is.
 //
 // It asks for all partitions together. A client for each took a hundred organizations that
-// started for the first time four times as long, and sixteen times the connections.
+// started for the first time four times as long, and sixteen times the connections. Each
+// broker has a fetch of its own under way: with one for all, a broker that has nothing more
+// would keep the others waiting for as long as it waits for records.
 //
 // ctx must end some time, as for Reader.ReadTo.
 func ReadTopic(ctx context.Context, conn Connection, topic string, partitions int32, to func(Offsets) int64, fn func(*kgo.Record) error) error {
-	client, err := readerClient(ctx, conn, topicPartitionBytes, false)
+	client, err := readerClient(ctx, conn, max(topicPartitionBytes, fetchMaxBytes/max(1, partitions)), false)
 	if err != nil {
 		return err
 	}
@@ -66,6 +69,7 @@ func readSpans(ctx context.Context, client *kgo.Client, topic string, left map[i
 			// before it is left.
 			if s.next = r.Offset + 1; s.next >= s.end {
 				delete(left, r.Partition)
+				client.PauseFetchPartitions(map[string][]int32{topic: {r.Partition}}) // or it is fetched on
 				continue
 			}
 			left[r.Partition] = s
@@ -77,8 +81,11 @@ func readSpans(ctx context.Context, client *kgo.Client, topic string, left map[i
 		}
 		// As in Reader.ReadTo: what kgo tries again by itself is only remembered.
 		for _, fetch := range fetches.Errors() {
+			s, wanted := left[fetch.Partition]
+			if !wanted && fetch.Topic == topic {
+				continue // it was read to its end
+			}
 			if last = fetch.Err; !kerr.IsRetriable(last) {
-				s := left[fetch.Partition]
 				return &ReadError{Topic: topic, Partition: fetch.Partition, Position: s.next, End: s.end, Err: last}
 			}
 		}

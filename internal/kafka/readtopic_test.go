@@ -37,10 +37,10 @@ func TestReadTopic(t *testing.T) {
 	must(t, put("b", map[int32][]string{0: {"no"}, 1: {"no"}, 2: {"no"}}).EndTransaction(t.Context(), kgo.TryAbort))
 	must(t, put("c", map[int32][]string{2: {"b2"}}).EndTransaction(t.Context(), kgo.TryCommit))
 	open := put("d", map[int32][]string{0: {"c0"}})
-	var clients int
+	var requests int
 	broker.ControlKey(kmsg.ListOffsets.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
 		broker.KeepControl()
-		clients++
+		requests++
 		return nil, nil, false
 	})
 	read := func(ctx context.Context, to func(kafka.Offsets) int64) (map[int32][]string, error) {
@@ -51,19 +51,19 @@ func TestReadTopic(t *testing.T) {
 		})
 		return got, err
 	}
-	got, err := read(deadline(t, 10*time.Second), stable)
+	got, err := read(deadline(t, time.Minute), stable)
 	must(t, err)
 	want := map[int32][]string{0: {"a0", "b0"}, 2: {"a2", "b2"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 	// The beginnings, the stable ends and the ends: three requests for all four partitions.
-	if clients != 3 {
-		t.Errorf("%d requests for offsets", clients)
+	if requests != 3 {
+		t.Errorf("%d requests for offsets", requests)
 	}
 
 	// What is open holds it up, until ctx ends.
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(deadline(t, time.Minute))
 	defer cancel()
 	passed := 0
 	err = kafka.ReadTopic(ctx, l.conn, topic, 4, end, func(*kgo.Record) error {
@@ -76,7 +76,7 @@ func TestReadTopic(t *testing.T) {
 		t.Fatalf("got %v, want a ReadError", err)
 	}
 	must(t, open.EndTransaction(t.Context(), kgo.TryCommit))
-	got, err = read(deadline(t, 10*time.Second), end)
+	got, err = read(deadline(t, time.Minute), end)
 	must(t, err)
 	want[0] = append(want[0], "c0")
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -89,7 +89,7 @@ func TestReadTopicEndsWithItsErrors(t *testing.T) {
 	l.commit("a", "b")
 	enough := errors.New("enough")
 	read := func(topic string, partitions int32) error {
-		return kafka.ReadTopic(deadline(t, 10*time.Second), l.conn, topic, partitions, end, func(*kgo.Record) error { return enough })
+		return kafka.ReadTopic(deadline(t, time.Minute), l.conn, topic, partitions, end, func(*kgo.Record) error { return enough })
 	}
 	if err := read(topic, 1); !errors.Is(err, enough) {
 		t.Errorf("got %v", err)
@@ -98,5 +98,27 @@ func TestReadTopicEndsWithItsErrors(t *testing.T) {
 		if kafka.Classify(err) != kafka.ClassTopic {
 			t.Errorf("%s, %v", kafka.Classify(err), err)
 		}
+	}
+}
+
+// With several brokers, one whose partitions are read to their end keeps no other waiting:
+// it would for five seconds, at each of some thirty fetches.
+func TestReadTopicOfSeveralBrokers(t *testing.T) {
+	broker := cluster(t, kfake.NumBrokers(3), kfake.SeedTopics(6, topic))
+	conn := connection(broker)
+	cl := client(t, conn, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(kgo.NoCompression()))
+	put := func(partition int32, records, size int) {
+		for range records {
+			must(t, cl.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: partition, Value: make([]byte, size)}).FirstErr())
+		}
+	}
+	for p := range int32(6) {
+		put(p, 1, 10)
+	}
+	put(4, 64, 50_000)
+	read := 0
+	must(t, kafka.ReadTopic(deadline(t, time.Minute), conn, topic, 6, end, func(*kgo.Record) error { read++; return nil }))
+	if read != 70 {
+		t.Errorf("%d records, want 70", read)
 	}
 }

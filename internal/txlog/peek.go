@@ -135,6 +135,9 @@ func unlessStalled(ctx context.Context, where string, fn func(*kgo.Record) error
 		watch.Reset(stallWait)
 		return fn(r)
 	})
+	if _, ok := errors.AsType[*kafka.ReadError](err); ok {
+		return err // it has the cause, and says in which partition
+	}
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return cause
 	}
