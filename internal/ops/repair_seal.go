@@ -2,6 +2,7 @@ package ops
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -53,23 +54,29 @@ func newRepairSeal(ctx context.Context, t target.Target, found target.Found, cur
 	if err != nil {
 		return nil, err
 	}
-	key := auditlog.RepairCheckpointKey(t.Organization)
-	if note, ok := stored[key]; ok {
+	newest := auditlog.RepairCheckpointKey(t.Organization)
+	for key, note := range stored {
 		last, _, err := seal.Verifier{}.OpenCheckpoint(note)
-		if err == nil && last.Began.Time.Equal(cursor.Seal.BeganAt.Time()) {
+		ours := err == nil && last.Began.Time.Equal(cursor.Seal.BeganAt.Time())
+		switch {
+		case ours && key == newest:
 			s.began = last.Began
 			s.tree, err = last.Tree()
+		case ours && stored[newest] == nil:
+			err = errors.New("the newest one is gone, and this one is of the same tree")
+		case err != nil && key != newest:
+			err = nil // removed below, if the tree begins again
 		}
 		if err != nil {
-			return nil, fmt.Errorf("the checkpoint of earlier repairs cannot be read, and to begin with another one would hide what happened to them: "+
+			return nil, fmt.Errorf("the checkpoints of earlier repairs cannot be read, and to begin with another one would hide what happened to them: "+
 				"look at `verify --sealed`, or remove the key %s: %w", key, err)
 		}
-		if s.tree != nil {
-			return s, nil
-		}
 	}
-	for k := range stored {
-		s.earlier = append(s.earlier, txlog.Change{Key: k})
+	if s.tree != nil {
+		return s, nil
+	}
+	for key := range stored {
+		s.earlier = append(s.earlier, txlog.Change{Key: key})
 	}
 	s.tree = seal.NewTree()
 	s.began.Time = cursor.Seal.BeganAt.Time()

@@ -144,3 +144,64 @@ func TestRepairsOfAnEarlierSeal(t *testing.T) {
 		}
 	}
 }
+
+// What an earlier seal's repairs left excuses nothing in the one under way, and where the
+// newest checkpoint is gone, the next repair does not remove the others with it.
+func TestCheckpointsOfRepairsAreRemoved(t *testing.T) {
+	w := newRead(t, kafkatest.InProcess(t), 100, nil)
+	w.late(10)
+	w.repair(auditlog.SecondOf(earlier), ago(0))
+	offsets := w.cluster.Client(kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	newest := auditlog.RepairCheckpointKey("default")
+	var last *kgo.Record
+	for _, r := range w.cluster.Read(t, w.ops.Topics.Offsets, kgo.ReadCommitted()) {
+		if string(r.Key) == newest {
+			last = r
+		}
+	}
+	put := func(value []byte) {
+		if err := offsets.ProduceSync(t.Context(), &kgo.Record{Topic: last.Topic, Partition: last.Partition, Key: last.Key, Value: value}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(nil)
+	w.late(7)
+	if _, err := ops.Repair(t.Context(), w.ops, auditlog.SecondOf(earlier), ago(0)); err == nil || !strings.Contains(err.Error(), "the newest one is gone") {
+		t.Errorf("a repair without the newest checkpoint says %v", err)
+	}
+	put(last.Value)
+	w.repair(auditlog.SecondOf(earlier), ago(0))
+
+	time.Sleep(time.Second) // seals are known apart by the second in which they began
+	w.connector.Kafka.Seal = false
+	stop := w.start()
+	eventually(t, "the seal has ended", func() bool {
+		cursor, err := ops.Cursor(t.Context(), w.ops)
+		return err == nil && cursor.Seal == nil
+	})
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	w.connector.Kafka.Seal = true
+	stop = w.start()
+	eventually(t, "another seal has begun", func() bool {
+		r, err := ops.Sealed(t.Context(), w.ops, ops.SealedOptions{})
+		return err == nil && r.OK() && len(r.Trees) == 1
+	})
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	var forged *kgo.Record
+	for _, r := range w.cluster.Read(t, w.ops.Topics.Events, kgo.ReadCommitted()) {
+		if slices.ContainsFunc(r.Headers, func(h kgo.RecordHeader) bool { return h.Key == seal.RepairHeader }) {
+			forged = r
+		}
+	}
+	copied := &kgo.Record{Topic: forged.Topic, Partition: forged.Partition, Key: []byte("audit_log-forged"), Value: forged.Value, Headers: forged.Headers}
+	if err := offsets.ProduceSync(t.Context(), copied).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	if r := sealedReport(w, ops.SealedOptions{}); r.OK() || len(r.Findings) != 1 || r.Findings[0].Kind != "inserted" {
+		t.Errorf("with a record that was put in: %+v in %+v", r.Findings, r.Trees)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
@@ -43,7 +44,7 @@ func Sealed(ctx context.Context, c Config, opts SealedOptions) (*SealedReport, e
 		return nil, err
 	}
 	for i, t := range []*sealedTree{&s.trees[0], &s.trees[1]} {
-		t.known = after.size(c.Organization, i == 1)
+		t.known = after.size(c.Organization, i == 1, s.began.Time)
 		t.verdict = t.check.Verdict(s.retention, t.known)
 	}
 	return s.report(ctx)
@@ -155,8 +156,10 @@ func (s *storedSeal) take(organization string, r *kafka.Record) {
 	}
 }
 
-// size returns how many leaves are counted.
-func (s storedSeal) size(organization string, repair bool) (n uint64) {
+// size returns how many leaves are counted. began is when the seal began: repairs may have
+// left checkpoints of an earlier one, with more leaves, and those would excuse what somebody
+// put in below that number.
+func (s storedSeal) size(organization string, repair bool, began time.Time) (n uint64) {
 	if !repair && s.cursor != nil && s.cursor.Seal != nil {
 		n = s.cursor.Seal.Size
 	}
@@ -164,7 +167,7 @@ func (s storedSeal) size(organization string, repair bool) (n uint64) {
 		if isRepair, _, _ := auditlog.CheckpointOf(organization, key); isRepair != repair {
 			continue
 		}
-		if c, _, err := (seal.Verifier{}).OpenCheckpoint(note); err == nil {
+		if c, _, err := (seal.Verifier{}).OpenCheckpoint(note); err == nil && (!repair || !c.Began.Time.Before(began)) {
 			n = max(n, c.Size)
 		}
 	}
