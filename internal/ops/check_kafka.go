@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -29,20 +30,20 @@ func (k *checker) checkKafka(ctx context.Context) {
 	k.reachable = true
 	k.add("brokers", clusterFinding(kafka.AskCluster(ctx, client)))
 	k.add("broker version", versionFinding(kafka.SeesZombies(ctx, client)))
-	ids := []string{k.cfg.ID()}
+	ids := map[string]string{"transactional id": k.cfg.ID()}
 	if k.run.Repairs {
-		ids = append(ids, k.cfg.RepairID())
+		ids["transactional id of repairs"] = k.cfg.RepairID()
 	}
-	for _, id := range ids {
+	for _, name := range slices.Sorted(maps.Keys(ids)) {
 		var state string
 		err := kafka.AwaitCoordinator(ctx, k.waiting("transactions"), func() error {
 			var err error
-			if state, err = kafka.TransactionState(ctx, client, id); err != nil {
+			if state, err = kafka.TransactionState(ctx, client, ids[name]); err != nil {
 				return err
 			}
-			return kafka.MayWriteAs(ctx, client, id)
+			return kafka.MayWriteAs(ctx, client, ids[name])
 		})
-		k.add("transactional id", transactionFinding(id, state, err))
+		k.add(name, transactionFinding(ids[name], state, err))
 	}
 	if k.run.GroupID != "" {
 		err := kafka.AwaitCoordinator(ctx, k.waiting("consumer groups"), func() error { return kafka.MayJoin(ctx, client, k.run.GroupID) })

@@ -129,7 +129,7 @@ func (w wanted) age() time.Duration { return w.cfg.Clock().Sub(w.backfill.Time()
 
 func (w wanted) retentionFinding(role string, t kafka.Topic) Finding {
 	keeps, some := kafka.Milliseconds(t.RetentionMs)
-	if !some || w.backfill == nil || role == target.DLQ {
+	if !some && t.RetentionMs != 0 || w.backfill == nil || role == target.DLQ {
 		return fine("")
 	}
 	switch {

@@ -58,7 +58,7 @@ func TestDisasters(t *testing.T) {
 				w.ops.Topics.Seal = w.connector.Kafka.SealTopic
 			})
 			w.kafka().remove(w.ops.Topics.Seal)
-			w.wantRefused("it gets what is written from then on")
+			w.wantRefused("it gets the checkpoints from then on")
 			edit, err := ops.AcceptTopics(t.Context(), w.ops)
 			w.mustApply(edit, err)
 			if does := strings.Join(edit.Does, " "); !strings.Contains(does, "the new topics get what is written from now on") {

@@ -82,15 +82,16 @@ func hasBegun(ctx context.Context, t target.Target, h txlog.Hanging) (bool, erro
 func (t *Transactions) Writers(c Config) []string {
 	var ids []string
 	for _, h := range t.Hanging {
-		id := h.By
-		if id == "" {
-			id = c.ID()
+		by := []string{h.By}
+		if h.By == "" { // its coordinator has forgotten it, so it may be of either
+			by = []string{c.ID(), c.RepairID()}
 		}
-		if h.Ours && !slices.Contains(ids, id) {
-			ids = append(ids, id)
+		if h.Ours {
+			ids = append(ids, by...)
 		}
 	}
-	return ids
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }
 
 // EndTransactions ends what hangs of the writers, as it was decided. It fences them:

@@ -127,6 +127,9 @@ func movedRemedy(role string) string {
 	if Filled(role) {
 		return "if it was moved with what it held (another cluster, a rename), run `cursor set --accept-topics`; if what it held is gone, `cursor reset` starts over and emits again, or `verify --repair` fills it after --accept-topics"
 	}
+	if role == Seal {
+		return "run `cursor set --accept-topics`, and it gets the checkpoints from then on; those of before are in the old topic, and the last of each day in the offsets topic"
+	}
 	return "run `cursor set --accept-topics`, and it gets what is written from then on; to have all of the past in it, run `cursor reset`, which writes everything again, to every topic"
 }
 
