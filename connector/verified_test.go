@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -284,4 +285,58 @@ func TestVerifyFailsAlone(t *testing.T) {
 		}
 		i.stop()
 	})
+}
+
+// A repair cannot write what the API does not show again. The result says that it is
+// missing, and the next comparison comes when it is due, not at once.
+func TestVerifyOfWhatIsNotShownAgain(t *testing.T) {
+	var late simulator.Event
+	var repairs, asked atomic.Int32
+	var hide func()
+	api := simulator.Config{OnRequest: func(r *http.Request) {
+		// The repair asks twice for the event's time: for what is missing, and for what it writes.
+		if repairs.Load() > 0 && asksFor(r, late.EffectiveAt) && asked.Add(1) == 2 {
+			hide()
+		}
+	}}
+	inBubble(t, api, func(t *testing.T, w *world) {
+		hide = func() { w.api.Hide(true, late.ID) }
+		w.cfg.VerifyEvery, w.cfg.VerifyRepair = 6*time.Hour, true
+		w.backfill(time.Now().Add(-72 * time.Hour))
+		fake := w.cluster.Fake()
+		fake.ControlKey(kmsg.InitProducerID.Int16(), func(request kmsg.Request) (kmsg.Response, error, bool) {
+			fake.KeepControl()
+			if id := request.(*kmsg.InitProducerIDRequest).TransactionalID; id != nil && strings.HasSuffix(*id, "/repair") {
+				repairs.Add(1)
+			}
+			return nil, nil, false
+		})
+		i := w.start()
+		i.awaitReady()
+		time.Sleep(5 * time.Hour)
+		w.add(time.Now().Add(-50*time.Hour), 0)
+		for ev := range w.api.Truth() {
+			late = ev // there is no other
+		}
+		time.Sleep(4 * time.Hour)
+		if v := i.lastVerified(); v.Counts["missing"] != 1 || repairs.Load() != 1 {
+			t.Errorf("after %d repairs the result is %+v; want one, and one missing", repairs.Load(), v)
+		}
+		i.stop()
+	})
+}
+
+// asksFor reports whether the request asks the organization's list for a stretch of time that
+// has the second.
+func asksFor(r *http.Request, at auditlog.Second) bool {
+	q := r.URL.Query()
+	bound := func(op string) int64 {
+		n, err := strconv.ParseInt(q.Get("effective_at["+op+"]"), 10, 64)
+		if err != nil {
+			return -1
+		}
+		return n
+	}
+	from, before, to := bound("gte"), bound("lt"), bound("lte")
+	return q.Get("tenant_only") != "true" && from >= 0 && from <= int64(at) && (before > int64(at) || to >= int64(at))
 }

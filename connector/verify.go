@@ -114,6 +114,11 @@ func (v *verifier) verify(ctx context.Context) error {
 		return errors.Join(repairing, fmt.Errorf("the result could not be recorded: %w", err))
 	}
 	v.session.tellVerification(result)
+	if repairing == nil {
+		// Done, whatever is missing still: a repair cannot write what the API does not show
+		// again, and to begin again at once would go on for ever.
+		v.session.verifiedAt.Store(int64(result.At))
+	}
 	v.session.log.Info("compared the topic with the API", "from", from.String(), "to", to.String(), "events", result.Counts["api"],
 		"missing", result.Counts["missing"], "repaired", result.Counts["repaired"], "faults", result.Faults())
 	return repairing
