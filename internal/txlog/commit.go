@@ -185,12 +185,13 @@ func (l *Log) produce(ctx context.Context, records []kafka.Message, changes []Ch
 }
 
 // tries returns which of the records are the first of a topic that the client has not
-// written to.
+// written to. The last of all is never one: the changes come last, which the marker of a
+// transaction that hangs is looked for by (sharedMarker).
 func (l *Log) tries(records []kgo.Record) (first []int) {
 	if len(records) < tryFrom {
 		return nil
 	}
-	for i := range records {
+	for i := range records[:len(records)-1] {
 		topic := records[i].Topic
 		if !l.met[topic] && !slices.ContainsFunc(first, func(n int) bool { return records[n].Topic == topic }) {
 			first = append(first, i)

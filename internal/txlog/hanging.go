@@ -134,8 +134,9 @@ type broker interface {
 	mark(ctx context.Context, t kafka.OpenTransaction, commit bool) error
 }
 
-// endHanging ends what hangs, and returns what it ended. state is the partition of
-// the state, and word what the coordinator knew before the fence.
+// endHanging ends what hangs, and returns what it ended. state is the partition that the
+// writer's changes go to, which is that of the state but for repairs, and word what the
+// coordinator knew before the fence.
 //
 // Each marker has two failures, not written and written without an answer. Either way
 // the next call reads what is there: a crash, or an error, leaves nothing that leads
