@@ -12,13 +12,15 @@
 //
 //   - organization.go: the loop over sessions. Whatever fails, the way back is the next
 //     session, which begins as the first one did.
-//   - resume.go, checks.go, stored.go: a session begins. It checks what can be refused,
+//   - resume.go, checks.go, stored.go, seal.go: a session begins. It checks what can be refused,
 //     fences every earlier writer, reads the state, and commits a cursor before any event.
 //   - session.go: the loops that work side by side until the first error.
 //   - head.go, health.go, lists.go: the poller reads what is new in each scope's list.
 //   - sweeps.go, windows.go, turns.go: the sweepers read history and what shows up late,
 //     in windows, in parallel, and in the order of time.
-//   - commit.go: the one place through which all of them write.
+//   - commit.go: the one place through which these loops write.
+//   - verify.go: compares the topic with the API, where that is wanted, and repairs as
+//     `verify --repair` does: as a writer of its own, beside commit.go.
 //
 // The rest watches and reports (hanging.go, sleep.go, verified.go, watch.go, progress.go,
 // lateness.go), or is the public face (config.go, validate.go, telemetry.go, errors.go).

@@ -1,13 +1,11 @@
 package connector_test
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
@@ -130,14 +128,8 @@ func TestStopsLeaveNothingAborted(t *testing.T) {
 			}
 			w.must(i.stop())
 		}
-		topics := []string{w.cfg.Kafka.Topic, w.cfg.Kafka.OffsetsTopic}
-		aborted, committed := 0, 0
-		for _, topic := range topics {
-			seen := len(w.cluster.Read(t, topic, kgo.ReadCommitted()))
-			committed += seen
-			aborted += len(w.cluster.Read(t, topic, kgo.ReadUncommitted())) - seen
-		}
-		t.Logf("%d stops, %d of them in a transaction, left %d aborted records beside %d", stops, open, aborted, committed)
+		aborted := w.cluster.Aborted(t, w.cfg.Kafka.Topic, w.cfg.Kafka.OffsetsTopic)
+		t.Logf("%d stops, %d of them in a transaction, left %d aborted records", stops, open, aborted)
 		if aborted > 0 || open == 0 {
 			t.Errorf("%d stops, %d of them in a transaction, left %d aborted records; want none", stops, open, aborted)
 		}
@@ -148,10 +140,12 @@ func TestStopsLeaveNothingAborted(t *testing.T) {
 // transactionIsOpen reports whether the events topic ends in a transaction.
 func transactionIsOpen(w *world) bool {
 	w.t.Helper()
-	topic, admin := w.cfg.Kafka.Topic, w.cluster.Admin()
-	stable, err := admin.ListCommittedOffsets(w.t.Context(), topic)
-	w.must(errors.Join(err, stable.Error()))
-	end, err := admin.ListEndOffsets(w.t.Context(), topic)
-	w.must(errors.Join(err, end.Error()))
-	return stable[topic][0].Offset < end[topic][0].Offset
+	length, err := w.cluster.Length()
+	w.must(err)
+	defer length.Close()
+	stable, err := length.Committed(w.t.Context(), w.cfg.Kafka.Topic)
+	w.must(err)
+	end, err := length.Written(w.t.Context(), w.cfg.Kafka.Topic)
+	w.must(err)
+	return stable < end
 }

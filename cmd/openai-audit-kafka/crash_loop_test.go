@@ -47,11 +47,10 @@ tests:
     input_series:
       - {series: 'process_start_time_seconds{job="j",instance="i"}', values: '%s'}
       - {series: 'openai_audit_build_info{job="j",instance="i",%s}', values: '1x%d'}
-      - {series: 'openai_audit_leader{job="j",instance="i",organization="default"}', values: '1x%d'}
     promql_expr_test:
       - {expr: '%s', eval_time: %ds}
       - {expr: '%s', eval_time: %ds, exp_samples: [{labels: '{alertname="OpenAIAuditCrashLoop"}', value: 1}]}
-`, rules, every, every, strings.Join(began, " "), build, lives, lives, which, fires-every, which, fires)
+`, rules, every, every, strings.Join(began, " "), build, lives, which, fires-every, which, fires)
 	file := filepath.Join(t.TempDir(), "alerts.yaml")
 	if err := os.WriteFile(file, []byte(test), 0o600); err != nil {
 		t.Fatal(err)

@@ -64,14 +64,15 @@ func TestKillAnywhere(t *testing.T) {
 	for n := range kills {
 		k.life(rng, []phase{"", fetching, producing, endSent, endSent, endAnswered}[n%6])
 	}
-	left := k.aborted(c)
+	k.endInOrder()
+	left := c.Aborted(t, k.topics[0])
 	t.Logf("seed %d: %d kills left %d aborted records; by phase: %v", seed, kills, left, k.fell)
 	for _, p := range []phase{fetching, producing, endSent, endAnswered} {
 		if k.fell[p] == 0 {
 			t.Errorf("no kill fell into %q", p)
 		}
 	}
-	// Stops under the same load. The first life ends what the last kill left open.
+	// Stops under the same load.
 	stops := kafkatest.Runs(t, 3, 60)
 	k.with, k.fell, k.longest = syscall.SIGTERM, map[phase]int{}, 0
 	for n := range stops {
@@ -83,17 +84,15 @@ func TestKillAnywhere(t *testing.T) {
 	process := k.start()
 	defer func() { _ = process.Process.Kill(); _ = process.Wait() }()
 	report := await(t, c, api, k.topics[:2])
-	more := k.aborted(c) - left
+	more := c.Aborted(t, k.topics[0]) - left
 	t.Logf("%v; %d stops left %d aborted records; by phase: %v", report, stops, more, k.fell)
-	if more != 0 && k.longest < 2*time.Second { // what is left of a transaction for 2.5 s is given up
+	switch { // a transaction that does not end within 2.5 s of the stop is given up
+	case more != 0 && k.longest < 2*time.Second:
 		t.Errorf("%d stops left %d aborted records", stops, more)
+	case more != 0:
+		t.Logf("NOT JUDGED: one of the stops took %v", k.longest)
 	}
 	trials.Add(kills, report)
-}
-
-// aborted counts the records of events that no committed transaction has.
-func (k *killer) aborted(c *kafkatest.Cluster) int {
-	return len(c.Read(k.t, k.topics[0], kgo.ReadUncommitted())) - len(c.Read(k.t, k.topics[0], kgo.ReadCommitted()))
 }
 
 // killer kills processes at chosen moments, by what they say to the broker.
@@ -110,6 +109,7 @@ type killer struct {
 	aim     phase // kill when it is reached; empty: not armed
 	killed  bool
 	fell    map[phase]int
+	ended   int           // transactions whose end was answered
 	told    time.Time     // when it was killed
 	longest time.Duration // from there to its end
 }
@@ -145,6 +145,26 @@ func (k *killer) life(rng *rand.Rand, aim phase) {
 	if !k.killed {
 		k.t.Error("the process ended by itself")
 	}
+}
+
+// endInOrder has a process end what the last kill left open, commit once, and stop.
+func (k *killer) endInOrder() {
+	k.mu.Lock()
+	k.aim, k.killed = "", true // this one is not to be killed
+	before := k.ended
+	k.mu.Unlock()
+	process := k.start()
+	defer func() { _ = process.Wait() }()
+	defer func() { _ = process.Process.Signal(syscall.SIGTERM) }()
+	for deadline := time.Now().Add(3 * time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		k.mu.Lock()
+		ended := k.ended
+		k.mu.Unlock()
+		if ended > before {
+			return
+		}
+	}
+	k.t.Error("the process after the last kill committed nothing")
 }
 
 // killBetween kills when the broker has heard of no transaction for a moment.
@@ -188,6 +208,7 @@ func (k *killer) observe(f kafkatest.Frame) {
 		k.now = endSent
 	case f.Key == kmsg.EndTxn.Int16():
 		k.now = endAnswered
+		k.ended++
 	case f.Key == kmsg.InitProducerID.Int16():
 		k.now = fetching
 	case k.now == endAnswered:

@@ -177,7 +177,7 @@ func verifySealed(cmd *cobra.Command, a *app, f sealedFlags, name, output string
 		return err
 	}
 	if opts.Prove != "" && len(organizations) > 1 {
-		return a.usage("there are several organizations: say with --organization which one wrote the event")
+		return a.usage("there are several organizations: say with --organization whose event it is")
 	}
 	keepTight()
 	return a.inTurn(cmd.Context(), organizations, asJSON, func(org connector.Organization, out io.Writer) (bool, error) {

@@ -89,8 +89,14 @@ func (w *world) jsonTopic(t *testing.T) {
 	if len(rows) != len(w.want) {
 		t.Errorf("%d rows, want %d", len(rows), len(w.want))
 	}
+	seen := map[string]bool{}
 	for _, got := range rows {
-		raw, _ := w.want[got["id"].(string)]["raw_event"].(string)
+		id, _ := got["id"].(string)
+		if seen[id] {
+			t.Errorf("%s is there twice", id)
+		}
+		seen[id] = true
+		raw, _ := w.want[id]["raw_event"].(string)
 		safe, err := rawjson.Safe(raw)
 		if err != nil {
 			t.Fatal(err)

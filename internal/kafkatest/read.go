@@ -32,6 +32,15 @@ func (c *Cluster) Read(t testing.TB, topic string, isolation kgo.IsolationLevel)
 	return records
 }
 
+// Aborted counts the records of the topics that no committed transaction has.
+func (c *Cluster) Aborted(t testing.TB, topics ...string) (n int) {
+	t.Helper()
+	for _, topic := range topics {
+		n += len(c.Read(t, topic, kgo.ReadUncommitted())) - len(c.Read(t, topic, kgo.ReadCommitted()))
+	}
+	return n
+}
+
 // reader reads topics, with clients of its own.
 type reader struct{ options []kgo.Opt }
 

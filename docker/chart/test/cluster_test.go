@@ -280,8 +280,8 @@ func (c *cluster) isThere(t *testing.T, namespace string, want []string) {
 	}, func() { t.Errorf("there are %v, and not %v", got, want) })
 }
 
-// podsWait waits until the Deployment's ReplicaSet has made the pods, and the scheduler
-// has found no node for them.
+// podsWait waits until the Deployment's newest ReplicaSet has made the pods, those of
+// earlier ones are gone, and the scheduler has found no node for them.
 func (c *cluster) podsWait(t *testing.T, namespace string, want int) {
 	t.Helper()
 	var last []core.Pod
@@ -291,6 +291,15 @@ func (c *cluster) podsWait(t *testing.T, namespace string, want int) {
 			t.Fatal(err)
 		}
 		last = pods.Items
+		d, err := c.typed.AppsV1().Deployments(namespace).List(t.Context(), meta.ListOptions{LabelSelector: "app.kubernetes.io/name=openai-audit-kafka," + ours})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slices.ContainsFunc(d.Items, func(d apps.Deployment) bool {
+			return d.Status.ObservedGeneration != d.Generation || int(d.Status.UpdatedReplicas) != want || int(d.Status.Replicas) != want
+		}) {
+			return false
+		}
 		return len(last) == want && !slices.ContainsFunc(last, func(p core.Pod) bool { return !waits(p) || p.OwnerReferences[0].Kind != "ReplicaSet" })
 	}, func() {
 		sets, _ := c.typed.AppsV1().ReplicaSets(namespace).List(t.Context(), meta.ListOptions{})
@@ -367,8 +376,8 @@ func (c *cluster) helm(t *testing.T) {
 	}
 	c.podsWait(t, space, 0)
 	step("helm upgrade --install, to a group with all there is", "all there is", 2, func() error { return upgradeInstall(t, h, cases["all there is"]) })
-	if err := upgradeInstall(t, h, `settings: {KAFKA_BROKERS: k, HTTP_ADDR: "off"}`); err == nil {
-		t.Error("an upgrade with a value that the schema refuses is taken")
+	if err := upgradeInstall(t, h, `settings: {KAFKA_BROKERS: k, HTTP_ADDR: "off"}`); err == nil || !strings.Contains(err.Error(), "HTTP_ADDR") {
+		t.Errorf("an upgrade with a value that the schema refuses: %v", err)
 	}
 	step("helm rollback", "one instance", 3, func() error {
 		rollback := action.NewRollback(h)

@@ -12,6 +12,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -161,7 +162,7 @@ func (c *cluster) part(ctx context.Context, args []string) error {
 		defer close(done)
 		err := cmd.Wait()
 		_ = file.Close()
-		c.cancel(fmt.Errorf("%s ended (%w): its log is %s", args[0], err, path))
+		c.cancel(fmt.Errorf("%s ended (%v): its log is %s", args[0], err, path))
 	}()
 	return nil
 }
@@ -174,6 +175,8 @@ func (c *cluster) wait() {
 
 // ready waits until the server says so.
 func ready(ctx context.Context, server string) error {
+	ctx, stop := context.WithTimeoutCause(ctx, 5*time.Minute, errors.New("the API server is not ready within five minutes"))
+	defer stop()
 	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // the certificate is made only now
 	}}
