@@ -128,7 +128,7 @@ func TestStopsLeaveNothingAborted(t *testing.T) {
 			}
 			w.must(i.stop())
 		}
-		aborted := w.cluster.Aborted(t, w.cfg.Kafka.Topic, w.cfg.Kafka.OffsetsTopic)
+		aborted := kafkatest.Aborted(t, w.cluster, w.cfg.Kafka.Topic, w.cfg.Kafka.OffsetsTopic)
 		t.Logf("%d stops, %d of them in a transaction, left %d aborted records", stops, open, aborted)
 		if aborted > 0 || open == 0 {
 			t.Errorf("%d stops, %d of them in a transaction, left %d aborted records; want none", stops, open, aborted)

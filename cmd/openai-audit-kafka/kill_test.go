@@ -65,7 +65,7 @@ func TestKillAnywhere(t *testing.T) {
 		k.life(rng, []phase{"", fetching, producing, endSent, endSent, endAnswered}[n%6])
 	}
 	k.endInOrder()
-	left := c.Aborted(t, k.topics[0])
+	left := kafkatest.Aborted(t, c, k.topics[0])
 	t.Logf("seed %d: %d kills left %d aborted records; by phase: %v", seed, kills, left, k.fell)
 	for _, p := range []phase{fetching, producing, endSent, endAnswered} {
 		if k.fell[p] == 0 {
@@ -84,7 +84,7 @@ func TestKillAnywhere(t *testing.T) {
 	process := k.start()
 	defer func() { _ = process.Process.Kill(); _ = process.Wait() }()
 	report := await(t, c, api, k.topics[:2])
-	more := c.Aborted(t, k.topics[0]) - left
+	more := kafkatest.Aborted(t, c, k.topics[0]) - left
 	t.Logf("%v; %d stops left %d aborted records; by phase: %v", report, stops, more, k.fell)
 	switch { // a transaction that does not end within 2.5 s of the stop is given up
 	case more != 0 && k.longest < 2*time.Second:

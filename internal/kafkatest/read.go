@@ -33,7 +33,7 @@ func (c *Cluster) Read(t testing.TB, topic string, isolation kgo.IsolationLevel)
 }
 
 // Aborted counts the records of the topics that no committed transaction has.
-func (c *Cluster) Aborted(t testing.TB, topics ...string) (n int) {
+func Aborted(t testing.TB, c *Cluster, topics ...string) (n int) {
 	t.Helper()
 	for _, topic := range topics {
 		n += len(c.Read(t, topic, kgo.ReadUncommitted())) - len(c.Read(t, topic, kgo.ReadCommitted()))

@@ -51,7 +51,7 @@ func TestDoomedIsNotProduced(t *testing.T) {
 						t.Fatalf("one of its records is committed: %s", r.Key)
 					}
 				}
-				if aborted := c.Aborted(t, w.events); aborted > tt.leaves {
+				if aborted := kafkatest.Aborted(t, c, w.events); aborted > tt.leaves {
 					t.Errorf("it left %d aborted records of %d, want %d at most; Commit returned %v", aborted, many, tt.leaves, err)
 				}
 			})
