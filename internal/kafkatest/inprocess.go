@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // InProcess starts brokers inside the test's process and stops them when the
@@ -44,5 +45,18 @@ func StartInProcess(opts ...Option) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting the in-process broker: %w", err)
 	}
+	collectNothing(fake)
 	return &Cluster{backend: inProcess, brokers: fake.ListenAddrs(), dial: dial, virtual: o.network != nil, fake: fake}, nil
+}
+
+// collectNothing lets the broker ask clients for none of their own metrics, like Kafka
+// that nobody told to. Else each client compresses and sends some every thirty seconds,
+// which was more work than the polls of a quiet connector in virtual time.
+func collectNothing(fake *kfake.Cluster) {
+	fake.ControlKey(kmsg.GetTelemetrySubscriptions.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		fake.KeepControl()
+		res := req.ResponseKind().(*kmsg.GetTelemetrySubscriptionsResponse)
+		res.ClientInstanceID[0], res.PushIntervalMillis = 1, 300_000
+		return res, nil, true
+	})
 }

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 )
 
 // send renders a page and sends it, broken if there is a fault.
@@ -118,22 +117,34 @@ func (an *answer) lines(p page) []byte {
 	return b
 }
 
-// zippers are reused: a gzip writer is a megabyte to begin with.
-var zippers = sync.Pool{New: func() any {
+// zippers are reused: a gzip writer is a megabyte to begin with. Each GC empties a
+// sync.Pool, and the race detector lets one drop what it is given now and then: most of
+// what a poll took under it was new writers.
+var zippers = make(chan *gzip.Writer, 4)
+
+func zipper() *gzip.Writer {
+	select {
+	case z := <-zippers:
+		return z
+	default:
+	}
 	z, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
 	if err != nil {
 		panic("simulator: " + err.Error())
 	}
 	return z
-}}
+}
 
 func compress(body []byte) []byte {
 	var buf bytes.Buffer
-	z := zippers.Get().(*gzip.Writer)
-	defer zippers.Put(z)
+	z := zipper()
 	z.Reset(&buf)
 	_, _ = z.Write(body) // into memory: it cannot fail
 	_ = z.Close()
+	select {
+	case zippers <- z:
+	default:
+	}
 	return buf.Bytes()
 }
 
