@@ -106,9 +106,11 @@ func SortEvents(events []Event) { slices.SortStableFunc(events, CompareEvents) }
 // CompareEvents compares by time, the oldest first, then by id, then by bytes: the order
 // in which events are written inside one read of the API.
 func CompareEvents(a, b Event) int {
-	return cmp.Or(
-		cmp.Compare(a.Second(), b.Second()),
-		cmp.Compare(a.ID, b.ID),
-		bytes.Compare(a.Raw, b.Raw),
-	)
+	if order := cmp.Compare(a.Second(), b.Second()); order != 0 {
+		return order
+	}
+	if order := cmp.Compare(a.ID, b.ID); order != 0 {
+		return order
+	}
+	return bytes.Compare(a.Raw, b.Raw)
 }

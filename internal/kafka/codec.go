@@ -61,6 +61,8 @@ func newZstd() kgo.Compressor {
 		zstd.WithWindowSize(64<<10),
 		zstd.WithEncoderConcurrency(runtime.GOMAXPROCS(0)),
 		zstd.WithZeroFrames(true),
+		// Kafka has a checksum for each batch, and Java's producer writes none here either.
+		zstd.WithEncoderCRC(false),
 	)
 	if err != nil {
 		panic(err) // one of the options is wrong, whatever the input

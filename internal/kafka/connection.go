@@ -11,6 +11,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/plugin/kslog"
+
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/pause"
 )
 
 const (
@@ -21,6 +23,10 @@ const (
 	// metadata refresh: with the default that is a stall of five seconds, and
 	// after a broker failed the new leader is found as late.
 	metadataMinAge = 250 * time.Millisecond
+	// retryFirst replaces kgo's 250 ms, after which a request is tried again that a broker
+	// has no answer to yet, and retryMost stays what it is there. What is asked about a
+	// topic that was just created fails once, and every first start waited for that.
+	retryFirst, retryMost = 25 * time.Millisecond, 5 * time.Second
 )
 
 // DialFunc opens a connection; that of net.Dialer.DialContext.
@@ -82,6 +88,9 @@ func (c Connection) Options() ([]kgo.Opt, error) {
 		kgo.SeedBrokers(c.Brokers...),
 		kgo.ClientID(c.ClientID),
 		kgo.MetadataMinAge(metadataMinAge),
+		kgo.RetryBackoffFn(func(failures int) time.Duration {
+			return pause.Backoff(max(1, failures), retryFirst, retryMost)
+		}),
 		// A dialer of our own rather than DialTLSConfig, so that certificates
 		// that were renewed on disk are used by the next connection.
 		kgo.Dialer(c.dialer()),

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -78,7 +77,10 @@ func (s Sealing) Number(records []kafka.Message, header string, tree *seal.Tree)
 		if _, isLeaf := s.Roles[r.Topic]; !isLeaf {
 			continue
 		}
-		at := slices.IndexFunc(r.Headers, func(h kafka.Header) bool { return h.Key == header })
+		at := len(r.Headers) - 1 // behind ours, so it is among the last
+		for at >= 0 && r.Headers[at].Key != header {
+			at--
+		}
 		if at < 0 || r.Leaf == [seal.Size]byte{} {
 			return errors.New("a record has no place for its number in the seal: this is a fault of this program, report it; KAFKA_SEAL=off goes on without a seal")
 		}

@@ -28,5 +28,22 @@ func (p partitioner) ForTopic(topic string) kgo.TopicPartitioner {
 	if topic == p.state {
 		return kgo.ManualPartitioner().ForTopic(topic)
 	}
-	return kgo.StickyKeyPartitioner(nil).ForTopic(topic)
+	return byKey{kgo.StickyKeyPartitioner(nil).ForTopic(topic)}
+}
+
+// byKey does not hash the key where there is only one partition, which is usual.
+type byKey struct{ kgo.TopicPartitioner }
+
+// OnNewBatch is for records without a key, which the letter of an event without an id is.
+func (p byKey) OnNewBatch() {
+	if p, ok := p.TopicPartitioner.(kgo.TopicPartitionerOnNewBatch); ok {
+		p.OnNewBatch()
+	}
+}
+
+func (p byKey) Partition(r *kgo.Record, partitions int) int {
+	if partitions == 1 {
+		return 0
+	}
+	return p.TopicPartitioner.Partition(r, partitions)
 }
