@@ -51,9 +51,10 @@ kafka: ## run a real Apache Kafka on this machine until Ctrl-C (Java, Maven)
 stack: ## run the compose stack on this machine without Docker, and prove that it works (Java, Maven)
 	@go run ./internal/stack/native $(ARGS)
 
+# Tests that are parallel wait for brokers, more than they work: four on two cores.
 .PHONY: test
 test: ## run the tests, on real Kafka too if Java and Maven are there
-	CGO_ENABLED=0 go run ./internal/kafkatest/localkafka -- go test -timeout 60m $(TESTFLAGS) $(PKG)
+	CGO_ENABLED=0 go run ./internal/kafkatest/localkafka -- go test -timeout 60m -parallel 4 $(TESTFLAGS) $(PKG)
 	$(call in_bench,CGO_ENABLED=0 go test -timeout 60m $(TESTFLAGS))
 
 .PHONY: release

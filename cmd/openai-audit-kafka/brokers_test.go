@@ -23,6 +23,7 @@ import (
 // connector's transactions, the leader of the events, that of the offsets, and then
 // each in turn. At last the events want three replicas, and have two.
 func TestBrokersAreKilled(t *testing.T) {
+	t.Parallel() // it waits for brokers of its own
 	c := kafkatest.Real(t, kafkatest.Nodes(3))
 	trials := kafkatest.NewTrials(t, c.Backend(), "kill -9 of a broker of three")
 	w := newProcesses(t, c)

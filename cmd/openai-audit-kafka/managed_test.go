@@ -16,6 +16,7 @@ import (
 // of consumer groups above ours. The program makes what the policy takes, and says what
 // it left out; where it may not make topics, what it prints makes them, word for word.
 func TestManagedCluster(t *testing.T) {
+	t.Parallel() // it waits for a broker of its own
 	c := kafkatest.Real(t, kafkatest.Properties(map[string]string{"group.min.session.timeout.ms": "30000"}),
 		kafkatest.TopicPolicy("cleanup.policy", "retention.ms", "segment.bytes>=52428800", "segment.ms>=14400000"))
 	w := newProcesses(t, c)

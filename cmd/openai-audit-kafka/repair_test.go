@@ -111,6 +111,7 @@ func (w *processes) repair() *process {
 // A connector that verifies itself is killed with SIGKILL when its repair ends a
 // transaction. The next one verifies again, and what was missing is written once.
 func TestVerifyingConnectorIsKilled(t *testing.T) {
+	t.Parallel() // it waits for a broker of its own
 	c := kafkatest.Real(t)
 	w := newProcesses(t, c)
 	w.from = auditlog.SecondOf(time.Now().Add(-5 * 24 * time.Hour))
