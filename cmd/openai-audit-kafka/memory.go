@@ -14,13 +14,16 @@ import (
 // grows to twice of what lives before anything is collected, and half of a small
 // container is waste. It is a wish, not a bound: nothing fails above it.
 const (
-	memoryBase         = 45 << 20 // reading history in windows
-	memoryCopy         = 24 << 20 // more for each copy of the events that is written
-	memoryReader       = 8 << 20  // more for each other organization that reads history at once
-	memoryOrganization = 1 << 20  // more for each other organization
-	memoryID           = 128      // for each remembered id, twice what it takes
-	memoryVerified     = 80       // for each event that the connector verifies by itself, likewise
-	memoryStep         = 8 << 20  // a smaller change is not passed on
+	memoryBase = 45 << 20 // reading history in windows
+	memoryCopy = 24 << 20 // more for each copy of the events that is written
+	// More for each other organization that reads history at once: clients, pages and windows
+	// of its own. With 8 MiB the heap of twelve organizations was full, and the collector
+	// used more CPU than all else.
+	memoryReader       = 20 << 20
+	memoryOrganization = 1 << 20 // more for each other organization
+	memoryID           = 128     // for each remembered id, twice what it takes
+	memoryVerified     = 80      // for each event that the connector verifies by itself, likewise
+	memoryStep         = 8 << 20 // a smaller change is not passed on
 )
 
 // memoryKeeper is a telemetry that moves the collector's limit with the number of

@@ -24,7 +24,7 @@ func TestMemoryLimit(t *testing.T) {
 		{"one organization", several(1), nil, 45 << 20},
 		{"an empty variable says nothing", several(1), []string{"GOMEMLIMIT="}, 45 << 20},
 		// Eleven more, three of which read history beside the first.
-		{"twelve organizations", several(12), nil, (45 + 11 + 3*8) << 20},
+		{"twelve organizations", several(12), nil, (45 + 11 + 3*20) << 20},
 		{"a limit from outside", several(1), []string{"HOME=/", "GOMEMLIMIT=1TiB"}, outside},
 		{"no limit, from outside", several(1), []string{"GOMEMLIMIT=off"}, outside},
 	} {
