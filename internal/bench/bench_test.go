@@ -159,3 +159,17 @@ func TestProcesses(t *testing.T) {
 		t.Error("a process that is not there has memory")
 	}
 }
+
+// Two parts of one run have contestants: each finds the scripts, and neither the other's.
+func TestScriptsAreUnpackedForEachPart(t *testing.T) {
+	l := &lab{dir: t.TempDir()}
+	for range 2 {
+		path, err := l.unpack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(path("loop.sh")); err != nil {
+			t.Error(err)
+		}
+	}
+}

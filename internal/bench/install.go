@@ -23,10 +23,10 @@ const faucetVersion = "1.0.1"
 
 // contestants are we and all peers, also those that cannot be had here.
 func (l *lab) contestants(ctx context.Context) ([]contestant, error) {
-	if err := os.CopyFS(l.dir, scripts); err != nil {
+	peer, err := l.unpack()
+	if err != nil {
 		return nil, err
 	}
-	peer := func(name string) string { return filepath.Join(l.dir, "peers", name) }
 
 	bare := contestant{name: yardstick, delivers: "JSON", plainOnly: true}
 	bare.start = l.script(peer("bareloop"))
@@ -48,6 +48,16 @@ func (l *lab) contestants(ctx context.Context) ([]contestant, error) {
 	program, err := l.installFaucet(ctx)
 	faucet.start, faucet.missing = l.script("bash", peer("faucet.sh"), program, peer("faucet.yaml")), err
 	return []contestant{l.us(ours), bare, shell, dlt, faucet}, nil
+}
+
+// unpack writes the scripts into a new folder, since more than one part of a run needs
+// them, and returns where each one is.
+func (l *lab) unpack() (path func(name string) string, err error) {
+	dir, err := l.tempDir()
+	if err != nil {
+		return nil, err
+	}
+	return func(name string) string { return filepath.Join(dir, "peers", name) }, os.CopyFS(dir, scripts)
 }
 
 // cache returns a folder outside of the repository for what was installed.
