@@ -32,7 +32,7 @@ func TestSleeperIsReplaced(t *testing.T) {
 		{"SIGSTOP past the transaction's timeout", 72 * time.Second, kafkatest.Runs(t, 1, 10)},
 	} {
 		t.Run(sleep.name, func(t *testing.T) {
-			t.Parallel()
+			t.Parallel() // both mostly wait, and each has topics and processes of its own
 			trials := kafkatest.NewTrials(t, c.Backend(), sleep.name)
 			t.Run("runs", func(t *testing.T) {
 				for n := range sleep.runs {

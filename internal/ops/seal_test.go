@@ -26,6 +26,21 @@ func sealedReport(w *world, opts ops.SealedOptions) *ops.SealedReport {
 	return r
 }
 
+// endSeal has the connector end its seal. The next start with w.connector begins another.
+func endSeal(t *testing.T, w *world) {
+	t.Helper()
+	w.connector.Kafka.Seal = false
+	stop := w.start()
+	eventually(t, "the seal has ended", func() bool {
+		cursor, err := ops.Cursor(t.Context(), w.ops)
+		return err == nil && cursor.Seal == nil
+	})
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	w.connector.Kafka.Seal = true
+}
+
 // What the connector and a repair sealed is whole, an event of each is proven, and the
 // proof stands alone.
 func TestSealedIsWhole(t *testing.T) {
@@ -99,18 +114,7 @@ func TestRepairsOfAnEarlierSeal(t *testing.T) {
 		how string
 		do  func()
 	}{
-		{"after it was off", func() {
-			w.connector.Kafka.Seal = false
-			stop := w.start()
-			eventually(t, "the seal has ended", func() bool {
-				cursor, err := ops.Cursor(t.Context(), w.ops)
-				return err == nil && cursor.Seal == nil
-			})
-			if err := stop(); err != nil {
-				t.Fatal(err)
-			}
-			w.connector.Kafka.Seal = true
-		}},
+		{"after it was off", func() { endSeal(t, w) }},
 		{"in another topic", func() {
 			w.connector.Kafka.Topic = w.cluster.Name("another")
 			w.ops.Topics.Events = w.connector.Kafka.Topic
@@ -173,17 +177,8 @@ func TestCheckpointsOfRepairsAreRemoved(t *testing.T) {
 	w.repair(auditlog.SecondOf(earlier), ago(0))
 
 	time.Sleep(time.Second) // seals are known apart by the second in which they began
-	w.connector.Kafka.Seal = false
+	endSeal(t, w)
 	stop := w.start()
-	eventually(t, "the seal has ended", func() bool {
-		cursor, err := ops.Cursor(t.Context(), w.ops)
-		return err == nil && cursor.Seal == nil
-	})
-	if err := stop(); err != nil {
-		t.Fatal(err)
-	}
-	w.connector.Kafka.Seal = true
-	stop = w.start()
 	eventually(t, "another seal has begun", func() bool {
 		r, err := ops.Sealed(t.Context(), w.ops, ops.SealedOptions{})
 		return err == nil && r.OK() && len(r.Trees) == 1
