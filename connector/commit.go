@@ -18,7 +18,7 @@ import (
 type encodedBatch struct {
 	window.Batch
 	encoded []target.Encoded
-	slab    *kafka.Slab     // the memory of encoded, to be given back when they are written; nil: it has none
+	memory  *memory         // what it is made in, to be given back when it is written; nil: nothing of that kind
 	began   auditlog.Second // when its walks began, for a part of a long one
 	head    bool            // found at the head, so its delay says how fresh we are
 	must    bool            // write the cursor whatever there is to write
@@ -102,13 +102,13 @@ func (s *session) tellWritten(read []encodedBatch, step window.Step) {
 	newest := s.newest
 	s.mu.Unlock()
 	before := newest // an event behind it is late, however the commit is ordered
-	for i, ev := range step.Write {
+	for i, at := range step.Write {
+		ev, e := read[at.Batch].Events[at.Event], read[at.Batch].encoded[at.Event]
 		w := byScope[ev.Scope]
 		if w == nil {
 			w = &Written{Scope: string(ev.Scope), History: history, DeadLetters: map[string]int{}}
 			byScope[ev.Scope] = w
 		}
-		e := read[step.Places[i].Batch].encoded[step.Places[i].Event]
 		if e.Reason != "" { // it is in the dead letter topic, and in no other
 			w.DeadLetters[string(e.Reason)]++
 			continue

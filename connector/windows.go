@@ -3,10 +3,10 @@ package connector
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/sweep"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
@@ -53,7 +53,7 @@ type sweepRun struct {
 	enough   func() bool     // says that no more of it is to be begun now; nil: all is
 	done     func()          // called when all of it is committed; nil: nothing is
 	began    auditlog.Second // the earliest beginning of a walk that was committed
-	slabs    kafka.Slabs     // the memory of records
+	memories memories
 }
 
 func newSweepRun(s *session, sw window.Sweep, p *progress) *sweepRun {
@@ -101,6 +101,7 @@ func (r *sweepRun) ReadWindow(ctx context.Context, w window.Window, give func(en
 	defer func() {
 		if err != nil {
 			r.progress.count(-t.seconds, -t.read.Events) // it comes again
+			r.memories.give(t.batch(t.read.Last()))      // of which nobody knows yet
 		}
 		size.Page = s.now().Sub(began) / time.Duration(max(1, t.pages))
 	}()
@@ -142,7 +143,7 @@ func (r *sweepRun) Take(ctx context.Context, parts []sweep.Part[encodedBatch]) e
 		return err // and the client may hold the records for a moment longer
 	}
 	for _, p := range group {
-		p.slab.Free()
+		r.memories.give(p)
 	}
 	r.progress.written(r.session, events, until)
 	return nil
@@ -156,8 +157,8 @@ type windowTry struct {
 	window  window.Window
 	read    *window.Read
 	give    func(encodedBatch, int) error
+	memory  *memory          // of the part; nil before its first page
 	encoded []target.Encoded // of the part
-	slab    *kafka.Slab      // their memory
 	bytes   int              // of records
 	given   int              // of them, in parts that were given away
 	pages   int
@@ -199,6 +200,11 @@ func (t *windowTry) walk(ctx context.Context, scope auditlog.Scope) error {
 func (t *windowTry) take(page openai.Page) error {
 	s, had := t.run.session, t.read.Events
 	t.pages++
+	if t.memory == nil {
+		t.memory = t.run.memories.take()
+		t.encoded = t.memory.encoded
+		t.read.Use(t.memory.events)
+	}
 	fresh, repeats := t.read.Page(page.Events, page.Began, page.Last)
 	if repeats > 0 {
 		s.telemetry.Skipped(s.name, repeats)
@@ -207,9 +213,9 @@ func (t *windowTry) take(page openai.Page) error {
 	var err error
 	first := len(t.encoded)
 	if first == 0 {
-		t.slab, t.encoded = t.run.slabs.New(), make([]target.Encoded, 0, cap(t.read.Last().Events))
+		t.encoded = slices.Grow(t.encoded, cap(t.read.Last().Events)) // what grows is copied again and again
 	}
-	if t.encoded, err = s.encodeAll(t.slab, t.encoded, fresh); err != nil {
+	if t.encoded, err = s.encodeAll(t.memory.slab, t.encoded, fresh); err != nil {
 		return err
 	}
 	bytes := 0
@@ -232,9 +238,14 @@ func (t *windowTry) take(page openai.Page) error {
 // giveAway gives a batch away, with what its events become. The batch owns them from here
 // on, so a try that fails later must not free their memory.
 func (t *windowTry) giveAway(b window.Batch) error {
-	p, bytes := encodedBatch{Batch: b, encoded: t.encoded, slab: t.slab, began: t.read.Began()}, t.bytes-t.given
-	t.encoded, t.slab, t.given = nil, nil, t.bytes
+	p, bytes := t.batch(b), t.bytes-t.given
+	t.encoded, t.memory, t.given = nil, nil, t.bytes
 	return t.give(p, bytes)
+}
+
+// batch is what was read, with what becomes of it.
+func (t *windowTry) batch(b window.Batch) encodedBatch {
+	return encodedBatch{Batch: b, encoded: t.encoded, memory: t.memory, began: t.read.Began()}
 }
 
 // count tells the progress of what was read.

@@ -63,8 +63,8 @@ func (l *Ledger) Commit(ctx context.Context, batches ...Batch) (Outcome, error) 
 	}
 
 	step.Cursor.WrittenAt = auditlog.SecondOf(l.now())
-	out := records(batches, step)
-	checkpoints, published, err := l.seal(&step, out, must(batches[:step.Staged]))
+	l.out = records(l.out[:0], batches, step)
+	checkpoints, published, err := l.seal(&step, l.out, must(batches[:step.Staged]))
 	if err != nil {
 		return Outcome{Step: step}, err
 	}
@@ -76,10 +76,12 @@ func (l *Ledger) Commit(ctx context.Context, batches ...Batch) (Outcome, error) 
 	// the next start finds committed or not, as a whole. One after it, before the
 	// state advances, loses memory only: the next start reads the same from the
 	// topic.
-	took, err := l.write(ctx, append(out, published...), changes)
+	l.out = append(l.out, published...)
+	took, err := l.write(ctx, l.out, changes)
 	if err != nil {
 		return Outcome{Step: step, Sent: true, Took: took}, err
 	}
+	clear(l.out) // nothing is kept alive by what was written
 	l.committed = l.now()
 	return Outcome{Step: step, Sent: true, Took: took, NewHistory: l.advance(step)}, nil
 }
@@ -154,10 +156,9 @@ func (l *Ledger) endsHistory(step window.Step) bool {
 	return window.HasHistory(l.Cursor()) && !window.HasHistory(step.Cursor)
 }
 
-// records returns what the step's events become, in its order.
-func records(batches []Batch, step window.Step) []kafka.Message {
-	out := make([]kafka.Message, 0, len(step.Write))
-	for _, at := range step.Places {
+// records appends to out what the step's events become, in its order.
+func records(out []kafka.Message, batches []Batch, step window.Step) []kafka.Message {
+	for _, at := range step.Write {
 		out = batches[at.Batch].Records(at.Event, out)
 	}
 	return out

@@ -35,10 +35,12 @@ type Ledger struct {
 	now          func() time.Time
 	commits      atomic.Int64
 	writing      chan struct{} // has one while somebody commits, from staging to advancing
-	committed    time.Time     // when the last transaction was; owned by the goroutine that holds writing
 
-	sealing     target.Sealing  // owned by the goroutine that holds writing
-	checkpoints map[string]bool // keys of those in the offsets topic; likewise
+	// Owned by the goroutine that holds writing.
+	committed   time.Time // when the last transaction was
+	sealing     target.Sealing
+	checkpoints map[string]bool // keys of those in the offsets topic
+	out         []kafka.Message // the memory of a transaction's records
 
 	mu    sync.Mutex    // guards what follows; held for no I/O
 	state *window.State // changed only by the goroutine that holds writing as well

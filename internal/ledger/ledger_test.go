@@ -96,7 +96,7 @@ func TestCommitGroupsWindowsInOrder(t *testing.T) {
 		t.Errorf("the transactions differ (-want +got):\n%s", diff)
 	}
 	places := []window.Place{{Batch: 0, Event: 1}, {Batch: 0, Event: 0}, {Batch: 2, Event: 0}}
-	if diff := cmp.Diff(places, out.Step.Places); diff != "" {
+	if diff := cmp.Diff(places, out.Step.Write); diff != "" {
 		t.Errorf("what was written differs (-want +got):\n%s", diff)
 	}
 	if g, _ := window.NextHistory(w.Cursor()); g.From != began-4300 {

@@ -121,7 +121,7 @@ func (p *pageParser) array() error {
 			return err
 		}
 		if p.events == nil {
-			p.events = make([]auditlog.Event, 0, pageLimit)
+			p.events = takeEvents()
 			p.texts.Grow(pageLimit * usualTexts)
 		}
 		event, err := p.event()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
@@ -46,9 +47,13 @@ type Page struct {
 	body []byte // holds the Raw of the events
 }
 
-// Release gives the memory of the events' Raw back for other pages. They must not be
-// looked at from then on. A page that is not released is collected like all else.
-func (p Page) Release() { giveBody(p.body) }
+// Release gives the memory of Events and of their Raw back for other pages. They must not
+// be looked at from then on; the ID and Type of an event may. A page that is not released
+// is collected like all else.
+func (p Page) Release() {
+	giveBody(p.body)
+	giveEvents(p.Events)
+}
 
 // Pages walks the list from its newest event to its end, page by page, as the
 // result is ranged over; each range is a new walk, and leaving the loop ends it.
@@ -61,6 +66,7 @@ func (p Page) Release() { giveBody(p.body) }
 func (c *Client) Pages(ctx context.Context, q Query) iter.Seq2[Page, error] {
 	return func(yield func(Page, error) bool) {
 		w := c.walk(request{Query: q, limit: pageLimit})
+		defer w.end()
 		for {
 			page, err := w.next(ctx)
 			if err != nil {
@@ -110,7 +116,21 @@ type walk struct {
 }
 
 func (c *Client) walk(r request) *walk {
-	return &walk{client: c, req: r, seen: map[auditlog.Identity]int{}, cursors: map[string]struct{}{}}
+	return &walk{client: c, req: r, seen: seens.Get().(map[auditlog.Identity]int), cursors: map[string]struct{}{}}
+}
+
+// seens are maps of what walks have seen, with the room of walks that ended: one that grows
+// is copied again and again.
+var seens = sync.Pool{New: func() any { return map[auditlog.Identity]int{} }}
+
+// end gives the walk's memory back for others. A walk of unusual length has too much of it
+// for most.
+func (w *walk) end() {
+	if len(w.seen) <= 40*pageLimit {
+		clear(w.seen)
+		seens.Put(w.seen)
+	}
+	w.seen = nil
 }
 
 // next reads and checks the next page, and finds where the one after it begins.

@@ -519,14 +519,14 @@ func TestReleasedPages(t *testing.T) {
 				t.Fatalf("event %d has other bytes", at+i)
 			}
 		}
-		if at += len(page.Events); pages%2 == 0 {
-			page.Release()
-			for i := range page.Events {
-				page.Events[i].Raw = nil
-			}
-		}
-		pages++
+		at += len(page.Events)
 		kept = append(kept, page.Events...)
+		if pages++; pages%2 == 0 {
+			for i := len(kept) - len(page.Events); i < len(kept); i++ {
+				kept[i].Raw = nil
+			}
+			page.Release()
+		}
 	}
 	if len(kept) != len(want) || pages < 10 {
 		t.Fatalf("%d of %d events on %d pages", len(kept), len(want), pages)

@@ -138,9 +138,9 @@ const tryFrom = 100
 // without isolation to see. So one record of each topic that the client has not written to
 // goes first.
 func (l *Log) produce(ctx context.Context, records []kafka.Message, changes []Change) (written, error) {
-	out := make([]kgo.Record, len(records), len(records)+len(changes)) // one allocation for all
-	for i, r := range records {
-		out[i] = kgo.Record{Topic: r.Topic, Key: r.Key, Value: r.Value, Headers: r.Headers, Timestamp: r.Timestamp}
+	out := slices.Grow(l.records[:0], len(records)+len(changes))
+	for _, r := range records {
+		out = append(out, kgo.Record{Topic: r.Topic, Key: r.Key, Value: r.Value, Headers: r.Headers, Timestamp: r.Timestamp})
 	}
 	for _, c := range changes {
 		out = append(out, kgo.Record{Topic: l.cfg.Topic, Partition: l.changes().Partition, Key: []byte(c.Key), Value: c.Value})
@@ -181,6 +181,10 @@ func (l *Log) produce(ctx context.Context, records []kafka.Message, changes []Ch
 	if err := s.answered(ctx, l.client); err != nil {
 		return written{}, err
 	}
+	// Each is acknowledged, and the client is done with it. After an error it may not be:
+	// then nothing is written here any more.
+	clear(out)
+	l.records = out
 	return s.sent, nil
 }
 

@@ -687,7 +687,7 @@ func (m *model) commit(batches ...window.Batch) (discarded bool) {
 		return true
 	}
 	m.stats.known += step.Known
-	m.trace(batches[0], step)
+	m.trace(batches, step)
 	if err := step.Cursor.Validate(); err != nil {
 		m.t.Errorf("staged cursor: %v\n%+v", err, step.Cursor)
 	}
@@ -714,23 +714,23 @@ func (m *model) commit(batches ...window.Batch) (discarded bool) {
 		m.kill()
 	case 1: // applied and not answered
 		m.stats.unknown++
-		m.apply(step)
+		m.apply(batches, step)
 		m.kill()
 	default:
-		m.apply(step)
+		m.apply(batches, step)
 		m.state.Advance(step)
 	}
 	return step.Discard
 }
 
 // trace tells the story of one seed: times are seconds since the beginning.
-func (m *model) trace(b window.Batch, step window.Step) {
+func (m *model) trace(batches []window.Batch, step window.Step) {
 	if *modelSeed == 0 {
 		return
 	}
 	const zero = 1_700_000_000
-	fmt.Printf("%d from=%d history=%v write=", m.now-zero, b.From-zero, b.History != nil)
-	for _, ev := range step.Write {
+	fmt.Printf("%d from=%d history=%v write=", m.now-zero, batches[0].From-zero, batches[0].History != nil)
+	for _, ev := range written(step, batches...) {
 		fmt.Printf(" %s@%d", ev.ID[10:], ev.EffectiveAt-zero)
 	}
 	fmt.Printf("\n   F=%d", step.Cursor.Floor-zero)
@@ -745,9 +745,9 @@ func (m *model) trace(b window.Batch, step window.Step) {
 	fmt.Println()
 }
 
-func (m *model) apply(step window.Step) {
+func (m *model) apply(batches []window.Batch, step window.Step) {
 	m.stats.commits++
-	for _, ev := range step.Write {
+	for _, ev := range written(step, batches...) {
 		m.written[ev.ID]++
 		m.labels[ev.ID] = ev.Scope
 	}

@@ -93,7 +93,7 @@ func TestSkipToKeepsWhatARangeMayMeet(t *testing.T) {
 		Events: []auditlog.Event{moved, fresh}, From: next.From, History: &next,
 		Effect: window.HistoryRead(next.Scopes, next.To, operatorPolicy),
 	}
-	if got := s.Stage(read); got.Discard || len(got.Write) != 1 || got.Write[0].ID != "fresh" || got.Known != 1 {
+	if got := s.Stage(read); got.Discard || len(got.Write) != 1 || read.Events[got.Write[0].Event].ID != "fresh" || got.Known != 1 {
 		t.Errorf("it writes %v and knows %d, want the fresh one alone: %+v", got.Write, got.Known, got)
 	}
 }

@@ -43,10 +43,13 @@ type Read struct {
 	began auditlog.Second                // the earliest beginning of a walk
 	batch Batch
 	bytes int // of the batch's records
+
+	listed []auditlog.Event // the memory of a page
 }
 
 // Sift returns the events of a page that are not written, and those that are, and must
-// be remembered for longer: that of SeenIDs, or one that locks it.
+// be remembered for longer: that of SeenIDs, or one that locks it. The fresh ones take the
+// memory of the page.
 type Sift func(page []auditlog.Event, began auditlog.Second) (fresh, later []auditlog.Event)
 
 // Walk is a walk of one list of a window.
@@ -132,23 +135,28 @@ func (r *Read) walked() {
 	}
 }
 
+// Use gives the batch that begins now memory for its events, which its owner has when it is
+// written. Without it the batch makes its own.
+func (r *Read) Use(memory []auditlog.Event) { r.batch.Events = memory[:0] }
+
 // Page takes a page of the walk under way, which began at a server time; last says that
 // the list ends with it. It returns the events that are new, which are in the batch now,
 // and how many were left out because the window had them already. The new ones are those of
-// the batch itself, so that the caller can drop their bytes there.
+// the batch itself, so that the caller can drop their bytes there. The page stays as it is.
 func (r *Read) Page(events []auditlog.Event, began auditlog.Second, last bool) (fresh []auditlog.Event, repeats int) {
 	walk := r.walks[0]
 	r.began, r.ended, r.page = min(r.began, began), last, r.window.To
 	if len(r.known) == 0 {
 		r.known = make(map[auditlog.Identity]struct{}, r.expected(len(events), last))
 	}
-	listed := make([]auditlog.Event, 0, len(events))
+	listed := r.listed[:0]
 	for _, ev := range events {
 		id := ev.Identity()
 		_, known := r.known[id]
 		switch {
 		case walk.does != take:
 			r.known[id] = struct{}{} // for peek, to count how dense the window is, no more
+			listed = append(listed, ev)
 		case !r.wanted(ev, id):
 		case known:
 			repeats++
@@ -161,10 +169,10 @@ func (r *Read) Page(events []auditlog.Event, began auditlog.Second, last bool) (
 	if last {
 		r.page = r.window.From
 	}
-	r.begin = min(r.begin, r.page)
+	r.begin, r.listed = min(r.begin, r.page), listed
 	switch walk.does {
 	case peek:
-		found, later := r.sift(events, began)
+		found, later := r.sift(listed, began)
 		for _, ev := range found {
 			r.only[ev.Identity()] = struct{}{}
 		}

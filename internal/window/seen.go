@@ -62,9 +62,10 @@ func (m *SeenIDs) Has(id auditlog.Identity) bool {
 
 // Sift splits the events of a page that was read at a time: fresh ones were not
 // written yet; later ones were written, and must be remembered for longer than they
-// are, since the API lists them at a later time than before.
+// are, since the API lists them at a later time than before. fresh takes the memory of
+// events, which are not what they were from then on.
 func (m *SeenIDs) Sift(events []auditlog.Event, at auditlog.Second, p Policy) (fresh, later []auditlog.Event) {
-	fresh = make([]auditlog.Event, 0, len(events))
+	fresh = events[:0]
 	for _, ev := range events {
 		switch in, known := m.index[ev.Identity()]; {
 		case !known:

@@ -20,7 +20,7 @@ func (s *State) Stage(batches ...Batch) Step {
 		most += len(b.Events)
 	}
 	st := staging{
-		state: s, step: Step{Cursor: s.Cursor, Write: make([]auditlog.Event, 0, most), Places: make([]Place, 0, most)},
+		state: s, step: Step{Cursor: s.Cursor, Write: make([]Place, 0, most)},
 		written: make(map[auditlog.Identity]struct{}, most), latest: map[auditlog.Identity]auditlog.Second{},
 		names: map[auditlog.Second][]string{},
 	}
@@ -68,8 +68,7 @@ type staging struct {
 func (st *staging) add(b Batch) {
 	fresh, known := st.split(b.Events)
 	for _, at := range fresh {
-		st.step.Write = append(st.step.Write, b.Events[at])
-		st.step.Places = append(st.step.Places, Place{Batch: st.step.Staged, Event: at})
+		st.step.Write = append(st.step.Write, Place{Batch: st.step.Staged, Event: at})
 	}
 	st.step.Staged++
 	st.step.Known += len(known)

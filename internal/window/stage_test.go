@@ -29,11 +29,12 @@ func TestStageSeesTheBatchesBefore(t *testing.T) {
 	steps = append(steps, apart.Stage(second))
 
 	step := s.Stage(first, second)
-	if want := slices.Concat(steps[0].Write, steps[1].Write); !cmp.Equal(want, step.Write) {
-		t.Errorf("%v is written; apart, %v", step.Write, want)
+	want := slices.Concat(written(steps[0], first), written(steps[1], second))
+	if got := written(step, first, second); !cmp.Equal(want, got) {
+		t.Errorf("%v is written; apart, %v", got, want)
 	}
-	if want := []window.Place{{Batch: 0, Event: 1}, {Batch: 0, Event: 0}, {Batch: 1, Event: 0}}; !cmp.Equal(want, step.Places) {
-		t.Errorf("it stands in %v, want %v", step.Places, want)
+	if want := []window.Place{{Batch: 0, Event: 1}, {Batch: 0, Event: 0}, {Batch: 1, Event: 0}}; !cmp.Equal(want, step.Write) {
+		t.Errorf("it stands in %v, want %v", step.Write, want)
 	}
 	seen := []window.SeenPart{
 		{Bucket: auditlog.Bucket{Minute: now}, Names: []string{"a", "b"}},
@@ -45,4 +46,12 @@ func TestStageSeesTheBatchesBefore(t *testing.T) {
 	if step.Staged != 2 || step.Known != 2 {
 		t.Errorf("%d batches, %d known events; want 2 and 2", step.Staged, step.Known)
 	}
+}
+
+// written returns the events that a step of the batches writes.
+func written(step window.Step, batches ...window.Batch) (out []auditlog.Event) {
+	for _, at := range step.Write {
+		out = append(out, batches[at.Batch].Events[at.Event])
+	}
+	return out
 }

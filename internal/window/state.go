@@ -33,10 +33,9 @@ type Batch struct {
 
 // Step is a transaction to be: what to write, and the state after it.
 type Step struct {
-	Write    []auditlog.Event // batch by batch, in each the oldest first
-	Places   []Place          // where each event of Write came from
-	Staged   int              // how many of the batches are in it, from the first on
-	Known    int              // events left out, since they were written before
+	Write    []Place // batch by batch, in each the oldest event first
+	Staged   int     // how many of the batches are in it, from the first on
+	Known    int     // events left out, since they were written before
 	Cursor   auditlog.Cursor
 	Remember []SeenPart
 	Forget   []auditlog.Bucket
