@@ -138,14 +138,17 @@ const tryFrom = 100
 // without isolation to see. So one record of each topic that the client has not written to
 // goes first.
 func (l *Log) produce(ctx context.Context, records []kafka.Message, changes []Change) (written, error) {
+	began := time.Now()
 	out := slices.Grow(l.records[:0], len(records)+len(changes))
 	for _, r := range records {
+		if r.Timestamp.IsZero() {
+			r.Timestamp = began // one look at the clock for all
+		}
 		out = append(out, kgo.Record{Topic: r.Topic, Key: r.Key, Value: r.Value, Headers: r.Headers, Timestamp: r.Timestamp})
 	}
 	for _, c := range changes {
-		out = append(out, kgo.Record{Topic: l.cfg.Topic, Partition: l.changes().Partition, Key: []byte(c.Key), Value: c.Value})
+		out = append(out, kgo.Record{Topic: l.cfg.Topic, Partition: l.changes().Partition, Key: []byte(c.Key), Value: c.Value, Timestamp: began})
 	}
-	began := time.Now()
 	wait := cmp.Or(l.cfg.produceWait, produceWait)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
