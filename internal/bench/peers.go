@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -64,8 +63,7 @@ func (l *lab) script(command ...string) func(string, job) (*process, error) {
 	return func(mode string, j job) (*process, error) {
 		args := slices.Concat(command[1:], []string{mode, j.a.url(), simulator.Key,
 			strings.Join(l.cluster.Brokers(), ","), j.t.events, j.dir, strconv.FormatInt(j.since.Unix(), 10)})
-		// It is killed, which is part of what is measured, and ended by no context.
-		return launch(exec.CommandContext(context.Background(), command[0], args...))
+		return launch(l.command(command[0], args...))
 	}
 }
 
@@ -152,7 +150,7 @@ func (l *lab) plain(ctx context.Context, c contestant, a *audit, n int) (r plain
 		if used, err = p.finish(ctx, 4*time.Minute); err != nil {
 			return r, err
 		}
-		took = time.Since(p.began)
+		took = p.end.Sub(p.began)
 	}
 	r.rate, r.cpu, r.rssMiB = float64(n)/took.Seconds(), used.per100k(n), used.rssMiB
 	r.topic, err = l.compare(ctx, a, j.t.events)

@@ -16,7 +16,8 @@ type process struct {
 	began time.Time
 	log   bytes.Buffer  // read only when it has ended
 	done  chan struct{} // closed when it has
-	err   error         // of Wait; set before done is closed
+	end   time.Time     // when it ended; set before done is closed, like err
+	err   error         // of Wait
 }
 
 // usage is what a program used until it ended.
@@ -27,8 +28,7 @@ type usage struct {
 
 // start starts the connector with that environment, and no other.
 func (l *lab) start(environ []string) (*process, error) {
-	// It is stopped by a signal, which is part of what is measured, and by no context.
-	cmd := exec.CommandContext(context.Background(), l.program)
+	cmd := l.command(l.program)
 	cmd.Env = environ
 	return launch(cmd)
 }
@@ -40,7 +40,11 @@ func launch(cmd *exec.Cmd) (*process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	go func() { p.err = cmd.Wait(); close(p.done) }() // ends with the process
+	go func() { // ends with the process
+		p.err = cmd.Wait()
+		p.end = time.Now()
+		close(p.done)
+	}()
 	return p, nil
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -21,23 +22,9 @@ func loop(ctx context.Context, l *lab) error {
 	a := newAudit(simulator.Config{NoGzip: true})
 	defer a.close()
 	n := a.fill(l.events*3/10, 400*day, 2*day)
-	results := map[string][]plainResult{}
-	for range rounds {
-		slices.Reverse(all) // who comes first has the broker as the one before left it
-		for _, c := range all {
-			if c.missing != nil {
-				return c.missing
-			}
-			r, err := l.plain(ctx, c, a, n)
-			if err != nil {
-				return err
-			}
-			if !r.topic.OK() {
-				return fmt.Errorf("%s: the topic is not the log: %v", c.name, r.topic)
-			}
-			l.say("%s: %s events/s, %.2f CPU-s for 100,000, %.0f MiB", c.name, thousands(int(r.rate)), r.cpu, r.rssMiB)
-			results[c.name] = append(results[c.name], r)
-		}
+	results, err := l.rounds(ctx, a, n, rounds, all)
+	if err != nil {
+		return err
 	}
 	speed := between(results[ours], results[yardstick], func(r plainResult) float64 { return r.rate })
 	cpu := between(results[ours], results[yardstick], func(r plainResult) float64 { return r.cpu })
@@ -52,7 +39,49 @@ func loop(ctx context.Context, l *lab) error {
 	}{{ours, middle(results[ours])}, {unsealed, middle(results[unsealed])}, {yardstick, middle(results[yardstick])}} {
 		l.report.figure(r.name, fmt.Sprintf("%s events/s, %.2f CPU-seconds for 100,000, %.0f MiB", thousands(int(r.rate)), r.cpu, r.rssMiB))
 	}
+	return l.loopApart(ctx, a, n, all[:2])
+}
+
+// loopApart does the same on a core that broker and API have no part in.
+func (l *lab) loopApart(ctx context.Context, a *audit, n int, both []contestant) error {
+	const rounds = 5
+	const what = "each on a core that broker and API have no part in, ours to the bare copy loop, median of 5 rounds"
+	back, err := l.apart()
+	if err != nil {
+		l.report.add(ratios, "events/s, "+what, "not measured: "+err.Error())
+		return nil
+	}
+	results, err := l.rounds(ctx, a, n, rounds, both)
+	if err = errors.Join(err, back()); err != nil {
+		return err
+	}
+	speed := between(results[ours], results[yardstick], func(r plainResult) float64 { return r.rate })
+	l.report.ratio("events/s, "+what, fmt.Sprintf("%.2f×", speed), "≥ 1×", speed >= 1)
 	return nil
+}
+
+// rounds lets each of them read the n events, in turns. Who comes first has the broker as
+// the one before left it, so every second round is the other way round.
+func (l *lab) rounds(ctx context.Context, a *audit, n, rounds int, all []contestant) (map[string][]plainResult, error) {
+	all, results := slices.Clone(all), map[string][]plainResult{}
+	for range rounds {
+		slices.Reverse(all)
+		for _, c := range all {
+			if c.missing != nil {
+				return nil, c.missing
+			}
+			r, err := l.plain(ctx, c, a, n)
+			if err != nil {
+				return nil, err
+			}
+			if !r.topic.OK() {
+				return nil, fmt.Errorf("%s: the topic is not the log: %v", c.name, r.topic)
+			}
+			l.say("%s: %s events/s, %.2f CPU-s for 100,000, %.0f MiB", c.name, thousands(int(r.rate)), r.cpu, r.rssMiB)
+			results[c.name] = append(results[c.name], r)
+		}
+	}
+	return results, nil
 }
 
 // between takes the median of the rounds' ratios of a figure, one to another: what the

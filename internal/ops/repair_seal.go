@@ -64,8 +64,10 @@ func newRepairSeal(ctx context.Context, t target.Target, found target.Found, cur
 			s.tree, err = last.Tree()
 		case ours && stored[newest] == nil:
 			err = errors.New("the newest one is gone, and this one is of the same tree")
-		case err != nil && key != newest:
+		case err != nil && key != newest && stored[newest] != nil:
 			err = nil // removed below, if the tree begins again
+		case err != nil && key != newest:
+			err = fmt.Errorf("the newest one is gone, and this one may be of the same tree: %w", err)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("the checkpoints of earlier repairs cannot be read, and to begin with another one would hide what happened to them: "+

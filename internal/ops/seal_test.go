@@ -157,23 +157,33 @@ func TestCheckpointsOfRepairsAreRemoved(t *testing.T) {
 	w.repair(auditlog.SecondOf(earlier), ago(0))
 	offsets := w.cluster.Client(kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	newest := auditlog.RepairCheckpointKey("default")
-	var last *kgo.Record
+	var last, day *kgo.Record
 	for _, r := range w.cluster.Read(t, w.ops.Topics.Offsets, kgo.ReadCommitted()) {
-		if string(r.Key) == newest {
+		switch key := string(r.Key); {
+		case key == newest:
 			last = r
+		case strings.HasPrefix(key, newest):
+			day = r
 		}
 	}
-	put := func(value []byte) {
-		if err := offsets.ProduceSync(t.Context(), &kgo.Record{Topic: last.Topic, Partition: last.Partition, Key: last.Key, Value: value}).FirstErr(); err != nil {
+	put := func(of *kgo.Record, value []byte) {
+		if err := offsets.ProduceSync(t.Context(), &kgo.Record{Topic: of.Topic, Partition: of.Partition, Key: of.Key, Value: value}).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	put(nil)
-	w.late(7)
-	if _, err := ops.Repair(t.Context(), w.ops, auditlog.SecondOf(earlier), ago(0)); err == nil || !strings.Contains(err.Error(), "the newest one is gone") {
-		t.Errorf("a repair without the newest checkpoint says %v", err)
+	refused := func(when string) {
+		t.Helper()
+		if _, err := ops.Repair(t.Context(), w.ops, auditlog.SecondOf(earlier), ago(0)); err == nil || !strings.Contains(err.Error(), "the newest one is gone") {
+			t.Errorf("a repair without the newest checkpoint%s says %v", when, err)
+		}
 	}
-	put(last.Value)
+	put(last, nil)
+	w.late(7)
+	refused("")
+	put(day, []byte("no checkpoint"))
+	refused(", and with an older one that nobody can read,")
+	put(last, last.Value)
+	put(day, day.Value)
 	w.repair(auditlog.SecondOf(earlier), ago(0))
 
 	time.Sleep(time.Second) // seals are known apart by the second in which they began
