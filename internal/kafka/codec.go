@@ -58,7 +58,9 @@ func newZstd() kgo.Compressor {
 		// The fastest level: on audit events its output is 0.6 % larger than that of
 		// the default, for a fifth less time and a quarter of the memory.
 		zstd.WithEncoderLevel(zstd.SpeedFastest),
-		zstd.WithWindowSize(64<<10),
+		// The encoder has a buffer of 1 MiB in any case, which is twice the window. With a
+		// window of 64 KiB its output is a tenth larger.
+		zstd.WithWindowSize(512<<10),
 		zstd.WithEncoderConcurrency(runtime.GOMAXPROCS(0)),
 		zstd.WithZeroFrames(true),
 		// Kafka has a checksum for each batch, and Java's producer writes none here either.
