@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
@@ -63,8 +64,9 @@ func (l *Ledger) Commit(ctx context.Context, batches ...Batch) (Outcome, error) 
 	}
 
 	step.Cursor.WrittenAt = auditlog.SecondOf(l.now())
-	l.out = records(l.out[:0], batches, step)
-	checkpoints, published, err := l.seal(&step, l.out, must(batches[:step.Staged]))
+	list := messageLists.Get().(*[]kafka.Message)
+	out := records((*list)[:0], batches, step)
+	checkpoints, published, err := l.seal(&step, out, must(batches[:step.Staged]))
 	if err != nil {
 		return Outcome{Step: step}, err
 	}
@@ -76,12 +78,14 @@ func (l *Ledger) Commit(ctx context.Context, batches ...Batch) (Outcome, error) 
 	// the next start finds committed or not, as a whole. One after it, before the
 	// state advances, loses memory only: the next start reads the same from the
 	// topic.
-	l.out = append(l.out, published...)
-	took, err := l.write(ctx, l.out, changes)
+	out = append(out, published...)
+	took, err := l.write(ctx, out, changes)
 	if err != nil {
 		return Outcome{Step: step, Sent: true, Took: took}, err
 	}
-	clear(l.out) // nothing is kept alive by what was written
+	clear(out) // nothing may be kept alive by what was written
+	*list = out
+	messageLists.Put(list)
 	l.committed = l.now()
 	return Outcome{Step: step, Sent: true, Took: took, NewHistory: l.advance(step)}, nil
 }
@@ -155,6 +159,10 @@ func must(batches []Batch) bool {
 func (l *Ledger) endsHistory(step window.Step) bool {
 	return window.HasHistory(l.Cursor()) && !window.HasHistory(step.Cursor)
 }
+
+// messageLists are the lists of transactions that were written. All organizations of a
+// process share them, or each of a hundred would keep one of its own.
+var messageLists = sync.Pool{New: func() any { return new([]kafka.Message) }}
 
 // records appends to out what the step's events become, in its order.
 func records(out []kafka.Message, batches []Batch, step window.Step) []kafka.Message {

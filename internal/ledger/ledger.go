@@ -40,7 +40,6 @@ type Ledger struct {
 	committed   time.Time // when the last transaction was
 	sealing     target.Sealing
 	checkpoints map[string]bool // keys of those in the offsets topic
-	out         []kafka.Message // the memory of a transaction's records
 
 	mu    sync.Mutex    // guards what follows; held for no I/O
 	state *window.State // changed only by the goroutine that holds writing as well

@@ -139,7 +139,8 @@ const tryFrom = 100
 // goes first.
 func (l *Log) produce(ctx context.Context, records []kafka.Message, changes []Change) (written, error) {
 	began := time.Now()
-	out := slices.Grow(l.records[:0], len(records)+len(changes))
+	memory := recordLists.Get().(*[]kgo.Record)
+	out := slices.Grow((*memory)[:0], len(records)+len(changes))
 	for _, r := range records {
 		if r.Timestamp.IsZero() {
 			r.Timestamp = began // one look at the clock for all
@@ -184,12 +185,17 @@ func (l *Log) produce(ctx context.Context, records []kafka.Message, changes []Ch
 	if err := s.answered(ctx, l.client); err != nil {
 		return written{}, err
 	}
-	// Each is acknowledged, and the client is done with it. After an error it may not be:
-	// then nothing is written here any more.
+	// Each is acknowledged, and the client is done with it. After an error it may not be, so
+	// then the list is not given back.
 	clear(out)
-	l.records = out
+	*memory = out
+	recordLists.Put(memory)
 	return s.sent, nil
 }
+
+// recordLists are the lists of transactions that were written. All logs of a process share
+// them, or each of a hundred would keep one of its own.
+var recordLists = sync.Pool{New: func() any { return new([]kgo.Record) }}
 
 // tries returns which of the records are the first of a topic that the client has not
 // written to. The last of all is never one: the changes come last, which the marker of a

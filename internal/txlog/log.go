@@ -83,7 +83,6 @@ type Log struct {
 	cut      context.CancelFunc // ends what the client waits for
 	throttle *throttle
 	last     written         // by the last transaction, until its markers were seen
-	records  []kgo.Record    // the memory of a transaction's records
 	met      map[string]bool // the topics that this client has written to
 	ended    []Ended
 	readTo   int64
