@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,18 +15,20 @@ import (
 // apart gives the programs that are started from now on the first core for themselves, and
 // this process and the brokers all others, until back is called. Then what a program costs a
 // broker does not slow the program, as where the broker is another machine.
-func (l *lab) apart() (back func() error, err error) {
+func apart(l *lab) (back func() error, err error) {
 	if runtime.NumCPU() < 2 {
 		return nil, fmt.Errorf("%d core cannot be shared out", runtime.NumCPU())
 	}
-	if err := pin(fmt.Sprintf("1-%d", runtime.NumCPU()-1)); err != nil {
-		return nil, err
+	last := runtime.NumCPU() - 1
+	back = func() error {
+		l.alone = false
+		return pin(fmt.Sprintf("0-%d", last))
+	}
+	if err := pin(fmt.Sprintf("1-%d", last)); err != nil {
+		return nil, errors.Join(err, back())
 	}
 	l.alone = true
-	return func() error {
-		l.alone = false
-		return pin(fmt.Sprintf("0-%d", runtime.NumCPU()-1))
-	}, nil
+	return back, nil
 }
 
 // pin binds this process, and those that it started, to cores, with all their threads.

@@ -22,7 +22,7 @@ func loop(ctx context.Context, l *lab) error {
 	a := newAudit(simulator.Config{NoGzip: true})
 	defer a.close()
 	n := a.fill(l.events*3/10, 400*day, 2*day)
-	results, err := l.rounds(ctx, a, n, rounds, all)
+	results, err := inTurns(ctx, l, a, n, rounds, all)
 	if err != nil {
 		return err
 	}
@@ -39,19 +39,19 @@ func loop(ctx context.Context, l *lab) error {
 	}{{ours, middle(results[ours])}, {unsealed, middle(results[unsealed])}, {yardstick, middle(results[yardstick])}} {
 		l.report.figure(r.name, fmt.Sprintf("%s events/s, %.2f CPU-seconds for 100,000, %.0f MiB", thousands(int(r.rate)), r.cpu, r.rssMiB))
 	}
-	return l.loopApart(ctx, a, n, all[:2])
+	return loopApart(ctx, l, a, n, all[:2])
 }
 
 // loopApart does the same on a core that broker and API have no part in.
-func (l *lab) loopApart(ctx context.Context, a *audit, n int, both []contestant) error {
+func loopApart(ctx context.Context, l *lab, a *audit, n int, both []contestant) error {
 	const rounds = 5
 	const what = "each on a core that broker and API have no part in, ours to the bare copy loop, median of 5 rounds"
-	back, err := l.apart()
+	back, err := apart(l)
 	if err != nil {
 		l.report.add(ratios, "events/s, "+what, "not measured: "+err.Error())
 		return nil
 	}
-	results, err := l.rounds(ctx, a, n, rounds, both)
+	results, err := inTurns(ctx, l, a, n, rounds, both)
 	if err = errors.Join(err, back()); err != nil {
 		return err
 	}
@@ -60,9 +60,9 @@ func (l *lab) loopApart(ctx context.Context, a *audit, n int, both []contestant)
 	return nil
 }
 
-// rounds lets each of them read the n events, in turns. Who comes first has the broker as
+// inTurns lets each of them read the n events, in turns. Who comes first has the broker as
 // the one before left it, so every second round is the other way round.
-func (l *lab) rounds(ctx context.Context, a *audit, n, rounds int, all []contestant) (map[string][]plainResult, error) {
+func inTurns(ctx context.Context, l *lab, a *audit, n, rounds int, all []contestant) (map[string][]plainResult, error) {
 	all, results := slices.Clone(all), map[string][]plainResult{}
 	for range rounds {
 		slices.Reverse(all)
