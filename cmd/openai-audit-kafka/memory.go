@@ -20,7 +20,7 @@ const (
 	// of its own. With 8 MiB the heap of twelve organizations was full, and the collector
 	// used more CPU than all else.
 	memoryReader       = 20 << 20
-	memoryOrganization = 1 << 20 // more for each other organization
+	memoryOrganization = 7 << 17 // more for each other organization: seven eighths of a MiB
 	memoryID           = 128     // for each remembered id, twice what it takes
 	memoryVerified     = 80      // for each event that the connector verifies by itself, likewise
 	memoryStep         = 8 << 20 // a smaller change is not passed on
