@@ -37,8 +37,8 @@ func (m *memories) take() *memory {
 }
 
 // give takes the memory of a batch back. Nothing of the batch may be used from then on: give
-// it back when it is known to be written, and not after an error, when a client may still
-// send its records.
+// it back when it is known to be written, or was given to nobody; and not after a commit that
+// failed, when a client may still send its records.
 func (m *memories) give(b encodedBatch) {
 	if b.memory == nil {
 		return // it was empty

@@ -14,7 +14,9 @@ import (
 // grows to twice of what lives before anything is collected, and half of a small
 // container is waste. It is a wish, not a bound: nothing fails above it.
 const (
-	memoryBase = 43 << 20 // reading history in windows
+	// Reading history in windows. With 45 MiB ten million events took 66 MiB, of the 64 that are
+	// promised; with 42 the collector took some 4 % more of an event's CPU.
+	memoryBase = 43 << 20
 	memoryCopy = 24 << 20 // more for each copy of the events that is written
 	// More for each other organization that reads history at once: clients, pages and windows
 	// of its own. With 8 MiB the heap of twelve organizations was full, and the collector

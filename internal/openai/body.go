@@ -10,8 +10,6 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
-
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 )
 
 const (
@@ -28,21 +26,7 @@ var (
 	chunks      = sync.Pool{New: func() any { return new([chunkBytes]byte) }}
 	gzipReaders = sync.Pool{New: func() any { return new(gzip.Reader) }}
 	bodies      sync.Pool // of *[]byte: whole ones that were given back
-	events      = sync.Pool{New: func() any { return new([pageLimit]auditlog.Event) }}
 )
-
-// takeEvents returns room for the events of a page, which may be given back.
-func takeEvents() []auditlog.Event { return events.Get().(*[pageLimit]auditlog.Event)[:0] }
-
-// giveEvents gives the room of a page's events back. That of a page that had more than it
-// may have is not kept.
-func giveEvents(of []auditlog.Event) {
-	if cap(of) == pageLimit {
-		all := (*[pageLimit]auditlog.Event)(of[:pageLimit])
-		clear(all[:]) // nothing may be kept alive by what was in it
-		events.Put(all)
-	}
-}
 
 // takeBody returns the parts in one piece, which may be given back.
 func takeBody(parts [][]byte) []byte {

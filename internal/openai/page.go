@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
@@ -132,6 +133,22 @@ func (p *pageParser) array() error {
 		if p.unnamed++; event.ID != "" {
 			p.named, p.unnamed = event.ID, 0
 		}
+	}
+}
+
+// eventLists are those of pages that were given back.
+var eventLists = sync.Pool{New: func() any { return new([pageLimit]auditlog.Event) }}
+
+// takeEvents returns room for the events of a page, which may be given back.
+func takeEvents() []auditlog.Event { return eventLists.Get().(*[pageLimit]auditlog.Event)[:0] }
+
+// giveEvents gives the room of a page's events back. That of a page that had more than it
+// may have is not kept.
+func giveEvents(of []auditlog.Event) {
+	if cap(of) == pageLimit {
+		all := (*[pageLimit]auditlog.Event)(of[:pageLimit])
+		clear(all[:]) // nothing may be kept alive by what was in it
+		eventLists.Put(all)
 	}
 }
 

@@ -116,19 +116,19 @@ type walk struct {
 }
 
 func (c *Client) walk(r request) *walk {
-	return &walk{client: c, req: r, seen: seens.Get().(map[auditlog.Identity]int), cursors: map[string]struct{}{}}
+	return &walk{client: c, req: r, seen: seenMaps.Get().(map[auditlog.Identity]int), cursors: map[string]struct{}{}}
 }
 
-// seens are maps of what walks have seen, with the room of walks that ended: one that grows
+// seenMaps are of what walks have seen, with the room of walks that ended: one that grows
 // is copied again and again.
-var seens = sync.Pool{New: func() any { return map[auditlog.Identity]int{} }}
+var seenMaps = sync.Pool{New: func() any { return map[auditlog.Identity]int{} }}
 
 // end gives the walk's memory back for others. A walk of unusual length has too much of it
 // for most.
 func (w *walk) end() {
 	if len(w.seen) <= 40*pageLimit {
 		clear(w.seen)
-		seens.Put(w.seen)
+		seenMaps.Put(w.seen)
 	}
 	w.seen = nil
 }
