@@ -1,10 +1,9 @@
 package connector
 
 import (
-	"sync"
-
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/spare"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
 )
 
@@ -13,8 +12,7 @@ import (
 // much as was in use at once, and go with the sweep that has them.
 type memories struct {
 	slabs kafka.Slabs
-	mu    sync.Mutex // guards free
-	free  []*memory
+	free  spare.List[memory]
 }
 
 // memory is what a batch is made in. One goroutine at a time uses it.
@@ -26,14 +24,11 @@ type memory struct {
 
 // take returns memory for a batch.
 func (m *memories) take() *memory {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if n := len(m.free); n > 0 {
-		b := m.free[n-1]
-		m.free = m.free[:n-1]
-		return b
+	b := m.free.Take()
+	if b.slab == nil {
+		b.slab = m.slabs.New()
 	}
-	return &memory{slab: m.slabs.New()}
+	return b
 }
 
 // give takes the memory of a batch back. Nothing of the batch may be used from then on: give
@@ -48,7 +43,5 @@ func (m *memories) give(b encodedBatch) {
 	clear(b.Events)
 	clear(b.encoded)
 	b.memory.events, b.memory.encoded = b.Events[:0], b.encoded[:0]
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.free = append(m.free, b.memory)
+	m.free.Give(b.memory)
 }

@@ -103,6 +103,7 @@ func (r *sweepRun) ReadWindow(ctx context.Context, w window.Window, give func(en
 			r.progress.count(-t.seconds, -t.read.Events) // it comes again
 			r.memories.give(t.batch(t.read.Last()))      // of which nobody knows yet
 		}
+		t.read.End()
 		size.Page = s.now().Sub(began) / time.Duration(max(1, t.pages))
 	}()
 	for walk, ok := t.read.Next(); ok; walk, ok = t.read.Next() {

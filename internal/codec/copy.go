@@ -69,7 +69,7 @@ func columns(encode func(*flat.Record) ([]byte, error)) func(auditlog.Event, *fl
 // copied returns the event's message of the copy. avro is that of the events topic.
 // The error is an *Undeliverable.
 func (e *Encoder) copied(slab *kafka.Slab, c Copy, ev auditlog.Event, r *flat.Record, avro kafka.Message) (kafka.Message, error) {
-	m := kafka.Message{Key: avro.Key, Headers: jsonHeaders(slab.Headers(len(avro.Headers)), avro.Headers)}
+	m := kafka.Message{Key: avro.Key, Headers: avro.Headers.As(e.copies)}
 	var err error
 	if e.config.SafeJSON && c.safe != nil {
 		c.value = c.safe
@@ -86,20 +86,4 @@ func (e *Encoder) copied(slab *kafka.Slab, c Copy, ev auditlog.Event, r *flat.Re
 	}
 	m.Value = append(slab.Bytes(len(m.Value)), m.Value...)
 	return m, nil
-}
-
-// jsonHeaders adds to out the headers of a record for one whose value is JSON. Ours
-// come first, so a configured header of the same name is left alone.
-func jsonHeaders(out, headers []kafka.Header) []kafka.Header {
-	for i, h := range headers {
-		if h.Key == headerDataSchema {
-			continue
-		}
-		out = append(out, h)
-		if h.Key == headerContentType {
-			out[len(out)-1].Value = jsonType
-			return append(out, headers[i+1:]...)
-		}
-	}
-	return out
 }

@@ -27,33 +27,37 @@ const (
 // letter larger than MaxDLQBytes is cut, and says so with the size and the hash
 // of what it was. Its value is a copy of the event's Raw, or of a part of it.
 func (e *Encoder) DeadLetter(ev auditlog.Event, why *Undeliverable) kafka.Message {
-	m := kafka.Message{Value: bytes.Clone(ev.Raw), Headers: []kafka.Header{
+	ours := []kafka.Header{
 		header(headerError, []byte(why.Reason)),
 		header(headerErrorDetail, []byte(why.Detail)),
 		header(headerSourceTopic, []byte(e.config.SourceTopic)),
 		e.source,
-	}}
+	}
+	if ev.Timed {
+		ours = append(ours, header(headerEffectiveAt, []byte(ev.EffectiveAt.Time().Format(time.RFC3339))))
+	}
+	m := kafka.Message{Value: bytes.Clone(ev.Raw), Headers: e.letterHeaders(ours)}
 	if m.Value == nil {
 		m.Value = []byte{} // a null value would be a tombstone
 	}
 	if ev.ID != "" {
 		m.Key = []byte(ev.ID)
 	}
-	if ev.Timed {
-		m.Headers = append(m.Headers, header(headerEffectiveAt, []byte(ev.EffectiveAt.Time().Format(time.RFC3339))))
-	}
-	own := len(m.Headers)
-	m.Headers = append(m.Headers, e.config.Headers...)
 	if e.config.MaxDLQBytes == 0 || m.Size() <= e.config.MaxDLQBytes {
 		return m
 	}
 	sum := sha256.Sum256(ev.Raw)
-	m.Headers = append(append(m.Headers[:own:own],
+	m.Headers = e.letterHeaders(append(ours,
 		header(headerTruncated, []byte("true")),
 		header(headerOriginalBytes, []byte(strconv.Itoa(len(ev.Raw)))),
 		header(headerSHA256, []byte(hex.EncodeToString(sum[:]))),
-	), e.config.Headers...)
+	))
 	return cut(m, e.config.MaxDLQBytes)
+}
+
+// letterHeaders are the headers of one dead letter.
+func (e *Encoder) letterHeaders(ours []kafka.Header) kafka.Headers {
+	return e.layout(kafka.FixedFields(ours...), e.config.Number).Headers(nil)
 }
 
 // cut shortens the value until the message fits. Where the key alone is too much

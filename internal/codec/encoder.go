@@ -23,6 +23,9 @@ type Config struct {
 	Framing Framing
 	// Schema is the version to write.
 	Schema schemas.Version
+	// Number is the name of the header that gets a record's number in the seal: on events
+	// and dead letters, and not on copies. Empty: they have none.
+	Number string
 	// Headers are added after ours to every record, dead letters included;
 	// optional.
 	Headers []kafka.Header
@@ -47,8 +50,9 @@ type Encoder struct {
 	avro   *avroEncoder
 	prefix []byte // of every value
 
-	// The headers that are the same in every message.
-	specVersion, source, dataSchema kafka.Header
+	source kafka.Header // the same in every message
+	// The headers of events and of their copies.
+	events, copies *kafka.Layout
 }
 
 // NewEncoder returns an encoder.
@@ -60,14 +64,37 @@ func NewEncoder(c Config) (*Encoder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making an encoder: %w", err)
 	}
-	return &Encoder{
-		config:      c,
-		avro:        encoder,
-		prefix:      c.Framing.prefix(c.Schema),
-		specVersion: header(headerSpecVersion, []byte("1.0")),
-		source:      header(headerSource, []byte(Source(c.Organization))),
-		dataSchema:  header(headerDataSchema, []byte(c.Schema.URN())),
-	}, nil
+	e := &Encoder{
+		config: c,
+		avro:   encoder,
+		prefix: c.Framing.prefix(c.Schema),
+		source: header(headerSource, []byte(Source(c.Organization))),
+	}
+	e.events = e.layout(e.attributes(header(headerDataSchema, []byte(c.Schema.URN())), header(headerContentType, []byte(contentTypeAvro))), c.Number)
+	e.copies = e.layout(e.attributes(header(headerContentType, []byte(contentTypeJSON))), "")
+	return e, nil
+}
+
+// attributes are the headers of an event, up to those that say what its value is. The values
+// of the message's own are, in their order: the type, the time, and the subject if it has one.
+func (e *Encoder) attributes(value ...kafka.Header) []kafka.Field {
+	return append([]kafka.Field{
+		{Name: headerSpecVersion, Value: []byte("1.0")},
+		{Name: headerID, From: kafka.Key},
+		{Name: headerType, From: kafka.Own},
+		{Name: headerSource, Value: e.source.Value},
+		{Name: headerTime, From: kafka.Own},
+		{Name: headerSubject, From: kafka.Own},
+	}, kafka.FixedFields(value...)...)
+}
+
+// layout returns the headers with ours first, then the record's number if it has one, then
+// the configured ones.
+func (e *Encoder) layout(ours []kafka.Field, number string) *kafka.Layout {
+	if number != "" {
+		ours = append(ours, kafka.Field{Name: number, From: kafka.Number})
+	}
+	return kafka.NewLayout(append(ours, kafka.FixedFields(e.config.Headers...)...)...)
 }
 
 // Info is what is worth knowing of an event that was encoded. Actor and IP are
@@ -196,50 +223,19 @@ func (e *Encoder) message(slab *kafka.Slab, w *workspace, id string, record *fla
 		return kafka.Message{}, &Undeliverable{ReasonNotEncodable, "the event cannot be encoded as Avro"}
 	}
 	eventType, subject := safeType(record.Type), safeSubject(record.TargetID)
-	a := arena(slab.Bytes(len(value) + len(id) + len(typePrefix) + len(eventType) + len(time.RFC3339) + len(subject)))
-	a = append(a, value...)
-	m := kafka.Message{Value: a[:len(a):len(a)], Headers: slab.Headers(ownHeaders + len(e.config.Headers))}
-	m.Key = a.add(id)
-	m.Headers = append(m.Headers, e.specVersion,
-		header(headerID, m.Key),
-		header(headerType, a.add(typePrefix, eventType)),
-		e.source,
-		header(headerTime, a.time(record.EffectiveAt)))
-	if subject != "" {
-		m.Headers = append(m.Headers, header(headerSubject, a.add(subject)))
-	}
-	m.Headers = append(m.Headers, e.dataSchema, header(headerContentType, avroType))
-	m.Headers = append(m.Headers, e.config.Headers...)
+	var text [len(time.RFC3339)]byte
+	at := record.EffectiveAt.AppendFormat(text[:0], time.RFC3339)
+	a := slab.Bytes(len(value) + len(id) + len(typePrefix) + len(eventType) + len(at) + len(subject) + 3*kafka.OwnOverhead)
+	a = append(append(a, value...), id...)
+	key, own := len(value), len(a)
+	a = kafka.AppendOwn(a, typePrefix, eventType)
+	a = kafka.AppendOwn(a, string(at))
+	a = kafka.AppendOwn(a, subject)
+	m := kafka.Message{Key: a[key:own:own], Value: a[:key:key], Headers: e.events.Headers(a[own:len(a):len(a)])}
 	if u := e.tooLarge(m.Size()); u != nil {
 		return kafka.Message{}, u
 	}
 	return m, nil
-}
-
-// ownHeaders is the most headers that a record has, the configured ones apart. One of
-// them is the caller's to add: its number in the seal.
-const ownHeaders = 9
-
-var (
-	avroType = []byte(contentTypeAvro)
-	jsonType = []byte(contentTypeJSON)
-)
-
-// arena gives out parts of one buffer.
-type arena []byte
-
-func (a *arena) add(texts ...string) []byte {
-	start := len(*a)
-	for _, text := range texts {
-		*a = append(*a, text...)
-	}
-	return (*a)[start:len(*a):len(*a)]
-}
-
-func (a *arena) time(t time.Time) []byte {
-	start := len(*a)
-	*a = t.AppendFormat(*a, time.RFC3339)
-	return (*a)[start:len(*a):len(*a)]
 }
 
 // beginsObject reports whether the JSON text can be that of an object.

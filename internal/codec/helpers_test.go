@@ -123,7 +123,7 @@ func pageOf(t testing.TB, name string) []auditlog.Event {
 // headers lists a message's headers as name=value.
 func headers(m kafka.Message) []string {
 	var list []string
-	for _, h := range m.Headers {
+	for _, h := range m.HeaderList() {
 		list = append(list, h.Key+"="+string(h.Value))
 	}
 	return list
@@ -131,7 +131,7 @@ func headers(m kafka.Message) []string {
 
 // header returns a header's value, "" if it is not there.
 func header(m kafka.Message, name string) string {
-	for _, h := range m.Headers {
+	for _, h := range m.HeaderList() {
 		if h.Key == name {
 			return string(h.Value)
 		}

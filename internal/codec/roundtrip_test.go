@@ -53,7 +53,7 @@ func FuzzRoundTrip(f *testing.F) {
 				t.Fatalf("%s is %q, of %q", column, text, raw)
 			}
 		}
-		for _, h := range messages[0].Headers {
+		for _, h := range messages[0].HeaderList() {
 			if !utf8.Valid(h.Value) || h.Key == "ce_subject" && strings.ContainsAny(string(h.Value), "@\x00\n") {
 				t.Fatalf("header %s=%q", h.Key, h.Value)
 			}

@@ -131,7 +131,7 @@ func encoder(t *testing.T, framing codec.Framing, names ...string) *codec.Encode
 }
 
 func record(topic string, m kafka.Message) *kgo.Record {
-	return &kgo.Record{Topic: topic, Key: m.Key, Value: m.Value, Headers: m.Headers}
+	return &kgo.Record{Topic: topic, Key: m.Key, Value: m.Value, Headers: m.HeaderList()}
 }
 
 // newRegistry is a schema registry with the newest schema and that of the next release,

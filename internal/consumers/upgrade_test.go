@@ -59,12 +59,13 @@ func upgraded(m kafka.Message, next schemas.Version) kafka.Message {
 		value = binary.AppendVarint(value, int64(len(added)))
 		value = append(value, added...)
 	}
-	m.Value, m.Headers = value, slices.Clone(m.Headers)
-	for i, h := range m.Headers {
+	headers := m.HeaderList()
+	for i, h := range headers {
 		if h.Key == "ce_dataschema" {
-			m.Headers[i].Value = []byte(next.URN())
+			headers[i].Value = []byte(next.URN())
 		}
 	}
+	m.Value, m.Headers = value, kafka.FixedHeaders(headers...)
 	return m
 }
 

@@ -1,13 +1,6 @@
 package kafka
 
-import (
-	"time"
-
-	"github.com/twmb/franz-go/pkg/kgo"
-)
-
-// Header is a record header.
-type Header = kgo.RecordHeader
+import "time"
 
 // Message is a record to be written: the one shape that it has from the encoder to
 // the transaction. What its slices hold must not change until it is written.
@@ -15,7 +8,7 @@ type Message struct {
 	Topic     string
 	Key       []byte // nil: none
 	Value     []byte
-	Headers   []Header
+	Headers   Headers
 	Timestamp time.Time // zero: the time of writing
 	Leaf      [32]byte  // its hash as a leaf of the seal; zero: it is none
 }
@@ -24,12 +17,11 @@ type Message struct {
 // value and headers, and the lengths before them (record batch format 2). The
 // batch itself takes 61 bytes more.
 func (m Message) Size() int {
-	size := recordOverhead + len(m.Key) + len(m.Value)
-	for _, h := range m.Headers {
-		size += headerOverhead + len(h.Key) + len(h.Value)
-	}
-	return size
+	return recordOverhead + len(m.Key) + len(m.Value) + m.Headers.size(m.Key)
 }
+
+// HeaderList returns the headers as a list.
+func (m Message) HeaderList() []Header { return new(HeaderLists).Of(&m) }
 
 const (
 	// recordOverhead: record length 5, attributes 1, timestamp delta 10, offset

@@ -1,15 +1,12 @@
 package kafka
 
-import "sync"
+import "github.com/openai-audit-kafka/openai-audit-kafka/internal/spare"
 
 // Slabs give out the memory of messages, and take it back when they are written. A message
-// alone takes four allocations, and a history of them keeps the garbage collector
+// alone takes three allocations, and a history of them keeps the garbage collector
 // busier than all else does. They hold as much as was in use at once; who reads a history
 // has some of its own, so that it goes with the history.
-type Slabs struct {
-	mu   sync.Mutex // guards free
-	free []*block
-}
+type Slabs struct{ blocks spare.List[block] }
 
 // New returns memory for messages.
 func (s *Slabs) New() *Slab { return &Slab{of: s} }
@@ -25,13 +22,11 @@ type Slab struct {
 // collector does not look for pointers.
 type block struct {
 	bytes    []byte
-	headers  []Header
 	messages []Message
 }
 
 const (
 	blockMessages = 64
-	blockHeaders  = 9 * blockMessages // with the number of the seal
 	blockBytes    = 64 << 10
 )
 
@@ -40,15 +35,7 @@ func (s *Slab) Bytes(n int) []byte {
 	if s == nil || n > blockBytes/4 { // the rest of a block would be wasted for it
 		return make([]byte, 0, n)
 	}
-	return part(&s.last(n, 0, 0).bytes, n)
-}
-
-// Headers is Bytes for headers.
-func (s *Slab) Headers(n int) []Header {
-	if s == nil || n > blockHeaders/4 {
-		return make([]Header, 0, n)
-	}
-	return part(&s.last(0, n, 0).headers, n)
+	return part(&s.last(n, 0).bytes, n)
 }
 
 // Messages is Bytes for messages.
@@ -56,7 +43,7 @@ func (s *Slab) Messages(n int) []Message {
 	if s == nil || n > blockMessages/4 {
 		return make([]Message, 0, n)
 	}
-	return part(&s.last(0, 0, n).messages, n)
+	return part(&s.last(0, n).messages, n)
 }
 
 // part takes n of what is left in the capacity of all.
@@ -67,27 +54,19 @@ func part[T any](all *[]T, n int) []T {
 }
 
 // last returns the last block, or another one if there is no room for so much in it.
-func (s *Slab) last(bytes, headers, messages int) *block {
+func (s *Slab) last(bytes, messages int) *block {
 	if n := len(s.blocks); n > 0 {
 		b := s.blocks[n-1]
-		if len(b.bytes)+bytes <= cap(b.bytes) && len(b.headers)+headers <= cap(b.headers) && len(b.messages)+messages <= cap(b.messages) {
+		if len(b.bytes)+bytes <= cap(b.bytes) && len(b.messages)+messages <= cap(b.messages) {
 			return b
 		}
 	}
-	b := s.of.take()
+	b := s.of.blocks.Take()
+	if b.bytes == nil {
+		*b = block{make([]byte, 0, blockBytes), make([]Message, 0, blockMessages)}
+	}
 	s.blocks = append(s.blocks, b)
 	return b
-}
-
-func (s *Slabs) take() *block {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if n := len(s.free); n > 0 {
-		b := s.free[n-1]
-		s.free = s.free[:n-1]
-		return b
-	}
-	return &block{make([]byte, 0, blockBytes), make([]Header, 0, blockHeaders), make([]Message, 0, blockMessages)}
 }
 
 // Free gives the memory back. The messages may not be used from then on: call it when
@@ -96,14 +75,11 @@ func (s *Slab) Free() {
 	if s == nil {
 		return
 	}
-	s.of.mu.Lock()
-	defer s.of.mu.Unlock()
 	for _, b := range s.blocks {
-		// Nothing may be kept alive by what was in them.
-		clear(b.headers)
+		// Nothing may be kept alive by what was in it.
 		clear(b.messages)
-		b.bytes, b.headers, b.messages = b.bytes[:0], b.headers[:0], b.messages[:0]
-		s.of.free = append(s.of.free, b)
+		b.bytes, b.messages = b.bytes[:0], b.messages[:0]
+		s.of.blocks.Give(b)
 	}
 	s.blocks = nil
 }

@@ -3,7 +3,6 @@ package kafka_test
 import (
 	"bytes"
 	"math/rand/v2"
-	"strings"
 	"testing"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
@@ -27,14 +26,9 @@ func TestSlab(t *testing.T) {
 			if i%50 == 0 {
 				m.size = 100_000 // more than fits anywhere
 			}
-			headers := random.IntN(12)
 			for range random.IntN(4) {
 				value := append(slab.Bytes(m.size), bytes.Repeat([]byte{m.fill}, m.size)...)
-				message := kafka.Message{Value: value, Headers: slab.Headers(headers)}
-				for range headers {
-					message.Headers = append(message.Headers, kafka.Header{Key: strings.Repeat("k", i%7), Value: value})
-				}
-				m.all = append(append(slab.Messages(len(m.all)+1), m.all...), message)
+				m.all = append(append(slab.Messages(len(m.all)+1), m.all...), kafka.Message{Value: value})
 			}
 			held = append(held, m)
 		}
@@ -42,11 +36,6 @@ func TestSlab(t *testing.T) {
 			for _, message := range m.all {
 				if len(message.Value) != m.size || bytes.Count(message.Value, []byte{m.fill}) != m.size {
 					t.Fatalf("the value of message %d was changed", i)
-				}
-				for _, h := range message.Headers {
-					if h.Key != strings.Repeat("k", i%7) || !bytes.Equal(h.Value, message.Value) {
-						t.Fatalf("a header of message %d was changed", i)
-					}
 				}
 			}
 		}
@@ -56,7 +45,6 @@ func TestSlab(t *testing.T) {
 		slab := slabs.New()
 		for range 1000 {
 			slab.Messages(1)
-			slab.Headers(8)
 			slab.Bytes(900)
 		}
 		slab.Free()
@@ -72,7 +60,7 @@ func TestNoSlab(t *testing.T) {
 	if b := none.Bytes(5); len(b) != 0 || cap(b) != 5 {
 		t.Errorf("%d of %d bytes", len(b), cap(b))
 	}
-	if len(none.Headers(2)) != 0 || len(none.Messages(2)) != 0 {
+	if len(none.Messages(2)) != 0 {
 		t.Error("there is something in new memory")
 	}
 	none.Free()

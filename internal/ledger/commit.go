@@ -3,11 +3,11 @@ package ledger
 import (
 	"context"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/spare"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
@@ -64,7 +64,7 @@ func (l *Ledger) Commit(ctx context.Context, batches ...Batch) (Outcome, error) 
 	}
 
 	step.Cursor.WrittenAt = auditlog.SecondOf(l.now())
-	list := messageLists.Get().(*[]kafka.Message)
+	list := messageLists.Take()
 	out := records((*list)[:0], batches, step)
 	checkpoints, published, err := l.seal(&step, out, must(batches[:step.Staged]))
 	if err != nil {
@@ -83,9 +83,11 @@ func (l *Ledger) Commit(ctx context.Context, batches ...Batch) (Outcome, error) 
 	if err != nil {
 		return Outcome{Step: step, Sent: true, Took: took}, err
 	}
-	clear(out) // nothing may be kept alive by what was written
-	*list = out
-	messageLists.Put(list)
+	if len(out) <= keptMessages {
+		clear(out) // nothing may be kept alive by what was written
+		*list = out
+		messageLists.Give(list)
+	}
 	l.committed = l.now()
 	return Outcome{Step: step, Sent: true, Took: took, NewHistory: l.advance(step)}, nil
 }
@@ -160,9 +162,12 @@ func (l *Ledger) endsHistory(step window.Step) bool {
 	return window.HasHistory(l.Cursor()) && !window.HasHistory(step.Cursor)
 }
 
+// keptMessages is up to how many messages a list is kept for the next transaction.
+const keptMessages = 8192
+
 // messageLists are the lists of transactions that were written. All organizations of a
 // process share them, or each of a hundred would keep one of its own.
-var messageLists = sync.Pool{New: func() any { return new([]kafka.Message) }}
+var messageLists = spare.List[[]kafka.Message]{Most: 4}
 
 // records appends to out what the step's events become, in its order.
 func records(out []kafka.Message, batches []Batch, step window.Step) []kafka.Message {

@@ -38,7 +38,7 @@ func (l *Ledger) seal(step *window.Step, records []kafka.Message, must bool) ([]
 	}
 	tree, err := seal.ResumeTree(was.Size, was.Range)
 	if err == nil {
-		err = l.sealing.Number(records, seal.Header, tree)
+		err = l.sealing.Number(records, tree)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("sealing a transaction: %w", err)

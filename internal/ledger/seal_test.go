@@ -100,7 +100,7 @@ func (w *sealedWorld) head(ids ...string) ledger.Batch {
 	}
 	b.Records = func(event int, out []kafka.Message) []kafka.Message {
 		id := []byte(b.Events[event].ID)
-		numbered := []kafka.Header{{Key: "audit_seq"}, {Key: "team", Value: []byte("risk")}}
+		numbered := kafka.NewLayout(kafka.Field{Name: "audit_seq", From: kafka.Number}, kafka.Field{Name: "team", Value: []byte("risk")}).Headers(nil)
 		leaf := func(role string, key, value []byte) seal.Hash {
 			return new(seal.Hasher).Hash(seal.Leaf{Role: role, Key: key, Value: value})
 		}
@@ -140,14 +140,14 @@ func (w *sealedWorld) check() (*seal.Verdict, uint64) {
 	for _, r := range w.topics.records {
 		role, ok := map[string]string{"audit": "events", "dead": "dlq"}[r.Topic]
 		if !ok {
-			if len(r.Headers) > 0 {
+			if len(r.HeaderList()) > 0 {
 				w.t.Fatal("a copy has a number")
 			}
 			continue
 		}
 		number := ""
-		if len(r.Headers) > 0 {
-			number = string(r.Headers[0].Value)
+		if headers := r.HeaderList(); len(headers) > 0 {
+			number = string(headers[0].Value)
 		}
 		check.Add(seal.Place{Role: role, Offset: offsets[role]}, number, number != "", hasher.Hash(seal.Leaf{Role: role, Key: r.Key, Value: r.Value}))
 		offsets[role]++
@@ -269,8 +269,8 @@ func TestUnsealed(t *testing.T) {
 		t.Fatal(err)
 	}
 	last := w.topics.records[len(w.topics.records)-2]
-	if string(last.Key) != "b" || last.Headers[0].Value != nil {
-		t.Errorf("%s has the headers %v", last.Key, last.Headers)
+	if string(last.Key) != "b" || last.HeaderList()[0].Value != nil {
+		t.Errorf("%s has the headers %v", last.Key, last.HeaderList())
 	}
 	for key := range w.topics.state {
 		if strings.HasPrefix(key, "checkpoint/") {

@@ -100,7 +100,7 @@ func (s *repairSeal) seal(records []kafka.Message, now time.Time) ([]kafka.Messa
 	if s == nil || len(records) == 0 {
 		return records, nil, nil
 	}
-	if err := s.Number(records, seal.RepairHeader, s.tree); err != nil {
+	if err := s.Number(records, s.tree); err != nil {
 		return nil, nil, err
 	}
 	newest := auditlog.RepairCheckpointKey(s.organization)

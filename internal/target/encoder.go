@@ -3,7 +3,6 @@ package target
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -76,11 +75,12 @@ func NewEncoder(cfg EncoderConfig) (*Encoder, error) {
 		Organization: cfg.Organization,
 		Framing:      cfg.Framing,
 		Schema:       cfg.Schema,
+		Number:       cfg.Number,
 		Headers:      cfg.Headers,
 		Copies:       copies,
 		SafeJSON:     cfg.SafeJSON,
-		MaxBytes:     limit - e.numberBytes(),
-		MaxDLQBytes:  largest(cfg.Topics[DLQ]) - e.numberBytes(),
+		MaxBytes:     limit,
+		MaxDLQBytes:  largest(cfg.Topics[DLQ]),
 		SourceTopic:  cfg.Topics[Events].Name,
 	})
 	return e, err
@@ -143,29 +143,19 @@ func (e *Encoder) deadLetter(ev auditlog.Event, info codec.Info, err error) (Enc
 	return Encoded{Records: []kafka.Message{letter}, Info: info, Reason: why.Reason, Bytes: letter.Size()}, nil
 }
 
-// seal makes the record a leaf: with the header for its number, empty, behind ours and
-// before those of the settings, and with its hash. Windows are encoded beside each other,
-// while numbers are given under the lock of the commit, so that is no place to hash in.
+// seal gives the record its hash as a leaf; its number it gets when it is written. Windows
+// are encoded beside each other, while numbers are given under the lock of the commit, so
+// that is no place to hash in.
 func (e *Encoder) seal(m *kafka.Message, role string) {
 	if e.cfg.Number == "" {
 		return
 	}
-	m.Headers = slices.Insert(m.Headers, len(m.Headers)-len(e.cfg.Headers), kafka.Header{Key: e.cfg.Number})
 	h := hashers.Get().(*seal.Hasher)
 	defer hashers.Put(h)
 	m.Leaf = h.Hash(seal.Leaf{Role: role, Key: m.Key, Value: m.Value})
 }
 
 var hashers = sync.Pool{New: func() any { return new(seal.Hasher) }}
-
-// numberBytes is what the header takes in a record at most.
-func (e *Encoder) numberBytes() int {
-	if e.cfg.Number == "" {
-		return 0
-	}
-	m := kafka.Message{Headers: []kafka.Header{{Key: e.cfg.Number, Value: make([]byte, len("18446744073709551615"))}}}
-	return m.Size() - kafka.Message{}.Size()
-}
 
 // timestamp returns the record's time; zero is the time of writing. A time that
 // a topic would refuse as too far ahead or behind, and with it the whole batch, is

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
@@ -46,9 +45,9 @@ func (t Target) Sealing(found Found) (Sealing, error) {
 		}
 	}
 	if t.Topics.Seal != "" {
-		s.Publish = kafka.Message{Topic: t.Topics.Seal, Headers: []kafka.Header{
-			{Key: codec.HeaderSource, Value: []byte(codec.Source(t.Organization))}, // so that Owns knows whose it is
-		}}
+		// So that Owns knows whose it is.
+		source := kafka.Header{Key: codec.HeaderSource, Value: []byte(codec.Source(t.Organization))}
+		s.Publish = kafka.Message{Topic: t.Topics.Seal, Headers: kafka.FixedHeaders(source)}
 	}
 	return s, nil
 }
@@ -67,35 +66,22 @@ func signerOf(key func() (string, error)) (signer seal.Signer, err error) {
 	return signer, nil
 }
 
-// Number gives the records that are leaves their numbers, in the header of that name,
-// and appends them to the tree. The encoder has made the header, empty and in its place
-// among the others, and the hash.
-func (s Sealing) Number(records []kafka.Message, header string, tree *seal.Tree) error {
-	var digits []byte // of many numbers, in one allocation
+// Number gives the records that are leaves their numbers, and appends them to the tree. The
+// encoder has made the place for the number among the headers, and the hash.
+func (s Sealing) Number(records []kafka.Message, tree *seal.Tree) error {
 	for i := range records {
 		r := &records[i]
 		if _, isLeaf := s.Roles[r.Topic]; !isLeaf {
 			continue
 		}
-		at := len(r.Headers) - 1 // behind ours, so it is among the last
-		for at >= 0 && r.Headers[at].Key != header {
-			at--
-		}
-		if at < 0 || r.Leaf == [seal.Size]byte{} {
+		if !r.Headers.Numbered() || r.Leaf == [seal.Size]byte{} {
 			return errors.New("a record has no place for its number in the seal: this is a fault of this program, report it; KAFKA_SEAL=off goes on without a seal")
 		}
-		if cap(digits)-len(digits) < maxDigits {
-			digits = make([]byte, 0, 64*maxDigits)
-		}
-		begin := len(digits)
-		digits = strconv.AppendUint(digits, tree.Size(), 10)
-		r.Headers[at].Value = digits[begin:len(digits):len(digits)]
+		r.Headers.SetNumber(tree.Size())
 		tree.Append(r.Leaf)
 	}
 	return nil
 }
-
-const maxDigits = 20 // of a number of 64 bits
 
 // Note signs a checkpoint. It returns the note, and the records that publish it under
 // the key.

@@ -16,7 +16,7 @@ func BenchmarkSeal(b *testing.B) {
 	for i := range records {
 		records[i] = kafka.Message{
 			Topic: "events", Key: fmt.Appendf(nil, "audit_log-%020d", i), Value: make([]byte, 1300),
-			Headers: []kafka.Header{{Key: seal.Header}},
+			Headers: kafka.NewLayout(kafka.Field{Name: seal.Header, From: kafka.Number}).Headers(nil),
 		}
 	}
 	sealing := target.Sealing{Roles: map[string]string{"events": seal.RoleEvents}}
@@ -27,7 +27,7 @@ func BenchmarkSeal(b *testing.B) {
 			m := &records[i]
 			m.Leaf = hasher.Hash(seal.Leaf{Role: seal.RoleEvents, Key: m.Key, Value: m.Value})
 		}
-		if err := sealing.Number(records, seal.Header, tree); err != nil {
+		if err := sealing.Number(records, tree); err != nil {
 			b.Fatal(err)
 		}
 	}

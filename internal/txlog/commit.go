@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/spare"
 )
 
 // Change is a new value of a key of the state; nil removes the key.
@@ -139,13 +140,16 @@ const tryFrom = 100
 // goes first.
 func (l *Log) produce(ctx context.Context, records []kafka.Message, changes []Change) (written, error) {
 	began := time.Now()
-	memory := recordLists.Get().(*[]kgo.Record)
-	out := slices.Grow((*memory)[:0], len(records)+len(changes))
-	for _, r := range records {
-		if r.Timestamp.IsZero() {
-			r.Timestamp = began // one look at the clock for all
+	memory := batches.Take()
+	memory.headers.Grow(records)
+	out := slices.Grow(memory.records, len(records)+len(changes))
+	for i := range records {
+		r := &records[i]
+		at := r.Timestamp
+		if at.IsZero() {
+			at = began // one look at the clock for all
 		}
-		out = append(out, kgo.Record{Topic: r.Topic, Key: r.Key, Value: r.Value, Headers: r.Headers, Timestamp: r.Timestamp})
+		out = append(out, kgo.Record{Topic: r.Topic, Key: r.Key, Value: r.Value, Headers: memory.headers.Of(r), Timestamp: at})
 	}
 	for _, c := range changes {
 		out = append(out, kgo.Record{Topic: l.cfg.Topic, Partition: l.changes().Partition, Key: []byte(c.Key), Value: c.Value, Timestamp: began})
@@ -187,15 +191,28 @@ func (l *Log) produce(ctx context.Context, records []kafka.Message, changes []Ch
 	}
 	// Each is acknowledged, and the client is done with it. After an error it may not be, so
 	// then the list is not given back.
-	clear(out)
-	*memory = out
-	recordLists.Put(memory)
+	if len(out) <= keptRecords {
+		clear(out)
+		memory.records = out[:0]
+		memory.headers.Reset()
+		batches.Give(memory)
+	}
 	return s.sent, nil
 }
 
-// recordLists are the lists of transactions that were written. All logs of a process share
-// them, or each of a hundred would keep one of its own.
-var recordLists = sync.Pool{New: func() any { return new([]kgo.Record) }}
+// batch is the memory of a transaction's records.
+type batch struct {
+	records []kgo.Record
+	headers kafka.HeaderLists
+}
+
+// keptRecords is up to how many records a batch is kept for the next transaction: one of
+// unusual size would hold memory for ever.
+const keptRecords = 8192
+
+// batches are those of transactions that were written. All logs of a process share them, or
+// each of a hundred would keep one of its own.
+var batches = spare.List[batch]{Most: 4}
 
 // tries returns which of the records are the first of a topic that the client has not
 // written to. The last of all is never one: the changes come last, which the marker of a

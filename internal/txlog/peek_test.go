@@ -40,7 +40,7 @@ func TestHolds(t *testing.T) {
 		records := func(writer string) (all []kafka.Message) {
 			for _, key := range []string{"a", "b", "c", "d"} {
 				all = append(all, kafka.Message{Topic: copies, Key: []byte(key), Value: []byte("x"),
-					Headers: []kafka.Header{{Key: "other", Value: []byte(key)}, {Key: "writer", Value: []byte(writer)}}})
+					Headers: kafka.FixedHeaders(kafka.Header{Key: "other", Value: []byte(key)}, kafka.Header{Key: "writer", Value: []byte(writer)})})
 			}
 			return all
 		}

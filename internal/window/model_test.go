@@ -622,6 +622,7 @@ func (m *model) tryWindow(s window.Sweep, w window.Window) (parts []modelPart, d
 		m.stats.longer += len(later)
 		return fresh, later
 	})
+	defer r.End()
 	part := func(b window.Batch) { parts = append(parts, modelPart{Batch: b, window: w, began: r.Began()}) }
 	walks := 0
 	for walk, more := r.Next(); more; walk, more = r.Next() {

@@ -35,12 +35,12 @@ type Read struct {
 	walks  []Walk // left to do, the first of them under way
 	begun  bool
 
-	known map[auditlog.Identity]struct{} // listed in this window, or beside it
-	only  map[auditlog.Identity]struct{} // of the tenant's list, to take no others; nil: all
-	begin auditlog.Second                // where the walk under way begins
-	page  auditlog.Second                // and where its last page begins
-	ended bool                           // the walk under way has reached the end of its list
-	began auditlog.Second                // the earliest beginning of a walk
+	known identitySet     // listed in this window, or beside it
+	only  identitySet     // of the tenant's list, to take no others; nil: all
+	begin auditlog.Second // where the walk under way begins
+	page  auditlog.Second // and where its last page begins
+	ended bool            // the walk under way has reached the end of its list
+	began auditlog.Second // the earliest beginning of a walk
 	batch Batch
 	bytes int // of the batch's records
 
@@ -81,14 +81,14 @@ const (
 func NewRead(s Sweep, w Window, c auditlog.Cursor, l Limits, sift Sift) *Read {
 	r := &Read{
 		window: w, sweep: s, limits: l, sift: sift,
-		known: map[auditlog.Identity]struct{}{}, began: auditlog.MaxSecond,
+		known: takeSet(), began: auditlog.MaxSecond,
 	}
 	switch {
 	case s.Segment != nil && s.Segment.Beside != "":
 		r.walks = append(r.walks, Walk{s.Segment.Beside, leaveOut})
 	case s.tenantAlone(c):
 		r.walks = []Walk{{auditlog.ScopeTenant, peek}}
-		r.only = map[auditlog.Identity]struct{}{}
+		r.only = identitySet{}
 		r.reset()
 		return r
 	}
@@ -109,6 +109,13 @@ func walksOf(scopes []auditlog.Scope) (out []Walk) {
 		out = append(out, Walk{s, take})
 	}
 	return out
+}
+
+// End gives the memory of the read back. It is not to be used from then on; what came out of
+// it is.
+func (r *Read) End() {
+	giveSet(r.known)
+	r.known = nil
 }
 
 // Next returns the walk that is to be done now. ok is false when the window is read.
@@ -146,9 +153,6 @@ func (r *Read) Use(memory []auditlog.Event) { r.batch.Events = memory[:0] }
 func (r *Read) Page(events []auditlog.Event, began auditlog.Second, last bool) (fresh []auditlog.Event, repeats int) {
 	walk := r.walks[0]
 	r.began, r.ended, r.page = min(r.began, began), last, r.window.To
-	if len(r.known) == 0 {
-		r.known = make(map[auditlog.Identity]struct{}, r.expected(len(events), last))
-	}
 	listed := r.listed[:0]
 	for _, ev := range events {
 		id := ev.Identity()

@@ -21,9 +21,10 @@ func (s *State) Stage(batches ...Batch) Step {
 	}
 	st := staging{
 		state: s, step: Step{Cursor: s.Cursor, Write: make([]Place, 0, most)},
-		written: make(map[auditlog.Identity]struct{}, most), latest: map[auditlog.Identity]auditlog.Second{},
+		written: takeSet(), latest: map[auditlog.Identity]auditlog.Second{},
 		names: map[auditlog.Second][]string{},
 	}
+	defer giveSet(st.written)
 	for _, b := range batches {
 		if outdated(st.step.Cursor, b) {
 			st.step.Discard = true
@@ -59,7 +60,7 @@ type staging struct {
 	state *State
 	step  Step
 	// What the step writes and remembers so far. The state's seen ids have none of it.
-	written map[auditlog.Identity]struct{}
+	written identitySet
 	latest  map[auditlog.Identity]auditlog.Second // the latest minute of an id
 	names   map[auditlog.Second][]string          // by minute
 }
