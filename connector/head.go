@@ -243,7 +243,7 @@ func (p *poller) merge(walks []headWalk) (encodedBatch, error) {
 	}
 	var err error
 	r.Events = events
-	r.encoded, err = s.encodeAll(nil, nil, events)
+	r.encoded, err = s.encodeAll(nil, openai.Page{}, nil, events)
 	return r, err
 }
 
@@ -262,14 +262,14 @@ func (p *poller) headEffect(w headWalk) window.Effect {
 }
 
 // encodeAll adds to out what each of the events becomes, in the memory of slab, and drops
-// their bytes: the record holds them. An event that cannot be a record comes out as a dead
+// their bytes: the record holds them. They may be of the page, which has them parsed. An event that cannot be a record comes out as a dead
 // letter; an error is a fault of this program, and comes before anything of them is
 // written.
-func (s *session) encodeAll(slab *kafka.Slab, out []target.Encoded, events []auditlog.Event) ([]target.Encoded, error) {
+func (s *session) encodeAll(slab *kafka.Slab, page openai.Page, out []target.Encoded, events []auditlog.Event) ([]target.Encoded, error) {
 	ingested := s.now()
 	out = slices.Grow(out, len(events))
 	for i, ev := range events {
-		encoded, err := s.encoder.EncodeIn(slab, ev, ingested)
+		encoded, err := s.encoder.EncodeIn(slab, page.Parsed(ev), ev, ingested)
 		if err != nil {
 			return nil, err
 		}

@@ -172,7 +172,7 @@ func (t *windowTry) walk(ctx context.Context, scope auditlog.Scope) error {
 	s, w := t.run.session, t.window
 	query := openai.Query{
 		Scope: scope, AlsoRead: s.alsoRead(scope), From: w.From, To: w.To, Bounded: t.run.Bounded(w),
-		ToEnd: true, Class: openai.History,
+		ToEnd: true, Parsed: true, Class: openai.History,
 	}
 	for page, err := range s.history.Pages(ctx, query) {
 		if err == nil {
@@ -216,7 +216,7 @@ func (t *windowTry) take(page openai.Page) error {
 	if first == 0 {
 		t.encoded = slices.Grow(t.encoded, cap(t.read.Last().Events)) // what grows is copied again and again
 	}
-	if t.encoded, err = s.encodeAll(t.memory.slab, t.encoded, fresh); err != nil {
+	if t.encoded, err = s.encodeAll(t.memory.slab, page, t.encoded, fresh); err != nil {
 		return err
 	}
 	bytes := 0

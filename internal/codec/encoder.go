@@ -11,6 +11,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec/flat"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/rawjson"
 	"github.com/openai-audit-kafka/openai-audit-kafka/schemas"
 )
 
@@ -116,15 +117,15 @@ func KnownType(eventType string) bool { return flat.KnownType(eventType) }
 // Config.Copies; their topics and times are the caller's. The error is an
 // *Undeliverable: an event is in all of its topics or in none.
 func (e *Encoder) Encode(ev auditlog.Event, ingestedAt time.Time) ([]kafka.Message, Info, error) {
-	return e.EncodeIn(nil, ev, ingestedAt)
+	return e.EncodeIn(nil, rawjson.Value{}, ev, ingestedAt)
 }
 
 // EncodeIn is Encode with messages that are made in the memory of slab. They are no
-// parts of the event.
-func (e *Encoder) EncodeIn(slab *kafka.Slab, ev auditlog.Event, ingestedAt time.Time) ([]kafka.Message, Info, error) {
+// parts of the event. parsed is the event's Raw, parsed; the zero value if it is not.
+func (e *Encoder) EncodeIn(slab *kafka.Slab, parsed rawjson.Value, ev auditlog.Event, ingestedAt time.Time) ([]kafka.Message, Info, error) {
 	w := workspaces.Get().(*workspace)
 	defer w.giveBack()
-	record, err := e.record(w, ev, ingestedAt)
+	record, err := e.record(w, parsed, ev, ingestedAt)
 	if err != nil {
 		return nil, Info{Type: ev.Type, KnownType: flat.KnownType(ev.Type)}, err
 	}
@@ -149,12 +150,17 @@ func (e *Encoder) EncodeIn(slab *kafka.Slab, ev auditlog.Event, ingestedAt time.
 }
 
 // record returns the event's columns.
-func (e *Encoder) record(w *workspace, ev auditlog.Event, ingestedAt time.Time) (*flat.Record, error) {
+func (e *Encoder) record(w *workspace, parsed rawjson.Value, ev auditlog.Event, ingestedAt time.Time) (record *flat.Record, err error) {
 	if u := e.undeliverable(ev); u != nil {
 		return nil, u
 	}
 	// Not a copy: Raw never changes, and the record is gone before the event is.
-	record, err := w.flat.Flatten(ev.Type, unsafe.String(unsafe.SliceData(ev.Raw), len(ev.Raw)))
+	raw := unsafe.String(unsafe.SliceData(ev.Raw), len(ev.Raw))
+	if parsed.IsOf(raw) {
+		record, err = w.flat.FlattenParsed(ev.Type, raw, parsed)
+	} else {
+		record, err = w.flat.Flatten(ev.Type, raw)
+	}
 	switch {
 	case errors.Is(err, flat.ErrNotAnObject):
 		return nil, &Undeliverable{ReasonNotAnObject, "the event is not a JSON object"}

@@ -4,15 +4,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"unicode/utf8"
+	"unsafe"
 
 	"pgregory.net/rapid"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec/flat"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/rawjson"
 )
 
 // FuzzRoundTrip: every event either becomes a record that holds its bytes, or is
@@ -31,6 +34,12 @@ func FuzzRoundTrip(f *testing.F) {
 	f.Fuzz(func(t *testing.T, eventType string, raw []byte) {
 		ev := auditlog.Event{ID: "a", Type: eventType, EffectiveAt: 1, Timed: true, Scope: auditlog.ScopeTenant, Raw: raw}
 		messages, _, err := encoder.Encode(ev, ingestedAt)
+		if parsed, errParsed := new(rawjson.Tape).Parse(textOf(raw)); errParsed == nil && parsed.IsOf(textOf(raw)) {
+			again, _, errAgain := encoder.EncodeIn(nil, parsed, ev, ingestedAt)
+			if fmt.Sprint(err) != fmt.Sprint(errAgain) || !reflect.DeepEqual(messages, again) {
+				t.Fatalf("%v, %+v; parsed before: %v, %+v", err, messages, errAgain, again)
+			}
+		}
 		if err != nil {
 			u, ok := errors.AsType[*codec.Undeliverable](err)
 			isRecord := utf8.Valid(raw) && utf8.ValidString(eventType) && isObject(raw)
@@ -60,6 +69,30 @@ func FuzzRoundTrip(f *testing.F) {
 		}
 	})
 }
+
+// TestParsedOfAnother: what is parsed of another event, even an equal one, is not used.
+func TestParsedOfAnother(t *testing.T) {
+	encoder := newEncoder(t, codec.Config{})
+	ev := eventOf(t, readTestdata(t, "invite.deleted.json"))
+	want, _, err := encoder.Encode(ev, ingestedAt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{string(ev.Raw), strings.Replace(string(ev.Raw), "invite", "invote", 1)} {
+		parsed, err := new(rawjson.Tape).Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if parsed.IsOf(textOf(ev.Raw)) {
+			t.Fatal("another text is taken for that of the event")
+		}
+		if got, _, err := encoder.EncodeIn(nil, parsed, ev, ingestedAt); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("encoded with what is parsed of another event: %v, %+v", err, got)
+		}
+	}
+}
+
+func textOf(raw []byte) string { return unsafe.String(unsafe.SliceData(raw), len(raw)) }
 
 func isObject(raw []byte) bool {
 	var object map[string]json.RawMessage

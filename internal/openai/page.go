@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"unicode/utf8"
+	"unsafe"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/rawjson"
@@ -22,6 +22,7 @@ type listing struct {
 	// how many events come behind it.
 	named   string
 	unnamed int
+	tape    *rawjson.Tape // has the events that are Parsed; nil: none is
 }
 
 // parsePage reads a page. It is strict with the page, one JSON object with
@@ -29,9 +30,15 @@ type listing struct {
 // in it: anything in data is an event, since an event that we do not understand must
 // not stop those that we do.
 //
-// The events' Raw are slices of body, which belongs to them from here on.
-func parsePage(body []byte, scope auditlog.Scope) (listing, error) {
-	p := pageParser{Scanner: rawjson.NewScanner(body), body: body, scope: scope}
+// The events' Raw are slices of body, which belongs to them from here on. So do those that
+// are kept parsed.
+func parsePage(body []byte, scope auditlog.Scope, parsed bool) (listing, error) {
+	text := unsafe.String(unsafe.SliceData(body), len(body)) // which is read only while body is
+	p := pageParser{Scanner: rawjson.NewScanner(text), body: body, scope: scope}
+	if parsed {
+		p.tape = pageTapes.Get().(*rawjson.Tape)
+		p.tape.Begin(text)
+	}
 	if err := p.page(); err != nil {
 		return listing{}, err
 	}
@@ -49,8 +56,15 @@ func parsePage(body []byte, scope auditlog.Scope) (listing, error) {
 	return p.listing, nil
 }
 
+// pageTapes are those of pages that were given back.
+var pageTapes = sync.Pool{New: func() any { return new(rawjson.Tape) }}
+
+// tapeValues is how many values a page's tape holds at most, 32 bytes each. A hundred usual
+// events have a fifth of it. What a hostile page has more is not kept.
+const tapeValues = 1 << 14
+
 type pageParser struct {
-	rawjson.Scanner[[]byte]
+	rawjson.Scanner[string]
 	listing
 	body                        []byte
 	texts                       strings.Builder // holds the ids and types: else each is an allocation
@@ -75,7 +89,7 @@ func (p *pageParser) page() error {
 
 // field reads one field of the page. A second data or has_more is an error: it would be
 // unclear which one counts, and data is a hundred events.
-func (p *pageParser) field(key rawjson.Text[[]byte]) error {
+func (p *pageParser) field(key rawjson.Text[string]) error {
 	switch {
 	case key.Is("object"):
 		object, err := p.textOrSkip()
@@ -159,14 +173,37 @@ func (p *pageParser) event() (auditlog.Event, error) {
 	var err error
 	kind := p.Peek()
 	start := p.Pos()
-	if kind == '{' {
+	kept := false
+	if kind == '{' && p.tape != nil {
+		if kept, err = p.parsed(&e); !kept && err == nil {
+			p.Back(start)
+		}
+	}
+	switch {
+	case err != nil || kept:
+	case kind == '{':
 		err = p.record(&e)
-	} else {
+	default:
 		err = p.Skip()
 	}
 	end := p.Pos()
 	e.Raw = p.body[start:end:end]
 	return e, err
+}
+
+// parsed is record for an event that is kept on the page's tape. ok is false where it does
+// not fit.
+func (p *pageParser) parsed(e *auditlog.Event) (ok bool, err error) {
+	object, ok, err := p.tape.Next(&p.Scanner, tapeValues)
+	if !ok {
+		return false, err
+	}
+	e.Parsed = object.Place() + 1
+	e.ID, e.Type = p.keep(object.Get("id").Unicode()), p.keep(object.Get("type").Unicode())
+	if at := object.Get("effective_at"); at.Is(rawjson.Number) {
+		e.EffectiveAt, e.Timed = parseSecond(at.Raw())
+	}
+	return true, nil
 }
 
 // record reads the object of an event. Of a key given twice the last one counts.
@@ -184,7 +221,7 @@ func (p *pageParser) record(e *auditlog.Event) error {
 		case key.Is("type"):
 			e.Type, err = p.textOrSkip()
 		case key.Is("effective_at"):
-			e.EffectiveAt, e.Timed, err = p.second()
+			e.EffectiveAt, e.Timed, err = p.time()
 		default:
 			err = p.Skip()
 		}
@@ -207,19 +244,19 @@ func (p *pageParser) textOrSkip() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	raw, plain := t.Plain()
-	if !plain || !utf8.Valid(raw) {
-		s, _ := t.Decode()
-		return s, nil
-	}
-	start := p.texts.Len()
-	p.texts.Write(raw)
-	return p.texts.String()[start:], nil
+	text, _ := t.Decode()
+	return p.keep(text), nil
 }
 
-// second reads a usable time, written as a JSON integer: 1.0, 1e9 and "1" are
-// not. ok is false for any other value.
-func (p *pageParser) second() (at auditlog.Second, ok bool, err error) {
+// keep returns a copy of the text that outlives the body.
+func (p *pageParser) keep(text string) string {
+	start := p.texts.Len()
+	p.texts.WriteString(text)
+	return p.texts.String()[start:]
+}
+
+// time reads what parseSecond takes; ok is false for any other value.
+func (p *pageParser) time() (at auditlog.Second, ok bool, err error) {
 	if c := p.Peek(); c != '-' && (c < '0' || c > '9') {
 		return 0, false, p.Skip()
 	}
@@ -227,9 +264,15 @@ func (p *pageParser) second() (at auditlog.Second, ok bool, err error) {
 	if err != nil {
 		return 0, false, err
 	}
-	n, err := strconv.ParseInt(string(number), 10, 64)
+	at, ok = parseSecond(number)
+	return at, ok, nil
+}
+
+// parseSecond returns a usable time, written as a JSON integer: 1.0, 1e9 and "1" are not.
+func parseSecond(number string) (at auditlog.Second, ok bool) {
+	n, err := strconv.ParseInt(number, 10, 64)
 	if at = auditlog.Second(n); err != nil || !at.Usable() {
-		return 0, false, nil
+		return 0, false
 	}
-	return at, true, nil
+	return at, true
 }

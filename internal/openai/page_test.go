@@ -3,12 +3,16 @@ package openai
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
+	"unsafe"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
@@ -45,7 +49,7 @@ func TestBadPages(t *testing.T) {
 		`{"object":"list","data":[{"id":"a"}`,
 		`<html></html>`,
 	} {
-		if l, err := parsePage([]byte(body), auditlog.ScopeOrganization); err == nil {
+		if l, err := parseBoth(t, []byte(body), auditlog.ScopeOrganization); err == nil {
 			t.Errorf("%q is taken for a page: %+v", body, l)
 		}
 	}
@@ -84,7 +88,7 @@ func TestEventsAreReadLeniently(t *testing.T) {
 		{`[{"id":"no"}]`, "", "", 0, false},
 		{`{}`, "", "", 0, false},
 	} {
-		l, err := parsePage(pageOf(test.raw), auditlog.ScopeTenant)
+		l, err := parseBoth(t, pageOf(test.raw), auditlog.ScopeTenant)
 		if err != nil || len(l.events) != 1 {
 			t.Errorf("%s: %d events, error %v", test.raw, len(l.events), err)
 			continue
@@ -103,17 +107,17 @@ func TestEventsAreReadLeniently(t *testing.T) {
 func TestDeepNesting(t *testing.T) {
 	const depth = 2_000_000 // far above what encoding/json takes
 	deep := `{"id":"deep","x":` + strings.Repeat("[", depth) + strings.Repeat("]", depth) + `}`
-	l, err := parsePage(pageOf(`{"id":"a"}`, deep, `{"id":"b"}`), auditlog.ScopeOrganization)
+	l, err := parseBoth(t, pageOf(`{"id":"a"}`, deep, `{"id":"b"}`), auditlog.ScopeOrganization)
 	if err != nil || len(l.events) != 3 || string(l.events[1].Raw) != deep || l.events[2].ID != "b" {
 		t.Errorf("%d events, error %v", len(l.events), err)
 	}
-	if _, err := parsePage(pageOf(deep[:len(deep)-2]), auditlog.ScopeOrganization); err == nil {
+	if _, err := parseBoth(t, pageOf(deep[:len(deep)-2]), auditlog.ScopeOrganization); err == nil {
 		t.Error("an array that is not closed is taken for one")
 	}
 }
 
 func TestRawsDoNotGrowIntoEachOther(t *testing.T) {
-	l, err := parsePage(pageOf(`{"id":"a"}`, `{"id":"b"}`), auditlog.ScopeOrganization)
+	l, err := parseBoth(t, pageOf(`{"id":"a"}`, `{"id":"b"}`), auditlog.ScopeOrganization)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +141,7 @@ func FuzzParsePage(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		l, err := parsePage(bytes.Clone(body), auditlog.ScopeOrganization)
+		l, err := parseBoth(t, bytes.Clone(body), auditlog.ScopeOrganization)
 		if err != nil {
 			return
 		}
@@ -194,7 +198,7 @@ func TestSamples(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l, err := parsePage(body, auditlog.ScopeOrganization)
+		l, err := parseBoth(t, body, auditlog.ScopeOrganization)
 		if err != nil {
 			t.Errorf("%s: %v", file, err)
 		}
@@ -227,11 +231,102 @@ func BenchmarkParsePage(b *testing.B) {
 		elements = append(elements, string(simulator.Example(kind.Name, "audit_log-"+kind.Name, 1_760_000_000, 1)))
 	}
 	body := pageOf(elements...)
-	b.SetBytes(int64(len(body)))
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := parsePage(body, auditlog.ScopeOrganization); err != nil {
-			b.Fatal(err)
+	for name, parsed := range map[string]bool{"its events": false, "its events parsed": true} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				l, err := parsePage(body, auditlog.ScopeOrganization, parsed)
+				if err != nil {
+					b.Fatal(err)
+				}
+				Page{Events: l.events, tape: l.tape}.Release()
+			}
+		})
+	}
+}
+
+// parseBoth parses the page with its events kept parsed and without: that changes nothing
+// else, and what is kept is the event.
+func parseBoth(t interface{ Fatalf(string, ...any) }, body []byte, scope auditlog.Scope) (listing, error) {
+	plain, err := parsePage(body, scope, false)
+	kept, errKept := parsePage(body, scope, true)
+	if fmt.Sprint(err) != fmt.Sprint(errKept) {
+		t.Fatalf("%v; kept parsed: %v", err, errKept)
+	}
+	if err != nil {
+		return plain, err
+	}
+	page := Page{Events: kept.events, tape: kept.tape}
+	for i, e := range kept.events {
+		object := page.Parsed(e)
+		if fits := object.IsOf(unsafe.String(unsafe.SliceData(e.Raw), len(e.Raw))); fits != (e.Parsed > 0) {
+			t.Fatalf("event %d is kept at %d, and is what is kept: %v", i, e.Parsed, fits)
 		}
+		if e.Raw[0] == '{' && e.Parsed == 0 && len(body) < tapeValues {
+			t.Fatalf("event %d of a small page is not kept", i)
+		}
+		kept.events[i].Parsed = 0
+	}
+	kept.tape = nil
+	if diff := cmp.Diff(plain, kept, cmp.AllowUnexported(listing{})); diff != "" {
+		t.Fatalf("kept parsed it differs: %s", diff)
+	}
+	return plain, nil
+}
+
+// TestHugeEventsAreNotKept: what a page keeps parsed is bounded, and what is not kept is
+// read all the same.
+func TestHugeEventsAreNotKept(t *testing.T) {
+	huge := `{"id":"huge","x":[` + strings.Repeat("0,", tapeValues) + `0],"id":"last"}`
+	many := make([]string, 0, 200)
+	for i := range 200 {
+		many = append(many, fmt.Sprintf(`{"id":"e%d","x":[%s0]}`, i, strings.Repeat("0,", 100)))
+	}
+	for name, test := range map[string]struct {
+		events []string
+		kept   int
+	}{
+		"one":  {[]string{`{"id":"a"}`, huge, `{"id":"b"}`}, 2},
+		"many": {many, tapeValues / 104}, // the object, the id, the array, a hundred and one numbers
+	} {
+		body := pageOf(test.events...)
+		if _, err := parseBoth(t, body, auditlog.ScopeOrganization); err != nil {
+			t.Fatal(err)
+		}
+		l, _ := parsePage(body, auditlog.ScopeOrganization, true)
+		kept := 0
+		for _, e := range l.events {
+			if e.Parsed > 0 {
+				kept++
+			}
+			if e.ID == "" || e.ID == "huge" {
+				t.Errorf("%s: an event has the id %q", name, e.ID)
+			}
+		}
+		if len(l.events) != len(test.events) || kept != test.kept {
+			t.Errorf("%s: %d events, of which %d are kept; want %d, %d", name, len(l.events), kept, len(test.events), test.kept)
+		}
+	}
+}
+
+// TestParsedIsOfItsPage: an event of another page has nothing here, or not its own text.
+func TestParsedIsOfItsPage(t *testing.T) {
+	first, err := parsePage(pageOf(`{"id":"a"}`, `{"id":"b"}`, `{"id":"c"}`), auditlog.ScopeOrganization, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := parsePage(pageOf(`{"id":"a"}`), auditlog.ScopeOrganization, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := Page{Events: second.events, tape: second.tape}
+	for _, e := range first.events {
+		if page.Parsed(e).IsOf(unsafe.String(unsafe.SliceData(e.Raw), len(e.Raw))) {
+			t.Errorf("%s of one page is taken for that of another", e.ID)
+		}
+	}
+	if (Page{}).Parsed(first.events[0]).IsOf("") {
+		t.Error("a page that keeps nothing has an event")
 	}
 }

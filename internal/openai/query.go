@@ -28,6 +28,9 @@ type Query struct {
 	// is complete in any order of the list. Without it the newest must come first, since
 	// the walk may be left early.
 	ToEnd bool
+	// Parsed says that the pages keep their events parsed, for who reads all of them: see
+	// Page.Parsed.
+	Parsed bool
 	// Class is how the walk's requests wait for each other at the limiter.
 	Class Class
 }

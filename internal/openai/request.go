@@ -61,7 +61,7 @@ func (c *Client) exchange(ctx context.Context, r request, key string) (answer, e
 	body, err := readBody(ctx, res, c.cfg.MaxBodyBytes, &large)
 	if err == nil {
 		a.body = body
-		if a.listing, err = parsePage(body, r.Scope); err == nil {
+		if a.listing, err = parsePage(body, r.Scope, r.Parsed); err == nil {
 			return a, nil
 		}
 	}

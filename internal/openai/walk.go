@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/rawjson"
 )
 
 // orderTolerance is how far an event's place in the list may be from its
@@ -44,15 +45,29 @@ type Page struct {
 	// Bytes is the size of the events' Raw together.
 	Bytes int
 
-	body []byte // holds the Raw of the events
+	body []byte        // holds the Raw of the events
+	tape *rawjson.Tape // has the events that are Parsed; nil: none is
 }
 
-// Release gives the memory of Events and of their Raw back for other pages. They must not
-// be looked at from then on; the ID and Type of an event may. A page that is not released
-// is collected like all else.
+// Parsed returns the JSON of one of the page's events, which is a part of the page as Raw is.
+// It is the zero value where it was not asked for, or is not kept: then Raw is to be parsed.
+func (p Page) Parsed(e auditlog.Event) (object rawjson.Value) {
+	if p.tape == nil || e.Parsed == 0 {
+		return object
+	}
+	return p.tape.At(e.Parsed - 1)
+}
+
+// Release gives the memory of Events, of their Raw and of Parsed back for other pages. They
+// must not be looked at from then on; the ID and Type of an event may. A page that is not
+// released is collected like all else.
 func (p Page) Release() {
 	giveBody(p.body)
 	giveEvents(p.Events)
+	if p.tape != nil {
+		p.tape.Begin("")
+		pageTapes.Put(p.tape)
+	}
 }
 
 // Pages walks the list from its newest event to its end, page by page, as the
@@ -191,7 +206,7 @@ func (w *walk) start(a answer) {
 // check drops repeats and strays, and checks that the events fit the window and the
 // order.
 func (w *walk) check(ctx context.Context, a answer) (Page, error) {
-	page := Page{Began: w.began, Skew: w.skew, Organization: a.organization, Events: a.events[:0], body: a.body}
+	page := Page{Began: w.began, Skew: w.skew, Organization: a.organization, Events: a.events[:0], body: a.body, tape: a.tape}
 	for i, e := range a.events {
 		// No window would ever hold a time before 1970: it counts as none.
 		a.events[i].Timed = e.Timed && e.EffectiveAt >= 0

@@ -39,6 +39,9 @@ func (s *Scanner[T]) reset(text T) {
 	s.data, s.pos, s.entered, s.open.depth = text, 0, false, 0
 }
 
+// Back goes back to where the scanner was before, outside of any value.
+func (s *Scanner[T]) Back(pos int) { s.pos, s.entered, s.open.depth = pos, false, 0 }
+
 // Pos is the number of bytes before the scanner.
 func (s *Scanner[T]) Pos() int { return s.pos }
 

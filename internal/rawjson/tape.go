@@ -4,14 +4,16 @@ import (
 	"errors"
 	"math"
 	"sync"
+	"unsafe"
 )
 
-// Tape is a parsed JSON text: its values in the order in which they begin. One pass
-// over a slice that is used again takes the place of a tree of maps, which costs ten
+// Tape is a parsed JSON text, or some values of one, in the order in which they begin. One
+// pass over a slice that is used again takes the place of a tree of maps, which costs ten
 // times as much. It holds offsets into the text and decodes nothing before it is asked
 // for.
 type Tape struct {
-	scan  Scanner[string]
+	text  string
+	scan  Scanner[string] // of Parse
 	nodes []node
 	open  []int32 // the objects and arrays around the value being parsed, outermost first
 }
@@ -44,31 +46,72 @@ var errTooLong = errors.New("the JSON has more than 2 GiB")
 // Parse reads the text onto the tape, in place of what it held, and returns its
 // value. Values are usable until the next Parse.
 func (t *Tape) Parse(text string) (Value, error) {
+	t.Begin(text)
 	t.scan.reset(text)
-	t.nodes, t.open = t.nodes[:0], t.open[:0]
-	if len(text) > math.MaxInt32 {
-		return Value{}, errTooLong
+	v, _, err := t.Next(&t.scan, math.MaxInt)
+	if err == nil && !t.scan.AtEnd() {
+		err = t.scan.Wrong("the end")
 	}
-	for len(t.nodes) == 0 || len(t.open) > 0 {
-		var n node
-		if err := t.scan.next(&n); err != nil {
-			return Value{}, err
-		}
-		t.add(n)
+	if err != nil {
+		return Value{}, err
 	}
-	if !t.scan.AtEnd() {
-		return Value{}, t.scan.Wrong("the end")
-	}
-	return Value{t, 0}, nil
+	return v, nil
 }
 
-func (t *Tape) add(n node) {
+// Begin makes the tape one of values of the text, and empty.
+func (t *Tape) Begin(text string) { t.text, t.nodes, t.open = text, t.nodes[:0], t.open[:0] }
+
+// Next parses the value that the scanner of the text comes to, behind what the tape holds.
+// It is usable until the next Begin or Parse. fits is false where the tape would have more
+// than most values with it, however deep: then it is as before, and the scanner is somewhere
+// in the value.
+func (t *Tape) Next(s *Scanner[string], most int) (v Value, fits bool, err error) {
+	if len(t.text) > math.MaxInt32 {
+		return Value{}, false, errTooLong
+	}
+	first := len(t.nodes)
+	for len(t.nodes) == first || len(t.open) > 0 {
+		var n node
+		if err := s.next(&n); err != nil {
+			return Value{}, false, err
+		}
+		if len(t.nodes) >= most && n.kind != closing {
+			t.nodes, t.open = t.nodes[:first], t.open[:0]
+			return Value{}, false, nil
+		}
+		t.add(n, s.pos)
+	}
+	return Value{t, int32(first)}, true, nil
+}
+
+// At returns the value that has that place on the tape; the zero value if none has.
+func (t *Tape) At(place int32) (v Value) {
+	if place >= 0 && int(place) < len(t.nodes) {
+		v = Value{t, place}
+	}
+	return v
+}
+
+// IsOf reports whether the value was read from this very text, and not from an equal one:
+// of another the value may be anything.
+func (v Value) IsOf(text string) bool {
+	if v.tape == nil {
+		return false
+	}
+	raw := v.Raw()
+	return len(raw) == len(text) && unsafe.StringData(raw) == unsafe.StringData(text)
+}
+
+// Place returns where on its tape the value is.
+func (v Value) Place() int32 { return v.at }
+
+func (t *Tape) add(n node, end int) {
 	here := int32(len(t.nodes))
 	switch n.kind {
 	case closing:
 		last := len(t.open) - 1
 		of := &t.nodes[t.open[last]]
-		of.end, of.next = int32(t.scan.pos), here
+		of.end, of.next = int32(end), here
 		t.open = t.open[:last]
 		return
 	case Array, Object:
@@ -89,7 +132,8 @@ func Borrow() *Tape { return tapes.Get().(*Tape) }
 
 // GiveBack puts the tape into the pool. Its values are of no use from then on.
 func (t *Tape) GiveBack() {
-	t.scan.reset("") // the event may be collected
+	t.text = "" // the event may be collected
+	t.scan.reset("")
 	if cap(t.nodes) <= pooledNodes && cap(t.open) <= pooledNodes {
 		tapes.Put(t)
 	}
@@ -152,7 +196,7 @@ func (v Value) children(yield func(Text[string], Value) bool) {
 }
 
 func (t *Tape) key(n *node) Text[string] {
-	return Text[string]{t.scan.data[n.keyStart:n.keyEnd], n.keyEscaped}
+	return Text[string]{t.text[n.keyStart:n.keyEnd], n.keyEscaped}
 }
 
 // Text returns a string's content, and "" for every other value. A NUL and half of a
@@ -175,5 +219,5 @@ func (v Value) Number() string {
 // Raw returns the value's text as it was sent; a string's without its quotes.
 func (v Value) Raw() string {
 	n := &v.tape.nodes[v.at]
-	return v.tape.scan.data[n.start:n.end]
+	return v.tape.text[n.start:n.end]
 }

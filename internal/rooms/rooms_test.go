@@ -35,7 +35,7 @@ var rooms = []room{
 	{"internal/window", []string{"internal/auditlog", "internal/remedy", "internal/spare"}},
 	{"internal/sweep", []string{"internal/auditlog", "internal/window"}},
 	{"internal/codec", []string{"internal/auditlog", "internal/files", "internal/kafka", "internal/rawjson", "schemas"}},
-	{"internal/target", []string{"internal/auditlog", "internal/codec", "internal/kafka", "internal/remedy", "internal/seal", "internal/txlog", "schemas"}},
+	{"internal/target", []string{"internal/auditlog", "internal/codec", "internal/kafka", "internal/rawjson", "internal/remedy", "internal/seal", "internal/txlog", "schemas"}},
 	{"internal/ledger", []string{"internal/auditlog", "internal/kafka", "internal/seal", "internal/spare", "internal/target", "internal/txlog", "internal/window"}},
 	{"internal/ops", []string{
 		"internal/auditlog", "internal/codec", "internal/kafka", "internal/ledger", "internal/openai", "internal/pause", "internal/remedy", "internal/seal", "internal/sweep",

@@ -9,6 +9,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/rawjson"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/seal"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/schemas"
@@ -110,13 +111,14 @@ type Encoded struct {
 // Encode returns what an event becomes that was read from the API at a time. What cannot
 // be a record of ours is a dead letter; an error is a fault of this program.
 func (e *Encoder) Encode(ev auditlog.Event, ingested time.Time) (Encoded, error) {
-	return e.EncodeIn(nil, ev, ingested)
+	return e.EncodeIn(nil, rawjson.Value{}, ev, ingested)
 }
 
 // EncodeIn is Encode with records that are made in the memory of slab, if it can be. But for
-// Info they are no parts of the event.
-func (e *Encoder) EncodeIn(slab *kafka.Slab, ev auditlog.Event, ingested time.Time) (Encoded, error) {
-	records, info, err := e.codec.EncodeIn(slab, ev, ingested)
+// Info they are no parts of the event. parsed is the event's Raw, parsed; the zero value if it
+// is not.
+func (e *Encoder) EncodeIn(slab *kafka.Slab, parsed rawjson.Value, ev auditlog.Event, ingested time.Time) (Encoded, error) {
+	records, info, err := e.codec.EncodeIn(slab, parsed, ev, ingested)
 	if err != nil {
 		return e.deadLetter(ev, info, err)
 	}

@@ -44,6 +44,11 @@ func (fl *Flattener) Flatten(eventType, raw string) (*Record, error) {
 	if err != nil {
 		return nil, err
 	}
+	return fl.FlattenParsed(eventType, raw, root)
+}
+
+// FlattenParsed is Flatten of what is parsed already: root is the value of raw.
+func (fl *Flattener) FlattenParsed(eventType, raw string, root rawjson.Value) (*Record, error) {
 	if !root.Is(rawjson.Object) {
 		return nil, ErrNotAnObject
 	}
