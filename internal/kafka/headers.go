@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"encoding/binary"
-	"slices"
 	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -18,6 +17,11 @@ type Header = kgo.RecordHeader
 type Layout struct {
 	fields   []Field
 	numbered bool // there is a field for a number
+
+	// What the headers take in a record, without the lengths of the values of the message.
+	size int
+	keys int   // how often the key is one of them
+	own  []int // those for the message's own values
 }
 
 // Field is one header of a layout.
@@ -44,7 +48,23 @@ const (
 
 // NewLayout returns the layout with the fields, in their order.
 func NewLayout(fields ...Field) *Layout {
-	return &Layout{fields, slices.ContainsFunc(fields, func(f Field) bool { return f.From == Number })}
+	l := &Layout{fields: fields}
+	for _, f := range fields {
+		size := headerOverhead + len(f.Name) + len(f.Value)
+		switch f.From {
+		case Fixed:
+		case Key:
+			l.keys++
+		case Number:
+			l.numbered = true
+			size += maxDigits
+		case Own:
+			l.own = append(l.own, size)
+			continue // it may be left out
+		}
+		l.size += size
+	}
+	return l
 }
 
 // FixedFields returns the headers as fields of a layout.
@@ -104,31 +124,23 @@ func (h Headers) size(key []byte) (size int) {
 	if h.layout == nil {
 		return 0
 	}
+	size = h.layout.size + h.layout.keys*len(key)
 	own := h.own
-	for i := range h.layout.fields {
-		f := &h.layout.fields[i]
-		value := 0
-		switch f.From {
-		case Fixed:
-			value = len(f.Value)
-		case Key:
-			value = len(key)
-		case Number:
-			value = maxDigits
-		case Own:
-			var text []byte
-			if text, own = cutOwn(own); len(text) == 0 {
-				continue
-			}
-			value = len(text)
+	for _, header := range h.layout.own {
+		var value []byte
+		if value, own = cutOwn(own); len(value) > 0 {
+			size += header + len(value)
 		}
-		size += headerOverhead + len(f.Name) + value
 	}
 	return size
 }
 
 // cutOwn returns the first of the values, and those after it.
 func cutOwn(own []byte) (value, rest []byte) {
+	if len(own) > 0 && own[0] < 0x80 { // mostly: the length is one byte
+		end := 1 + int(own[0])
+		return own[1:end:end], own[end:]
+	}
 	n, at := binary.Uvarint(own)
 	if at <= 0 {
 		return nil, nil

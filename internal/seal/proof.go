@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -111,7 +112,7 @@ func NewProver(index, size uint64, from *Tree) (*Prover, error) {
 
 func (p *Prover) visit(id compact.NodeID, hash []byte) {
 	if _, wanted := p.found[id]; wanted {
-		p.found[id] = hash
+		p.found[id] = bytes.Clone(hash)
 	}
 }
 
