@@ -2,7 +2,6 @@ package codec
 
 import (
 	"fmt"
-	"sync"
 
 	"github.com/hamba/avro/v2"
 
@@ -15,10 +14,10 @@ import (
 //
 // This is the only file that may use hamba/avro, and its encoder is all that it
 // may use (TestHambaOnlyEncodes). To replace it, replace this file.
-type avroEncoder struct {
-	schema  avro.Schema
-	writers sync.Pool
-}
+type avroEncoder struct{ schema avro.Schema }
+
+// avroWriter is memory in which records are written, one after the other.
+type avroWriter struct{ *avro.Writer }
 
 // pooledBytes bounds the buffers kept for reuse.
 const pooledBytes = 64 << 10
@@ -30,25 +29,26 @@ func newAvroEncoder(version schemas.Version) (*avroEncoder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parsing schema version %d: %w", version.Number, err)
 	}
-	// Without the sizes of blocks the bytes are those of twmb/avro and Java, and
-	// consumers that know only the plain form of an array can read them.
-	config := avro.Config{DisableBlockSizeHeader: true}.Freeze()
-	e := &avroEncoder{schema: schema}
-	e.writers.New = func() any { return avro.NewWriter(nil, 2048, avro.WithWriterConfig(config)) }
-	return e, nil
+	return &avroEncoder{schema}, nil
 }
 
-// append adds the record's bytes to dst.
-func (e *avroEncoder) append(dst []byte, record *flat.Record) ([]byte, error) {
-	w := e.writers.Get().(*avro.Writer)
+// Without the sizes of blocks the bytes are those of twmb/avro and Java, and consumers that
+// know only the plain form of an array can read them.
+var avroConfig = avro.Config{DisableBlockSizeHeader: true}.Freeze()
+
+func newAvroWriter() avroWriter {
+	return avroWriter{avro.NewWriter(nil, 2048, avro.WithWriterConfig(avroConfig))}
+}
+
+// size is how much memory it has.
+func (w avroWriter) size() int { return cap(w.Buffer()) }
+
+// encode returns the prefix and the record behind it. They are memory of the writer, and
+// so valid until it is used again.
+func (e *avroEncoder) encode(w avroWriter, prefix []byte, record *flat.Record) ([]byte, error) {
 	w.Reset(nil)
+	w.Error = nil // a writer keeps its error
+	_, _ = w.Write(prefix)
 	w.WriteVal(e.schema, record)
-	if w.Error != nil {
-		return dst, w.Error // and the writer, which keeps its error, is dropped
-	}
-	dst = append(dst, w.Buffer()...)
-	if cap(w.Buffer()) <= pooledBytes {
-		e.writers.Put(w)
-	}
-	return dst, nil
+	return w.Buffer(), w.Error
 }

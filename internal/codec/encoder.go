@@ -207,14 +207,14 @@ func (e *Encoder) tooLarge(size int) *Undeliverable {
 // workspace is the memory in which an event is encoded. Nothing of what comes out is
 // in it.
 type workspace struct {
-	flat  flat.Flattener
-	value []byte
+	flat flat.Flattener
+	avro avroWriter
 }
 
-var workspaces = sync.Pool{New: func() any { return new(workspace) }}
+var workspaces = sync.Pool{New: func() any { return &workspace{avro: newAvroWriter()} }}
 
 func (w *workspace) giveBack() {
-	if cap(w.value) <= pooledBytes {
+	if w.avro.size() <= pooledBytes {
 		workspaces.Put(w)
 	}
 }
@@ -223,8 +223,7 @@ func (w *workspace) giveBack() {
 // sent, NUL and all: it is what makes two events the same one. Key, value and
 // headers share one piece of memory.
 func (e *Encoder) message(slab *kafka.Slab, w *workspace, id string, record *flat.Record) (kafka.Message, error) {
-	value, err := e.avro.append(append(w.value[:0], e.prefix...), record)
-	w.value = value
+	value, err := e.avro.encode(w.avro, e.prefix, record)
 	if err != nil {
 		return kafka.Message{}, &Undeliverable{ReasonNotEncodable, "the event cannot be encoded as Avro"}
 	}

@@ -55,7 +55,7 @@ func TestOlderSchemaLacksColumns(t *testing.T) {
 		t.Fatal(err)
 	}
 	details := "{}"
-	value, err := encoder.append(nil, &flat.Record{ID: "a", RawEvent: "raw", Details: &details})
+	value, err := encoder.encode(newAvroWriter(), nil, &flat.Record{ID: "a", RawEvent: "raw", Details: &details})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -71,15 +71,27 @@ func (t *Tape) Next(s *Scanner[string], most int) (v Value, fits bool, err error
 	}
 	first := len(t.nodes)
 	for len(t.nodes) == first || len(t.open) > 0 {
-		var n node
-		if err := s.next(&n); err != nil {
+		here := int32(len(t.nodes))
+		t.nodes = append(t.nodes, node{next: here + 1})
+		n := &t.nodes[here] // written in place: this loop is where the time goes
+		if err := s.next(n); err != nil {
 			return Value{}, false, err
 		}
-		if len(t.nodes) >= most && n.kind != closing {
+		switch n.kind {
+		case closing:
+			t.nodes = t.nodes[:here]
+			last := len(t.open) - 1
+			of := &t.nodes[t.open[last]]
+			of.end, of.next = int32(s.pos), here
+			t.open = t.open[:last]
+			continue
+		case Array, Object:
+			t.open = append(t.open, here)
+		}
+		if len(t.nodes) > most {
 			t.nodes, t.open = t.nodes[:first], t.open[:0]
 			return Value{}, false, nil
 		}
-		t.add(n, s.pos)
 	}
 	return Value{t, int32(first)}, true, nil
 }
@@ -104,22 +116,6 @@ func (v Value) IsOf(text string) bool {
 
 // Place returns where on its tape the value is.
 func (v Value) Place() int32 { return v.at }
-
-func (t *Tape) add(n node, end int) {
-	here := int32(len(t.nodes))
-	switch n.kind {
-	case closing:
-		last := len(t.open) - 1
-		of := &t.nodes[t.open[last]]
-		of.end, of.next = int32(end), here
-		t.open = t.open[:last]
-		return
-	case Array, Object:
-		t.open = append(t.open, here)
-	}
-	n.next = here + 1
-	t.nodes = append(t.nodes, n)
-}
 
 // pooledNodes bounds the tapes kept for reuse: one huge event must not make
 // every later one hold its memory.
