@@ -8,6 +8,8 @@ import "sync"
 // that mostly new memory would be made. The zero value is usable, and safe for concurrent
 // use.
 type List[T any] struct {
+	// New makes a new one; nil: it is the zero value.
+	New func() *T
 	// Most is how many are kept; those above it are left to the garbage collector. Zero: as
 	// many as were in use at once.
 	Most int
@@ -16,17 +18,20 @@ type List[T any] struct {
 	free []*T
 }
 
-// Take returns what was given back last; a new zero value if there is nothing.
+// Take returns what was given back last; a new one if there is nothing.
 func (l *List[T]) Take() *T {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := len(l.free)
-	if n == 0 {
-		return new(T)
+	switch {
+	case n > 0:
+		t := l.free[n-1]
+		l.free = l.free[:n-1]
+		return t
+	case l.New != nil:
+		return l.New()
 	}
-	t := l.free[n-1]
-	l.free = l.free[:n-1]
-	return t
+	return new(T)
 }
 
 // Give gives it back. Nobody else may use it from then on.

@@ -22,6 +22,19 @@ func TestList(t *testing.T) {
 	}
 }
 
+func TestNew(t *testing.T) {
+	l := spare.List[int]{New: func() *int { return new(7) }}
+	a := l.Take()
+	if *a != 7 {
+		t.Fatalf("a new one is %d", *a)
+	}
+	*a = 8
+	l.Give(a)
+	if got := *l.Take(); got != 8 {
+		t.Errorf("what was given back is %d", got)
+	}
+}
+
 func TestMost(t *testing.T) {
 	l := spare.List[int]{Most: 1}
 	a, b := l.Take(), l.Take()
