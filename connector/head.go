@@ -262,9 +262,9 @@ func (p *poller) headEffect(w headWalk) window.Effect {
 }
 
 // encodeAll adds to out what each of the events becomes, in the memory of slab, and drops
-// their bytes: the record holds them. They may be of the page, which has them parsed. An event that cannot be a record comes out as a dead
-// letter; an error is a fault of this program, and comes before anything of them is
-// written.
+// their bytes: the record holds them. Those of the page need not be parsed again. An event
+// that cannot be a record comes out as a dead letter; an error is a fault of this program,
+// and comes before anything of them is written.
 func (s *session) encodeAll(slab *kafka.Slab, page openai.Page, out []target.Encoded, events []auditlog.Event) ([]target.Encoded, error) {
 	ingested := s.now()
 	out = slices.Grow(out, len(events))

@@ -79,7 +79,7 @@ func FixedFields(headers ...Header) (fields []Field) {
 type Headers struct {
 	layout *Layout
 	own    []byte // the values for Own, each after its length
-	number uint64 // and one more; 0: it has none yet
+	number uint64 // the number plus one; 0: it has none yet
 }
 
 // FixedHeaders returns headers that are the same whatever the message is.
@@ -188,7 +188,7 @@ func (l *HeaderLists) Of(m *Message) []Header {
 		case Key:
 			value = m.Key
 		case Number:
-			value = l.number(h.number)
+			value = l.number(h)
 		case Own:
 			if value, h.own = cutOwn(h.own); len(value) == 0 {
 				continue
@@ -199,15 +199,16 @@ func (l *HeaderLists) Of(m *Message) []Header {
 	return l.headers[begin:len(l.headers):len(l.headers)]
 }
 
-func (l *HeaderLists) number(and1 uint64) []byte {
-	if and1 == 0 {
+// number returns the digits of the message's number; nil if it has none yet.
+func (l *HeaderLists) number(h Headers) []byte {
+	if h.number == 0 {
 		return nil
 	}
 	if cap(l.digits)-len(l.digits) < maxDigits {
 		l.digits = make([]byte, 0, max(64*maxDigits, 2*cap(l.digits)))
 	}
 	begin := len(l.digits)
-	l.digits = strconv.AppendUint(l.digits, and1-1, 10)
+	l.digits = strconv.AppendUint(l.digits, h.number-1, 10)
 	return l.digits[begin:len(l.digits):len(l.digits)]
 }
 
