@@ -136,7 +136,7 @@ func (e *Encoder) EncodeIn(slab *kafka.Slab, parsed rawjson.Value, ev auditlog.E
 		IP:        first(record.SourceIP),
 	}
 	messages := slab.Messages(1 + len(e.config.Copies))[:1]
-	if messages[0], err = e.message(slab, w, ev.ID, record); err != nil {
+	if messages[0], err = e.message(slab, w, ev.ID, record, info.KnownType); err != nil {
 		return nil, info, err
 	}
 	for _, c := range e.config.Copies {
@@ -222,12 +222,12 @@ func (w *workspace) giveBack() {
 // message encodes the record of the event with the id. The key is the id as it was
 // sent, NUL and all: it is what makes two events the same one. Key, value and
 // headers share one piece of memory.
-func (e *Encoder) message(slab *kafka.Slab, w *workspace, id string, record *flat.Record) (kafka.Message, error) {
+func (e *Encoder) message(slab *kafka.Slab, w *workspace, id string, record *flat.Record, known bool) (kafka.Message, error) {
 	value, err := e.avro.encode(w.avro, e.prefix, record)
 	if err != nil {
 		return kafka.Message{}, &Undeliverable{ReasonNotEncodable, "the event cannot be encoded as Avro"}
 	}
-	eventType, subject := safeType(record.Type), safeSubject(record.TargetID)
+	eventType, subject := safeType(record.Type, known), safeSubject(record.TargetID)
 	var text [len(time.RFC3339)]byte
 	at := record.EffectiveAt.AppendFormat(text[:0], time.RFC3339)
 	a := slab.Bytes(len(value) + len(id) + len(typePrefix) + len(eventType) + len(at) + len(subject) + 3*kafka.OwnOverhead)

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/openai-audit-kafka/openai-audit-kafka/internal/codec/flat"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 )
 
@@ -34,9 +33,9 @@ func header(name string, value []byte) kafka.Header { return kafka.Header{Key: n
 // be, with U+FFFD for what CloudEvents allows in no string. A header is logged,
 // routed by and shown without care, so a type that could be personal data is named
 // "unknown" there, and so is one that would be in the record twice at great length.
-func safeType(eventType string) string {
+func safeType(eventType string, known bool) string {
 	switch {
-	case flat.KnownType(eventType):
+	case known:
 		return eventType
 	case len(eventType) > maxTypeText, mayBePersonal(eventType):
 		return "unknown"

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"encoding/binary"
+	"slices"
 	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -15,13 +16,20 @@ type Header = kgo.RecordHeader
 // their own, since a list of headers would be a quarter of what an event takes in memory
 // until it is written.
 type Layout struct {
-	fields   []Field
+	list     []Header // all of them, with the values that are the same
+	differ   []differing
 	numbered bool // there is a field for a number
 
 	// What the headers take in a record, without the lengths of the values of the message.
 	size int
 	keys int   // how often the key is one of them
 	own  []int // those for the message's own values
+}
+
+// differing is a header whose value is not the same in all messages.
+type differing struct {
+	at   int // in the list
+	from Origin
 }
 
 // Field is one header of a layout.
@@ -48,9 +56,13 @@ const (
 
 // NewLayout returns the layout with the fields, in their order.
 func NewLayout(fields ...Field) *Layout {
-	l := &Layout{fields: fields}
-	for _, f := range fields {
+	l := &Layout{}
+	for i, f := range fields {
+		l.list = append(l.list, Header{Key: f.Name, Value: f.Value})
 		size := headerOverhead + len(f.Name) + len(f.Value)
+		if f.From != Fixed {
+			l.differ = append(l.differ, differing{i, f.From})
+		}
 		switch f.From {
 		case Fixed:
 		case Key:
@@ -159,14 +171,14 @@ type HeaderLists struct {
 // Grow makes room for the headers of the messages, so that nothing is left behind while they
 // are made.
 func (l *HeaderLists) Grow(messages []Message) {
-	fields := 0
+	headers := 0
 	for i := range messages {
 		if layout := messages[i].Headers.layout; layout != nil {
-			fields += len(layout.fields)
+			headers += len(layout.list)
 		}
 	}
-	if cap(l.headers) < fields {
-		l.headers = make([]Header, 0, fields)
+	if cap(l.headers) < headers {
+		l.headers = make([]Header, 0, headers)
 	}
 }
 
@@ -176,27 +188,29 @@ func (l *HeaderLists) Of(m *Message) []Header {
 	if h.layout == nil {
 		return nil
 	}
-	if fields := len(h.layout.fields); cap(l.headers)-len(l.headers) < fields {
-		l.headers = make([]Header, 0, max(fields, 2*cap(l.headers)))
+	if headers := len(h.layout.list); cap(l.headers)-len(l.headers) < headers {
+		l.headers = make([]Header, 0, max(headers, 2*cap(l.headers)))
 	}
 	begin := len(l.headers)
-	for i := range h.layout.fields {
-		f := &h.layout.fields[i]
-		value := f.Value
-		switch f.From {
-		case Fixed:
-		case Key:
-			value = m.Key
+	l.headers = append(l.headers, h.layout.list...)
+	list := l.headers[begin:len(l.headers):len(l.headers)]
+	leftOut := 0
+	for _, d := range h.layout.differ {
+		value := m.Key
+		switch d.from {
 		case Number:
 			value = l.number(h)
 		case Own:
 			if value, h.own = cutOwn(h.own); len(value) == 0 {
+				list = slices.Delete(list, d.at-leftOut, d.at-leftOut+1)
+				leftOut++
 				continue
 			}
 		}
-		l.headers = append(l.headers, Header{Key: f.Name, Value: value})
+		list[d.at-leftOut].Value = value
 	}
-	return l.headers[begin:len(l.headers):len(l.headers)]
+	l.headers = l.headers[:begin+len(list)]
+	return list[:len(list):len(list)]
 }
 
 // number returns the digits of the message's number; nil if it has none yet.
