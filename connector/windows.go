@@ -44,8 +44,8 @@ var errReplan = errors.New("planned in another state")
 // on. So a crash loses the windows that were read ahead and not committed, and no other.
 //
 // It is the Source and the Sink of package sweep. ReadWindow runs in several goroutines at
-// once, each with a windowTry of its own; Take and what the run itself holds belong to the
-// goroutine of run.
+// once, each with a windowTry of its own. Take runs beside them, one call after the other, and
+// what the run itself holds is Take's.
 type sweepRun struct {
 	window.Sweep
 	session  *session

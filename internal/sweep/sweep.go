@@ -30,8 +30,8 @@ type Source[P any] interface {
 // Sink takes what was read.
 type Sink[P any] interface {
 	// Take takes the next part of the oldest window that is not done, together with those
-	// that wait behind it in order, up to Config.Together bytes. It is called by the
-	// goroutine of Run alone.
+	// that wait behind it in order, up to Config.Together bytes. One call follows the other,
+	// and windows are read meanwhile. It ends soon after ctx does.
 	Take(ctx context.Context, parts []Part[P]) error
 }
 
@@ -86,13 +86,31 @@ const slowPage = 75 * time.Millisecond
 
 // Run reads all of the time, and returns when the last part of it was taken, or with the
 // first error. Then nothing of it goes on.
+//
+// What the Sink takes when a read fails is taken to its end, and an error of the Sink comes
+// before that of a read: to break a transaction off would leave its outcome unknown.
 func Run[P any](ctx context.Context, cfg Config, source Source[P], sink Sink[P]) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var reading sync.WaitGroup
 	defer reading.Wait()
 	defer cancel()
 
-	s := &state[P]{Config: cfg, plan: window.NewPlan(cfg.From, cfg.To, cfg.Events), next: cfg.From, ended: make(chan result[P])}
+	s := &state[P]{
+		Config: cfg, plan: window.NewPlan(cfg.From, cfg.To, cfg.Events), next: cfg.From,
+		ended: make(chan result[P]), taken: make(chan error, 1),
+	}
+	err := s.run(ctx, &reading, source, sink)
+	if s.taking {
+		if failed := <-s.taken; failed != nil {
+			return failed
+		}
+	}
+	return err
+}
+
+// run is Run, but that the last parts may still be taken when it returns.
+func (s *state[P]) run(ctx context.Context, reading *sync.WaitGroup, source Source[P], sink Sink[P]) error {
+	cfg := s.Config
 	for s.next < cfg.To {
 		enough := cfg.Enough != nil && cfg.Enough()
 		if enough && !s.begun() {
@@ -120,9 +138,14 @@ func Run[P any](ctx context.Context, cfg Config, source Source[P], sink Sink[P])
 			if err := s.end(res); err != nil {
 				return err
 			}
-		case part, ok := <-s.oldest():
-			if err := s.take(ctx, sink, part, ok); err != nil {
+		case err := <-s.taken:
+			if s.taking = false; err != nil {
 				return err
+			}
+		case part, ok := <-s.oldest():
+			if parts := s.gather(part, ok); len(parts) > 0 {
+				s.taking = true
+				go func() { s.taken <- sink.Take(ctx, parts) }() // waited for by Run
 			}
 		}
 	}
@@ -180,6 +203,8 @@ type state[P any] struct {
 	bytes   int  // of an average window, from those read so far
 	waiting int  // windows that are read and not wholly taken
 	slow    bool // the Source is what takes long
+	taking  bool // parts are taken now
+	taken   chan error
 }
 
 // room reports whether one more window may be begun. The one whose turn is next always
@@ -216,9 +241,9 @@ func (s *state[P]) add(w window.Window) *flight[P] {
 }
 
 // oldest returns the parts of the window whose turn is next; nil, which blocks, while
-// it is not begun.
+// it is not begun, or others are taken.
 func (s *state[P]) oldest() <-chan Part[P] {
-	if s.begun() {
+	if s.begun() && !s.taking {
 		return s.flights[0].parts
 	}
 	return nil
@@ -242,10 +267,9 @@ func (s *state[P]) end(res result[P]) error {
 	return nil
 }
 
-// take passes a part of the window whose turn it is, together with those that wait
+// gather returns a part of the window whose turn it is, together with those that wait
 // behind it in order. ok is false when the window had its last part.
-func (s *state[P]) take(ctx context.Context, sink Sink[P], part Part[P], ok bool) error {
-	var parts []Part[P]
+func (s *state[P]) gather(part Part[P], ok bool) (parts []Part[P]) {
 	bytes := 0
 	for there := true; there; {
 		if ok {
@@ -264,8 +288,5 @@ func (s *state[P]) take(ctx context.Context, sink Sink[P], part Part[P], ok bool
 			there = false
 		}
 	}
-	if len(parts) == 0 {
-		return nil
-	}
-	return sink.Take(ctx, parts)
+	return parts
 }

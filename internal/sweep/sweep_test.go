@@ -167,3 +167,102 @@ func TestSinkFails(t *testing.T) {
 		}
 	})
 }
+
+// Windows are begun while others are taken, as many as may be, and one call of Take follows
+// the other.
+func TestReadsWhileOthersAreTaken(t *testing.T) {
+	l := &list{events: make([]int, 2000), most: 40, page: time.Millisecond}
+	for i := range l.events {
+		l.events[i] = 1
+	}
+	const atOnce = 1 + 2 // as Config.Parallel says
+	s := &watched{list: l}
+	taken, idle := int64(0), 0
+	s.take = func(parts int) {
+		taken += int64(parts)
+		for began := time.Now(); s.reads.Load()-taken < atOnce; time.Sleep(time.Millisecond) {
+			if time.Since(began) > time.Minute {
+				idle++
+				break
+			}
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		if err := sweep.Run(t.Context(), l.config(atOnce-2, 80), s, s); err != nil {
+			t.Error(err)
+		}
+	})
+	// At the end nothing is left to be begun.
+	if idle > atOnce || s.atOnce.Load() != 1 {
+		t.Errorf("in %d of %d calls of Take no window was begun; %d calls at once", idle, l.commits, s.atOnce.Load())
+	}
+}
+
+// A read that fails breaks nothing off that is taken meanwhile, and an error of that comes
+// first: it may leave more behind.
+func TestReadFailsWhileOthersAreTaken(t *testing.T) {
+	errRead, errTaken := errors.New("read"), errors.New("taken")
+	for name, fails := range map[string]error{"it is taken": nil, "it is not": errTaken} {
+		l := &list{events: make([]int, 2000), most: 40, page: time.Millisecond, slow: time.Second}
+		for i := range l.events {
+			l.events[i] = 1
+		}
+		s := &watched{list: l, fails: fails}
+		synctest.Test(t, func(t *testing.T) {
+			cfg := l.config(8, 80)
+			cfg.Retry = func(context.Context, window.Window, int, error) error { return errRead }
+			s.read = func() {
+				if s.taking.Load() > 0 {
+					l.fails.Store(1) // while a commit is under way that began before the read did
+				}
+			}
+			want := errRead
+			if fails != nil {
+				want = fails
+			}
+			if err := sweep.Run(t.Context(), cfg, s, s); !errors.Is(err, want) {
+				t.Errorf("%s: got %v, want %v", name, err, want)
+			}
+		})
+		if s.brokenOff.Load() || s.taking.Load() != 0 || l.commits == 0 {
+			t.Errorf("%s: broken off %v, %d are still taken, %d commits", name, s.brokenOff.Load(), s.taking.Load(), l.commits)
+		}
+	}
+}
+
+// watched is a list that notes what happens beside what.
+type watched struct {
+	*list
+	fails error           // of Take
+	read  func()          // called when a window is begun; nil: nothing is
+	take  func(parts int) // likewise, when parts are taken
+
+	reads, taking, atOnce atomic.Int64
+	brokenOff             atomic.Bool // ctx ended while something was taken
+}
+
+func (s *watched) ReadWindow(ctx context.Context, w window.Window, give func(part, bytes int) error) (sweep.Size, error) {
+	s.reads.Add(1)
+	if s.read != nil {
+		s.read()
+	}
+	size, err := s.list.ReadWindow(ctx, w, give)
+	if _, dense := errors.AsType[*sweep.Dense](err); dense {
+		s.reads.Add(-1) // it comes again in pieces
+	}
+	return size, err
+}
+
+func (s *watched) Take(ctx context.Context, parts []sweep.Part[int]) error {
+	n := s.taking.Add(1)
+	defer s.taking.Add(-1)
+	s.atOnce.Store(max(s.atOnce.Load(), n))
+	if s.take != nil {
+		s.take(len(parts))
+	}
+	err := s.list.Take(ctx, parts)
+	if ctx.Err() != nil {
+		s.brokenOff.Store(true)
+	}
+	return errors.Join(err, s.fails)
+}
