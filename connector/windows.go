@@ -172,7 +172,8 @@ func (t *windowTry) walk(ctx context.Context, scope auditlog.Scope) error {
 	s, w := t.run.session, t.window
 	query := openai.Query{
 		Scope: scope, AlsoRead: s.alsoRead(scope), From: w.From, To: w.To, Bounded: t.run.Bounded(w),
-		ToEnd: true, Parsed: true, Class: openai.History,
+		ToEnd: true, Class: openai.History,
+		Parsed: t.run.Segment != nil, // elsewhere nearly all is known, and not encoded
 	}
 	for page, err := range s.history.Pages(ctx, query) {
 		if err == nil {

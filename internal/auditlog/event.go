@@ -27,8 +27,8 @@ type Event struct {
 	// Elsewhere says that the event is listed in a time that EffectiveAt is not in,
 	// and not in its own. Then its place in the list counts.
 	Elsewhere bool
-	// Parsed is where the page that listed the event has its JSON parsed, for that page to
-	// know. 0: nowhere.
+	// Parsed is where the page that listed the event has its JSON parsed; only the page can
+	// use it. 0: nowhere.
 	Parsed int32
 	// Neighbour is the second under which an event without a time of its own is
 	// remembered: that of the next newer event of its walk, so that it is

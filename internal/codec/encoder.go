@@ -192,8 +192,8 @@ func (e *Encoder) undeliverable(ev auditlog.Event) *Undeliverable {
 	case !utf8.ValidString(ev.ID), !utf8.ValidString(ev.Type):
 		return &Undeliverable{ReasonInvalidUTF8, "the event's id or type is not valid UTF-8"}
 	}
-	// The record holds the event whole, so this much is certain. Said before
-	// parsing, it bounds what parsing may cost.
+	// The record holds the event whole, so this much is certain. Said before the event is
+	// parsed here, it bounds what that may cost.
 	return e.tooLarge(len(ev.Raw) + len(ev.ID))
 }
 

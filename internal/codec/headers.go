@@ -33,6 +33,7 @@ func header(name string, value []byte) kafka.Header { return kafka.Header{Key: n
 // be, with U+FFFD for what CloudEvents allows in no string. A header is logged,
 // routed by and shown without care, so a type that could be personal data is named
 // "unknown" there, and so is one that would be in the record twice at great length.
+// known says that it is a type that this release knows.
 func safeType(eventType string, known bool) string {
 	switch {
 	case known:

@@ -19,8 +19,8 @@ import (
 )
 
 // Compression returns the option to compress as the name says: gzip, snappy, lz4 or zstd;
-// with any other, not at all. All clients of the process share what compresses: each would
-// have encoders of its own.
+// with any other, not at all. All clients of the process share one compressor: otherwise each
+// would have encoders of its own.
 func Compression(name string) kgo.ProducerOpt {
 	if c := compressor(name); c != nil {
 		return kgo.WithCompressor(c)

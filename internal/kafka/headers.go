@@ -103,7 +103,8 @@ func FixedHeaders(headers ...Header) Headers {
 // appends them. They are not copied.
 func (l *Layout) Headers(own []byte) Headers { return Headers{layout: l, own: own} }
 
-// As returns headers of another layout, with the same values of the message's own.
+// As returns headers of another layout, with the same values of the message's own, and
+// without its number.
 func (h Headers) As(l *Layout) Headers { return Headers{layout: l, own: h.own} }
 
 // AppendOwn appends a value for Own, which is given in parts.

@@ -20,7 +20,7 @@ func (m Message) Size() int {
 	return recordOverhead + len(m.Key) + len(m.Value) + m.Headers.size(m.Key)
 }
 
-// HeaderList returns the headers as a list.
+// HeaderList returns the headers as a list of its own. For many messages use HeaderLists.
 func (m Message) HeaderList() []Header { return new(HeaderLists).Of(&m) }
 
 const (

@@ -162,8 +162,9 @@ func (l *Ledger) endsHistory(step window.Step) bool {
 	return window.HasHistory(l.Cursor()) && !window.HasHistory(step.Cursor)
 }
 
-// keptMessages is up to how many messages a list is kept for the next transaction.
-const keptMessages = 8192
+// keptMessages is up to how many messages a list is kept for the next transaction. Usual ones
+// of a history have up to three thousand, and a list stays when the history is read.
+const keptMessages = 4096
 
 // messageLists are the lists of transactions that were written. All organizations of a
 // process share them, or each of a hundred would keep one of its own.

@@ -30,10 +30,10 @@ type listing struct {
 // in it: anything in data is an event, since an event that we do not understand must
 // not stop those that we do.
 //
-// The events' Raw are slices of body, which belongs to them from here on. So do those that
-// are kept parsed.
+// The events' Raw are slices of body, which belongs to them from here on. With parsed the
+// events are kept parsed too, as parts of body.
 func parsePage(body []byte, scope auditlog.Scope, parsed bool) (listing, error) {
-	text := unsafe.String(unsafe.SliceData(body), len(body)) // which is read only while body is
+	text := unsafe.String(unsafe.SliceData(body), len(body)) // no longer used than body is
 	p := pageParser{Scanner: rawjson.NewScanner(text), body: body, scope: scope}
 	if parsed {
 		p.tape = pageTapes.Get().(*rawjson.Tape)
@@ -59,12 +59,12 @@ func parsePage(body []byte, scope auditlog.Scope, parsed bool) (listing, error) 
 // pageTapes are those of pages that were given back.
 var pageTapes = sync.Pool{New: func() any { return new(rawjson.Tape) }}
 
-// tapeValues is how many values a page's tape holds at most, 32 bytes each. A hundred usual
-// events have a fifth of it. What a hostile page has more is not kept.
+// tapeValues is how many values a page's tape holds at most, 24 bytes each. A hundred usual
+// events have a fifth of it. An event of a hostile page that does not fit is not kept.
 const tapeValues = 1 << 14
 
 type pageParser struct {
-	rawjson.Scanner[string]
+	rawjson.Scanner
 	listing
 	body                        []byte
 	texts                       strings.Builder // holds the ids and types: else each is an allocation
@@ -89,7 +89,7 @@ func (p *pageParser) page() error {
 
 // field reads one field of the page. A second data or has_more is an error: it would be
 // unclear which one counts, and data is a hundred events.
-func (p *pageParser) field(key rawjson.Text[string]) error {
+func (p *pageParser) field(key rawjson.Text) error {
 	switch {
 	case key.Is("object"):
 		object, err := p.textOrSkip()

@@ -13,6 +13,7 @@ import (
 	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
@@ -308,6 +309,38 @@ func TestHugeEventsAreNotKept(t *testing.T) {
 			t.Errorf("%s: %d events, of which %d are kept; want %d, %d", name, len(l.events), kept, len(test.events), test.kept)
 		}
 	}
+}
+
+// TestPagesInMemoryOfOthers: a page that is read in memory which another gave back is what it
+// is, and has nothing of the other.
+func TestPagesInMemoryOfOthers(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var given []auditlog.Event
+		for range 5 {
+			raws := []string{`{"x":"` + strings.Repeat("x", chunkBytes/4) + `"}`} // or the body is not kept
+			for range rapid.IntRange(1, 5).Draw(t, "events") {
+				_, raw := drawEvent(t)
+				raws = append(raws, raw)
+			}
+			body := takeBody([][]byte{pageOf(raws...)})
+			l, err := parsePage(body, auditlog.ScopeOrganization, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			page := Page{Events: l.events, body: body, tape: l.tape}
+			for i, e := range page.Events {
+				object := page.Parsed(e)
+				if string(e.Raw) != raws[i] || !object.IsOf(unsafe.String(unsafe.SliceData(e.Raw), len(e.Raw))) {
+					t.Fatalf("%s is read as %s, kept as %s", raws[i], e.Raw, object.Raw())
+				}
+			}
+			for _, e := range given {
+				page.Parsed(e).IsOf("") // may be asked, and there may be anything
+			}
+			given = append(given, page.Events...)
+			page.Release()
+		}
+	})
 }
 
 // TestParsedIsOfItsPage: an event of another page has nothing here, or not its own text.

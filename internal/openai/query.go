@@ -28,8 +28,8 @@ type Query struct {
 	// is complete in any order of the list. Without it the newest must come first, since
 	// the walk may be left early.
 	ToEnd bool
-	// Parsed says that the pages keep their events parsed, for who reads all of them: see
-	// Page.Parsed.
+	// Parsed says that the pages keep their events parsed. It costs more than to find them,
+	// and less than to parse all of them afterwards. See Page.Parsed.
 	Parsed bool
 	// Class is how the walk's requests wait for each other at the limiter.
 	Class Class

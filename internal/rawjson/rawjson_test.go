@@ -22,7 +22,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		valid := json.Valid([]byte(text))
 		deep := nesting(text) >= 10000
-		s := NewScanner([]byte(text))
+		s := NewScanner(text)
 		if whole := s.Skip() == nil && s.AtEnd(); whole != valid && !deep {
 			t.Fatalf("a Scanner says that %q is JSON: %v, encoding/json says %v", text, whole, valid)
 		}
@@ -102,7 +102,7 @@ func TestOddText(t *testing.T) {
 		`"\ud83d\ude00\/"`: {"😀/", "😀/"},
 		"\"a\xff\"":        {"", "a\xff"},
 	} {
-		s := NewScanner([]byte(text))
+		s := NewScanner(text)
 		read, err := s.Text()
 		if strict, ok := read.Decode(); err != nil || strict != want.strict || ok != (want.strict != "") {
 			t.Errorf("%s: %q, %v, error %v", text, strict, ok, err)
@@ -131,7 +131,7 @@ func TestErrorsSayWhere(t *testing.T) {
 		`["\x"]`:           "the JSON is wrong at byte 3, where an escape should be",
 		`{"a":{"b":[1,2]}`: "the JSON is wrong at byte 16, where a comma or '}' should be",
 	} {
-		s := NewScanner([]byte(text))
+		s := NewScanner(text)
 		if err := s.Skip(); err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %s", text, err, want)
 		}

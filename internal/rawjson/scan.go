@@ -5,20 +5,17 @@ import (
 	"strconv"
 )
 
-// Source is what a JSON text can be held in.
-type Source interface{ string | []byte }
-
 // Scanner reads a JSON text once, from left to right, and checks all of it. It
 // keeps no values. Its methods skip white space before what they read.
-type Scanner[T Source] struct {
-	data    T
+type Scanner struct {
+	data    string
 	pos     int
 	open    bitStack // one bit for each open object (1) or array (0) that next is in
 	entered bool     // next has just moved into the innermost of them
 }
 
 // NewScanner returns a scanner at the beginning of the text.
-func NewScanner[T Source](text T) Scanner[T] { return Scanner[T]{data: text} }
+func NewScanner(text string) Scanner { return Scanner{data: text} }
 
 // SyntaxError says where a JSON text stops being one. It quotes none of it.
 type SyntaxError struct {
@@ -32,28 +29,29 @@ func (e *SyntaxError) Error() string {
 }
 
 // Wrong returns the error of a text that should have something else here.
-func (s *Scanner[T]) Wrong(want string) error { return &SyntaxError{at: s.pos, want: want} }
+func (s *Scanner) Wrong(want string) error { return &SyntaxError{at: s.pos, want: want} }
 
 // reset goes to the beginning of another text.
-func (s *Scanner[T]) reset(text T) {
+func (s *Scanner) reset(text string) {
 	s.data, s.pos, s.entered, s.open.depth = text, 0, false, 0
 }
 
-// Back goes back to where the scanner was before, outside of any value.
-func (s *Scanner[T]) Back(pos int) { s.pos, s.entered, s.open.depth = pos, false, 0 }
+// Back goes back to where the scanner was before, and not inside a value that Skip or Next
+// moves over.
+func (s *Scanner) Back(pos int) { s.pos, s.entered, s.open.depth = pos, false, 0 }
 
 // Pos is the number of bytes before the scanner.
-func (s *Scanner[T]) Pos() int { return s.pos }
+func (s *Scanner) Pos() int { return s.pos }
 
 // AtEnd reports whether nothing but white space is left.
-func (s *Scanner[T]) AtEnd() bool {
+func (s *Scanner) AtEnd() bool {
 	s.Peek()
 	return s.pos == len(s.data)
 }
 
 // Peek skips white space and returns the next byte, 0 at the end of the text. A
 // byte 0 in the text is wrong everywhere, so the two need not differ.
-func (s *Scanner[T]) Peek() byte {
+func (s *Scanner) Peek() byte {
 	if s.pos < len(s.data) {
 		if c := s.data[s.pos]; c > ' ' {
 			return c
@@ -63,7 +61,7 @@ func (s *Scanner[T]) Peek() byte {
 }
 
 // pastSpace is apart so that Peek is inlined: few texts have white space.
-func (s *Scanner[T]) pastSpace() byte {
+func (s *Scanner) pastSpace() byte {
 	for s.pos < len(s.data) {
 		switch c := s.data[s.pos]; c {
 		case ' ', '\n', '\r', '\t':
@@ -76,7 +74,7 @@ func (s *Scanner[T]) pastSpace() byte {
 }
 
 // Take moves over c, which must be the next byte.
-func (s *Scanner[T]) Take(c byte) error {
+func (s *Scanner) Take(c byte) error {
 	if s.Peek() != c {
 		return s.Wrong(strconv.QuoteRune(rune(c)))
 	}
@@ -86,7 +84,7 @@ func (s *Scanner[T]) Take(c byte) error {
 
 // More moves to the next value of an object or array that ends with end: over the
 // comma, if it is not the first. It returns false behind the end.
-func (s *Scanner[T]) More(end byte, first bool) (bool, error) {
+func (s *Scanner) More(end byte, first bool) (bool, error) {
 	switch c := s.Peek(); {
 	case c == end:
 		s.pos++
@@ -102,7 +100,7 @@ func (s *Scanner[T]) More(end byte, first bool) (bool, error) {
 
 // Member moves to the value of the next member of an object and returns its key;
 // ok is false behind the end of the object.
-func (s *Scanner[T]) Member(first bool) (key Text[T], ok bool, err error) {
+func (s *Scanner) Member(first bool) (key Text, ok bool, err error) {
 	if ok, err = s.More('}', first); !ok {
 		return key, false, err
 	}
@@ -113,7 +111,7 @@ func (s *Scanner[T]) Member(first bool) (key Text[T], ok bool, err error) {
 }
 
 // Skip moves over one value of any kind.
-func (s *Scanner[T]) Skip() error {
+func (s *Scanner) Skip() error {
 	var n node
 	for {
 		if err := s.next(&n); err != nil || s.open.depth == 0 {
@@ -126,7 +124,7 @@ func (s *Scanner[T]) Skip() error {
 // no others, or the beginning or the end of an object or array. The value is whole
 // when none is open. A call for each bracket would let an event choose how much stack
 // we need, so next does not recurse.
-func (s *Scanner[T]) next(n *node) error {
+func (s *Scanner) next(n *node) error {
 	if s.open.depth == 0 {
 		return s.begin(n)
 	}
@@ -158,7 +156,7 @@ func (s *Scanner[T]) next(n *node) error {
 }
 
 // begin moves over a value; of an object or array, only over its bracket.
-func (s *Scanner[T]) begin(n *node) error {
+func (s *Scanner) begin(n *node) error {
 	c := s.Peek()
 	n.start = int32(s.pos)
 	if c == '{' || c == '[' {
@@ -179,7 +177,7 @@ func (s *Scanner[T]) begin(n *node) error {
 	return err
 }
 
-func (s *Scanner[T]) scalar(c byte, n *node) (err error) {
+func (s *Scanner) scalar(c byte, n *node) (err error) {
 	switch {
 	case c == '"':
 		text, err := s.Text()
@@ -204,8 +202,8 @@ func (s *Scanner[T]) scalar(c byte, n *node) (err error) {
 }
 
 // Literal moves over the word, which must come next.
-func (s *Scanner[T]) Literal(word string) error {
-	if len(s.data)-s.pos < len(word) || string(s.data[s.pos:s.pos+len(word)]) != word {
+func (s *Scanner) Literal(word string) error {
+	if len(s.data)-s.pos < len(word) || s.data[s.pos:s.pos+len(word)] != word {
 		return s.Wrong(word)
 	}
 	s.pos += len(word)
@@ -213,7 +211,7 @@ func (s *Scanner[T]) Literal(word string) error {
 }
 
 // Number moves over a number and returns it as it is written.
-func (s *Scanner[T]) Number() (number T, err error) {
+func (s *Scanner) Number() (number string, err error) {
 	start := s.pos
 	s.optional('-')
 	if !s.optional('0') && s.digits() == 0 {
@@ -239,7 +237,7 @@ func IsNumber(text string) bool {
 	return err == nil && s.pos == len(text)
 }
 
-func (s *Scanner[T]) optional(c byte) bool {
+func (s *Scanner) optional(c byte) bool {
 	if s.pos < len(s.data) && s.data[s.pos] == c {
 		s.pos++
 		return true
@@ -247,7 +245,7 @@ func (s *Scanner[T]) optional(c byte) bool {
 	return false
 }
 
-func (s *Scanner[T]) digits() (n int) {
+func (s *Scanner) digits() (n int) {
 	for s.pos < len(s.data) && isDigit(s.data[s.pos]) {
 		s.pos++
 		n++

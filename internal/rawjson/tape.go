@@ -13,7 +13,7 @@ import (
 // for.
 type Tape struct {
 	text  string
-	scan  Scanner[string] // of Parse
+	scan  Scanner // of Parse
 	nodes []node
 	open  []int32 // the objects and arrays around the value being parsed, outermost first
 }
@@ -63,9 +63,9 @@ func (t *Tape) Begin(text string) { t.text, t.nodes, t.open = text, t.nodes[:0],
 
 // Next parses the value that the scanner of the text comes to, behind what the tape holds.
 // It is usable until the next Begin or Parse. fits is false where the tape would have more
-// than most values with it, however deep: then it is as before, and the scanner is somewhere
-// in the value.
-func (t *Tape) Next(s *Scanner[string], most int) (v Value, fits bool, err error) {
+// than most values with it, however deep. Then, and after an error, the tape is as before,
+// and the scanner is somewhere in the value.
+func (t *Tape) Next(s *Scanner, most int) (v Value, fits bool, err error) {
 	if len(t.text) > math.MaxInt32 {
 		return Value{}, false, errTooLong
 	}
@@ -75,6 +75,7 @@ func (t *Tape) Next(s *Scanner[string], most int) (v Value, fits bool, err error
 		t.nodes = append(t.nodes, node{next: here + 1})
 		n := &t.nodes[here] // written in place: this loop is where the time goes
 		if err := s.next(n); err != nil {
+			t.nodes, t.open = t.nodes[:first], t.open[:0]
 			return Value{}, false, err
 		}
 		switch n.kind {
@@ -105,9 +106,10 @@ func (t *Tape) At(place int32) (v Value) {
 }
 
 // IsOf reports whether the value was read from this very text, and not from an equal one:
-// of another the value may be anything.
+// of another the value may be anything. It may be asked of any value, also of one whose tape
+// holds something else by now.
 func (v Value) IsOf(text string) bool {
-	if v.tape == nil {
+	if v.tape == nil || int(v.at) >= len(v.tape.nodes) {
 		return false
 	}
 	raw := v.Raw()
@@ -169,7 +171,7 @@ func (v Value) Get(name string) (found Value) {
 // as Text returns them.
 func (v Value) Members(yield func(name string, member Value) bool) {
 	if v.Is(Object) {
-		v.children(func(key Text[string], member Value) bool {
+		v.children(func(key Text, member Value) bool {
 			return yield(key.lenient(), member)
 		})
 	}
@@ -178,11 +180,11 @@ func (v Value) Members(yield func(name string, member Value) bool) {
 // Items yields an array's values.
 func (v Value) Items(yield func(Value) bool) {
 	if v.Is(Array) {
-		v.children(func(_ Text[string], item Value) bool { return yield(item) })
+		v.children(func(_ Text, item Value) bool { return yield(item) })
 	}
 }
 
-func (v Value) children(yield func(Text[string], Value) bool) {
+func (v Value) children(yield func(Text, Value) bool) {
 	nodes := v.tape.nodes
 	for at := v.at + 1; at < nodes[v.at].next; at = nodes[at].next {
 		if !yield(v.tape.key(&nodes[at]), Value{v.tape, at}) {
@@ -191,8 +193,8 @@ func (v Value) children(yield func(Text[string], Value) bool) {
 	}
 }
 
-func (t *Tape) key(n *node) Text[string] {
-	return Text[string]{t.text[n.keyStart:n.keyEnd], n.keyEscaped}
+func (t *Tape) key(n *node) Text {
+	return Text{t.text[n.keyStart:n.keyEnd], n.keyEscaped}
 }
 
 // Text returns a string's content, and "" for every other value. A NUL and half of a
@@ -201,7 +203,7 @@ func (v Value) Text() string {
 	if !v.Is(String) {
 		return ""
 	}
-	return Text[string]{v.Raw(), v.tape.nodes[v.at].escaped}.lenient()
+	return Text{v.Raw(), v.tape.nodes[v.at].escaped}.lenient()
 }
 
 // Number returns the text of a number, or of a string that may hold one.

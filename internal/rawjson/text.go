@@ -7,13 +7,13 @@ import (
 )
 
 // Text is a JSON string without its quotes, as it is written.
-type Text[T Source] struct {
-	raw     T
+type Text struct {
+	raw     string
 	escaped bool // there is a backslash in it
 }
 
 // Text moves over a string.
-func (s *Scanner[T]) Text() (t Text[T], err error) {
+func (s *Scanner) Text() (t Text, err error) {
 	if err := s.Take('"'); err != nil {
 		return t, err
 	}
@@ -51,7 +51,7 @@ var plain = func() (table [256]bool) {
 	return table
 }()
 
-func (s *Scanner[T]) escape() error {
+func (s *Scanner) escape() error {
 	s.pos++
 	if s.pos == len(s.data) {
 		return s.Wrong("an escape")
@@ -74,7 +74,7 @@ var unescaped = [256]byte{
 	'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t',
 }
 
-func hex4[T Source](b T) (r rune, ok bool) {
+func hex4(b string) (r rune, ok bool) {
 	if len(b) < 4 {
 		return 0, false
 	}
@@ -96,20 +96,17 @@ func hex4[T Source](b T) (r rune, ok bool) {
 }
 
 // Is reports whether the string is name, in exactly that case.
-func (t Text[T]) Is(name string) bool {
+func (t Text) Is(name string) bool {
 	if !t.escaped {
-		return string(t.raw) == name
+		return t.raw == name
 	}
 	return t.lenient() == name
 }
 
-// Plain returns the bytes of a string in which nothing is escaped; else ok is false.
-func (t Text[T]) Plain() (raw T, ok bool) { return t.raw, !t.escaped }
-
 // Decode returns the string, and false if it is no Unicode text: invalid UTF-8,
 // or half of a surrogate pair. encoding/json would put U+FFFD for both, and two
 // different ids could become the same.
-func (t Text[T]) Decode() (string, bool) {
+func (t Text) Decode() (string, bool) {
 	s, whole := decode(t)
 	if !whole || !utf8.ValidString(s) {
 		return "", false
@@ -122,14 +119,14 @@ func (v Value) Unicode() string {
 	if !v.Is(String) {
 		return ""
 	}
-	s, _ := Text[string]{v.Raw(), v.tape.nodes[v.at].escaped}.Decode()
+	s, _ := Text{v.Raw(), v.tape.nodes[v.at].escaped}.Decode()
 	return s
 }
 
 // lenient returns the string, with U+FFFD in place of half of a surrogate pair, as in
 // encoding/json, and in place of NUL, which PostgreSQL takes in no text: a column with
 // one would stop a consumer.
-func (t Text[T]) lenient() string {
+func (t Text) lenient() string {
 	s, _ := decode(t)
 	if t.escaped {
 		s = WithoutNUL(s)
@@ -142,9 +139,9 @@ func WithoutNUL(text string) string { return strings.ReplaceAll(text, "\x00", "\
 
 // decode resolves the escapes. Half of a surrogate pair becomes U+FFFD, and then
 // whole is false.
-func decode[T Source](t Text[T]) (s string, whole bool) {
+func decode(t Text) (s string, whole bool) {
 	if !t.escaped {
-		return string(t.raw), true
+		return t.raw, true
 	}
 	whole = true
 	out := make([]byte, 0, len(t.raw))
@@ -164,7 +161,7 @@ func decode[T Source](t Text[T]) (s string, whole bool) {
 
 // unescape reads what follows a backslash; Scanner.Text has checked its form. Half of
 // a surrogate pair comes back as it is.
-func unescape[T Source](b T) (r rune, size int) {
+func unescape(b string) (r rune, size int) {
 	if b[0] != 'u' {
 		return rune(unescaped[b[0]]), 1
 	}

@@ -14,9 +14,8 @@ import (
 // is all it takes to append leaves and to know the root.
 type Tree struct {
 	edge *compact.Range
-	// spare are hashes that the edge has no more. There are about as many leaves as there are
-	// nodes above them, and all but the few of the edge would be new memory in the path of
-	// every event that is written.
+	// spare is memory of hashes that are not in the edge any more. Each leaf makes about two
+	// hashes, and nearly all of them would be new memory in the path of every event.
 	spare [][]byte
 }
 
@@ -106,7 +105,7 @@ func (t *Tree) Edge() [][]byte { return cloneHashes(t.edge.Hashes()) }
 
 // Clone returns a tree that grows by itself.
 func (t *Tree) Clone() *Tree {
-	c, err := newTree(t.Size(), t.Edge())
+	c, err := newTree(t.Size(), t.edge.Hashes())
 	if err != nil {
 		panic(err) // it was a range before
 	}

@@ -3,10 +3,9 @@ package spare
 
 import "sync"
 
-// List is memory that is free now. Unlike a sync.Pool it keeps what it has: the garbage
-// collector, which empties a pool, runs twenty times a second while a history is read, so
-// that mostly new memory would be made. The zero value is usable, and safe for concurrent
-// use.
+// List is memory that is free now. Unlike a sync.Pool it keeps what it has: from a pool the
+// garbage collector takes what was not used for a while, and it runs ten times a second and
+// more while a history is read. The zero value is usable, and safe for concurrent use.
 type List[T any] struct {
 	// New makes a new one; nil: it is the zero value.
 	New func() *T

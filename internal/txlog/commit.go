@@ -206,9 +206,9 @@ type batch struct {
 	headers kafka.HeaderLists
 }
 
-// keptRecords is up to how many records a batch is kept for the next transaction: one of
-// unusual size would hold memory for ever.
-const keptRecords = 8192
+// keptRecords is up to how many records a batch is kept for the next transaction. Usual ones
+// of a history have up to three thousand, and a batch stays when the history is read.
+const keptRecords = 4096
 
 // batches are those of transactions that were written. All logs of a process share them, or
 // each of a hundred would keep one of its own.

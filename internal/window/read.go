@@ -135,7 +135,7 @@ func (r *Read) walked() {
 	done := r.walks[0]
 	r.walks = r.walks[1:]
 	if done.does == peek {
-		clear(r.known)
+		r.known = emptied(r.known)
 		if len(r.only) > 0 {
 			r.walks = walksOf(auditlog.Scopes())
 		}

@@ -26,8 +26,17 @@ func takeSet() identitySet {
 
 // giveSet gives a set back, which nobody may use from then on.
 func giveSet(set identitySet) {
-	if len(set) > 0 && len(set) <= keptIdentities {
+	if set != nil && len(set) <= keptIdentities {
 		clear(set)
 		identitySets.Give(&set)
 	}
+}
+
+// emptied returns the set without what was in it.
+func emptied(set identitySet) identitySet {
+	if len(set) > keptIdentities {
+		return identitySet{} // or it would be kept later, with its room
+	}
+	clear(set)
+	return set
 }
