@@ -23,7 +23,7 @@ const (
 	// limit, and what lives longer leaves it less room.
 	aheadBytes = 8 << 20
 	// aheadWindows is how many windows that are read may wait for their commit.
-	aheadWindows = 3
+	aheadWindows = 4
 	// groupBytes is from how many bytes of records on no further window goes into a
 	// transaction. Windows that wait in order go together: each transaction costs a
 	// marker for every consumer and some requests, and the next one waits for it.
