@@ -33,7 +33,7 @@ type listing struct {
 // The events' Raw are slices of body, which belongs to them from here on. With parsed the
 // events are kept parsed too, as parts of body.
 func parsePage(body []byte, scope auditlog.Scope, parsed bool) (listing, error) {
-	text := unsafe.String(unsafe.SliceData(body), len(body)) // no longer used than body is
+	text := unsafe.String(unsafe.SliceData(body), len(body)) // not to be used once body is given back
 	p := pageParser{Scanner: rawjson.NewScanner(text), body: body, scope: scope}
 	if parsed {
 		p.tape = pageTapes.Get().(*rawjson.Tape)

@@ -206,6 +206,15 @@ func (v Value) Text() string {
 	return Text{v.Raw(), v.tape.nodes[v.at].escaped}.lenient()
 }
 
+// Unicode is Text, but "" where the string is no Unicode text. See Decode.
+func (v Value) Unicode() string {
+	if !v.Is(String) {
+		return ""
+	}
+	s, _ := Text{v.Raw(), v.tape.nodes[v.at].escaped}.Decode()
+	return s
+}
+
 // Number returns the text of a number, or of a string that may hold one.
 func (v Value) Number() string {
 	if v.Is(Number) {

@@ -114,15 +114,6 @@ func (t Text) Decode() (string, bool) {
 	return s, true
 }
 
-// Unicode is Text, but "" where the string is no Unicode text. See Decode.
-func (v Value) Unicode() string {
-	if !v.Is(String) {
-		return ""
-	}
-	s, _ := Text{v.Raw(), v.tape.nodes[v.at].escaped}.Decode()
-	return s
-}
-
 // lenient returns the string, with U+FFFD in place of half of a surrogate pair, as in
 // encoding/json, and in place of NUL, which PostgreSQL takes in no text: a column with
 // one would stop a consumer.
