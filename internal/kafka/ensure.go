@@ -8,11 +8,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/pause"
 )
@@ -96,11 +98,9 @@ func Ensure(ctx context.Context, client *kgo.Client, specs []TopicSpec, create b
 		return nil, err
 	}
 	missing := without(specs, topics)
-	leftOut := map[string][]string{}
-	for _, spec := range missing {
-		if leftOut[spec.Name], err = makeTopic(ctx, kadm.NewClient(client), spec); err != nil {
-			return nil, err
-		}
+	leftOut, err := makeTopics(ctx, kadm.NewClient(client), missing)
+	if err != nil {
+		return nil, err
 	}
 	if len(missing) > 0 {
 		if topics, err = await(ctx, client, specs, names); err != nil {
@@ -152,6 +152,25 @@ func lookAgain(ctx context.Context, client *kgo.Client, specs []TopicSpec, names
 	}
 }
 
+// makeTopics makes topics, all at once: each takes a moment, and a first start waits for them.
+// It returns the settings that were left out of each, or the error of the first that failed.
+func makeTopics(ctx context.Context, admin *kadm.Client, specs []TopicSpec) (leftOut map[string][]string, err error) {
+	var making sync.WaitGroup
+	of, errs := make([][]string, len(specs)), make([]error, len(specs))
+	for i, spec := range specs {
+		making.Go(func() { of[i], errs[i] = makeTopic(ctx, admin, spec) })
+	}
+	making.Wait()
+	leftOut = map[string][]string{}
+	for i, spec := range specs {
+		if errs[i] != nil {
+			return nil, errs[i]
+		}
+		leftOut[spec.Name] = of[i]
+	}
+	return leftOut, nil
+}
+
 // makeTopic makes a topic. If somebody else does so first it is nil: what they
 // made is looked at like any topic that was there. The names of the settings that a
 // policy of the cluster does not take are returned.
@@ -195,7 +214,8 @@ func await(ctx context.Context, client *kgo.Client, specs []TopicSpec, names []s
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	var last error // why they are not there
-	for {
+	for look := soon; ; look = min(2*look, metadataMinAge) {
+		refresh(ctx, client, names)
 		topics, err := Describe(ctx, client, names...)
 		switch missing := without(specs, topics); {
 		case err == nil && len(missing) == 0:
@@ -207,10 +227,25 @@ func await(ctx context.Context, client *kgo.Client, specs []TopicSpec, names []s
 		case ctx.Err() == nil || last == nil:
 			return nil, err
 		}
-		if pause.For(ctx, metadataMinAge) != nil { // sooner, the client would answer from memory
+		if pause.For(ctx, look) != nil {
 			return nil, fmt.Errorf("waiting for the new topics: %w", last)
 		}
 	}
+}
+
+// soon is how long a topic may take until the brokers know it, mostly.
+const soon = 25 * time.Millisecond
+
+// refresh asks the brokers for the topics again. A Describe after it answers from that, and not
+// from what the client has in memory of the time before. That this failed is for it to find.
+func refresh(ctx context.Context, client *kgo.Client, names []string) {
+	req := kmsg.NewPtrMetadataRequest()
+	for _, name := range names {
+		topic := kmsg.NewMetadataRequestTopic()
+		topic.Topic = &name
+		req.Topics = append(req.Topics, topic)
+	}
+	_, _ = req.RequestWith(ctx, client)
 }
 
 func namesOf(specs []TopicSpec) (names []string) {
