@@ -45,8 +45,24 @@ type Page struct {
 	// Bytes is the size of the events' Raw together.
 	Bytes int
 
+	walk *walk         // it is of
 	body []byte        // holds the Raw of the events
 	tape *rawjson.Tape // has the events that are Parsed; nil: none is
+}
+
+// Shorten lets the walk of the page go on in the list of a shorter time, which begins at a later
+// From. That list is complete when it ends, like any other: what the walk has shown of it
+// comes before its place. ok is false, and nothing changes, where the place, the last event of the
+// page that has an id, is not in that list. It is called before the next page is asked for.
+func (p Page) Shorten(from auditlog.Second) (ok bool) {
+	w := p.walk
+	if !w.placed || w.place < from || from < w.req.From || w.req.Bounded && from >= w.req.To {
+		return false
+	}
+	if from > w.req.From {
+		w.req.From, w.askedPastEnd = from, true // that there are more was said of the longer list
+	}
+	return true
 }
 
 // Parsed returns the JSON of one of the page's events, which is a part of the page as Raw is.
@@ -124,10 +140,12 @@ type walk struct {
 	looksUp      bool                      // only to find one event
 	cursors      map[string]struct{}
 	newer        auditlog.Second // the second of the event before, in the API's order
+	place        auditlog.Second // of the event behind which the next page begins
+	placed       bool            // that event is in the time asked for
 	oldest       auditlog.Second // of the events of all pages before; if hasOldest
 	hasOldest    bool
 	rose         bool // a page before came oldest first throughout
-	askedPastEnd bool // the page before was full and said that it is the last
+	askedPastEnd bool // there may be no more: the page before was full and said that it is the last
 }
 
 func (c *Client) walk(r request) *walk {
@@ -206,10 +224,15 @@ func (w *walk) start(a answer) {
 // check drops repeats and strays, and checks that the events fit the window and the
 // order.
 func (w *walk) check(ctx context.Context, a answer) (Page, error) {
-	page := Page{Began: w.began, Skew: w.skew, Organization: a.organization, Events: a.events[:0], body: a.body, tape: a.tape}
+	w.placed = false
+	page := Page{Began: w.began, Skew: w.skew, Organization: a.organization, Events: a.events[:0], walk: w, body: a.body, tape: a.tape}
 	for i, e := range a.events {
 		// No window would ever hold a time before 1970: it counts as none.
-		a.events[i].Timed = e.Timed && e.EffectiveAt >= 0
+		e.Timed = e.Timed && e.EffectiveAt >= 0
+		a.events[i].Timed = e.Timed
+		if e.ID != "" {
+			w.place, w.placed = e.EffectiveAt, e.Timed && w.within(e.EffectiveAt)
+		}
 	}
 	err := w.checkWindow(a.events)
 	if ends := !a.hasMore && len(a.events) < w.req.limit; err == nil && !ends {

@@ -6,11 +6,15 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/openai"
@@ -496,6 +500,75 @@ func TestWindowInAnyOrder(t *testing.T) {
 			checkComplete(t, api, auditlog.ScopeOrganization, events)
 		})
 	}
+}
+
+// A walk that goes on in the list of a shorter time is complete for that time, in whatever order
+// the list comes, and asks for nothing that is older.
+func TestShortenedWalk(t *testing.T) {
+	for name, cfg := range map[string]simulator.Config{
+		"newest first": {},
+		"by arrival":   {OrderSkew: 30 * time.Minute},
+		"oldest first": {Faults: map[simulator.Fault]float64{simulator.Reversed: 1}},
+		"shuffled":     {Faults: map[simulator.Fault]float64{simulator.Shuffled: 1}},
+		"odd ends":     {Faults: map[simulator.Fault]float64{simulator.LastIDWrong: 0.5, simulator.HasMoreFalse: 0.2}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			shortened := 0
+			rapid.Check(t, func(rt *rapid.T) {
+				cfg, asked := cfg, ""
+				cfg.Seed = rapid.Uint64Range(1, 1000).Draw(rt, "seed")
+				cfg.OnRequest = func(r *http.Request) { asked = r.URL.Query().Get("effective_at[gte]") }
+				api := simulator.New(cfg)
+				api.Generate(600, start, start+7200)
+				shortened += checkShortened(rt, newClient(t, api, nil), api, &asked)
+			})
+			if shortened == 0 && name != "oldest first" { // there nothing of value is behind the place
+				t.Error("no walk went on in a shorter list")
+			}
+		})
+	}
+}
+
+// checkShortened walks a list, and shortens it on the way. It returns how often it could.
+func checkShortened(t *rapid.T, c *openai.Client, api *simulator.API, asked *string) (times int) {
+	q := openai.Query{Scope: auditlog.ScopeOrganization, From: start, To: start + 7201, Bounded: true, ToEnd: true}
+	got := map[string]bool{}
+	for page, err := range c.Pages(context.Background(), q) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := strconv.FormatInt(int64(q.From), 10); *asked != want {
+			t.Fatalf("asked from %s, want %s", *asked, want)
+		}
+		place := q.To
+		for _, e := range page.Events {
+			got[e.ID] = true
+			place = e.EffectiveAt
+		}
+		if page.Last || page.Repeats > 0 || rapid.IntRange(0, 2).Draw(t, "shorten") > 0 {
+			continue // where an event came again, the place may be that one
+		}
+		if page.Shorten(place + 1) {
+			t.Fatal("it goes on in a list that its place is not in")
+		}
+		if page.Shorten(q.From - 1) {
+			t.Fatal("it goes on in a longer list")
+		}
+		from := q.From + auditlog.Second(rapid.Int64Range(0, int64(place-q.From)).Draw(t, "from"))
+		if !page.Shorten(from) {
+			t.Fatalf("it cannot go on from %v in the list from %v", place, from)
+		}
+		if from > q.From {
+			times++
+		}
+		q.From = from
+	}
+	for e := range api.Truth() {
+		if slices.Contains(e.Scopes, q.Scope) && !e.Hidden && e.EffectiveAt >= q.From && !got[e.ID] {
+			t.Errorf("%s of %v is missing from the list from %v", e.ID, e.EffectiveAt, q.From)
+		}
+	}
+	return times
 }
 
 // TestReleasedPages gives every second page back while the walk goes on: the memory is that
