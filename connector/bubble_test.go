@@ -22,6 +22,7 @@ func inBubble(t *testing.T, api simulator.Config, test func(t *testing.T, w *wor
 		c := kafkatest.InProcess(t, append(opts, kafkatest.OnNetwork(new(kfake.VirtualNetwork)))...)
 		w := newWorld(t, c, api)
 		w.cfg.PollInterval = 10 * time.Second
+		w.startsAfter = 250 * time.Millisecond // or polls are at the very moments at which a test does something
 		// A zstd decoder ends its goroutine in a finalizer, outside the bubble.
 		w.cfg.Kafka.Compression = "none"
 		test(t, w)

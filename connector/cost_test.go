@@ -1,6 +1,7 @@
 package connector_test
 
 import (
+	"cmp"
 	"testing"
 	"time"
 
@@ -9,56 +10,105 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
 )
 
-// What history costs in requests, beside one for each full page: little, with small
-// records and with large ones, and with decades before it in which there is nothing.
+// What history costs beside one request for each full page, and beside the time in which
+// eight readers without any other care would read it: little, however the events are spread,
+// with small records and with large ones, and with decades before it in which there is nothing.
 func TestHistoryCost(t *testing.T) {
-	const events, pageLimit = 30_000, 100
+	const pageLimit, atOnce, latency = 100, 8, 150 * time.Millisecond
+	even := func(w *world, n int, from, to auditlog.Second) { w.api.Generate(n, from, to) }
 	for name, test := range map[string]struct {
-		prepare func(cfg *connector.Config)
-		extra   int  // requests for what is found out before the density is known
-		bursts  bool // all of it in eight hours of each day
+		events   int // 0: 30,000
+		generate func(w *world, n int, from, to auditlog.Second)
+		prepare  func(cfg *connector.Config) // nil: nothing
+		requests float64                     // for a page, at most
+		time     float64                     // beside the ideal one, at most
 	}{
-		"plain":         {prepare: func(*connector.Config) {}, extra: 10},
-		"working hours": {prepare: func(*connector.Config) {}, extra: 30, bursts: true},
-		// Windows of years end where the log begins, and are given back.
-		"earliest": {prepare: func(cfg *connector.Config) {
+		"even":         {generate: even, requests: 1.1, time: 1.35},
+		"even, little": {events: 10_000, generate: even, requests: 1.1, time: 1.45},
+		"two-hourly scripts": {requests: 1.1, time: 1.4, generate: func(w *world, n int, from, to auditlog.Second) {
+			w.api.GenerateBursts(n, from, to, 360, 1)
+		}},
+		"nightly scripts": {requests: 1.1, time: 1.4, generate: func(w *world, n int, from, to auditlog.Second) {
+			w.api.GenerateBursts(n, from, to, 36, 10)
+		}},
+		"working hours": {requests: 1.12, time: 1.45, generate: func(w *world, n int, from, _ auditlog.Second) {
+			const days = 398
+			for day := range days {
+				begin := from.Add(time.Duration(day) * 24 * time.Hour)
+				w.api.Generate(n/days, begin.Add(9*time.Hour), begin.Add(17*time.Hour))
+			}
+		}},
+		"growing": {requests: 1.15, time: 1.7, generate: func(w *world, n int, from, to auditlog.Second) {
+			const steps = 20
+			for i := range auditlog.Second(steps) {
+				w.api.Generate(n*(2*int(i)+1)/(steps*steps), from+(to-from)/steps*i, from+(to-from)/steps*(i+1)-1)
+			}
+		}},
+		"shrinking": {requests: 1.2, time: 2, generate: func(w *world, n int, from, to auditlog.Second) {
+			const steps = 20
+			for i := range auditlog.Second(steps) {
+				w.api.Generate(n*(2*(steps-1-int(i))+1)/(steps*steps), from+(to-from)/steps*i, from+(to-from)/steps*(i+1)-1)
+			}
+		}},
+		// Decades are empty, and windows of years end where the log begins.
+		"earliest": {generate: even, requests: 1.45, time: 2.5, prepare: func(cfg *connector.Config) {
 			cfg.Organizations[0].BackfillStart = &connector.BackfillStart{Earliest: true}
-		}, extra: 200},
-		"with copies": {prepare: func(cfg *connector.Config) {
+		}},
+		"with copies": {generate: even, requests: 1.2, time: 2, prepare: func(cfg *connector.Config) {
 			cfg.Kafka.JSONTopic, cfg.Kafka.OCSFTopic = cfg.Kafka.Topic+".json", cfg.Kafka.Topic+".ocsf"
-		}, extra: 30},
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, simulator.Config{Latency: 150 * time.Millisecond}, func(t *testing.T, w *world) {
+			inBubble(t, simulator.Config{Latency: latency}, func(t *testing.T, w *world) {
 				now := time.Now()
 				w.backfill(now.Add(-400 * 24 * time.Hour))
-				if test.bursts {
-					const days = 398
-					for day := range days {
-						begin := w.since.Add(time.Duration(day) * 24 * time.Hour)
-						w.api.Generate(events/days, begin.Add(9*time.Hour), begin.Add(17*time.Hour))
-					}
-				} else {
-					w.api.Generate(events, w.since, auditlog.SecondOf(now.Add(-48*time.Hour)))
-				}
+				test.generate(w, cmp.Or(test.events, 30_000), w.since, auditlog.SecondOf(now.Add(-48*time.Hour)))
 				w.cfg.Organizations[0].TenantEvents = connector.TenantOff
 				w.cfg.PollInterval = time.Hour // so that it is history's requests that are counted
-				test.prepare(&w.cfg)
+				if test.prepare != nil {
+					test.prepare(&w.cfg)
+				}
 				listed := 0
 				for ev := range w.api.Truth() {
 					if ev.Scopes[0] == auditlog.ScopeOrganization {
 						listed++
 					}
 				}
+				began := time.Now()
 				i := w.start()
 				eventually(t, 10*time.Minute, "all of history written", func() bool { return i.count() == listed })
-				pages := listed / pageLimit
-				if n := w.api.Requests().Total; n > pages+pages/6+test.extra {
-					t.Errorf("%d requests for %d pages", n, pages)
-				} else {
-					t.Logf("%d requests for %d pages", n, pages)
+				took := time.Since(began)
+				pages := float64(listed) / pageLimit
+				requests := float64(w.api.Requests().Total) / pages
+				slower := float64(took) / (pages / atOnce * float64(latency))
+				t.Logf("%.3f requests for a page, %.3f of the ideal time", requests, slower)
+				if requests > test.requests || slower > test.time {
+					t.Errorf("%.3f requests for a page, at most %.2f; %.3f of the ideal time, at most %.2f", requests, test.requests, slower, test.time)
 				}
 				w.must(i.stop())
+			})
+		})
+	}
+}
+
+// Of a list in any order nothing is lost or doubled, however dense its windows turn out to be:
+// what is cut off from a window rests on no order.
+func TestHistoryInAnyOrder(t *testing.T) {
+	for name, cfg := range map[string]simulator.Config{
+		"by arrival":   {OrderSkew: 30 * time.Minute},
+		"oldest first": {Faults: map[simulator.Fault]float64{simulator.Reversed: 1}},
+		"shuffled":     {Faults: map[simulator.Fault]float64{simulator.Shuffled: 1}},
+		"any of them":  {OrderSkew: 5 * time.Minute, Faults: map[simulator.Fault]float64{simulator.Shuffled: 0.3, simulator.Duplicated: 0.2}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, cfg, func(t *testing.T, w *world) {
+				now := time.Now()
+				w.backfill(now.Add(-10 * 24 * time.Hour))
+				w.api.GenerateBursts(12_000, w.since, auditlog.SecondOf(now.Add(-50*time.Hour)), 4, 90)
+				w.api.Generate(3000, auditlog.SecondOf(now.Add(-50*time.Hour)), auditlog.SecondOf(now.Add(-25*time.Hour)))
+				i := w.start()
+				eventually(t, time.Hour, "all of history written", func() bool { return w.report().OK() })
+				i.stop()
 			})
 		})
 	}

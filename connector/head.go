@@ -128,6 +128,7 @@ type headWalk struct {
 	events  []auditlog.Event
 	later   []auditlog.Event // written before, and to be remembered for longer
 	reached bool             // the end of the list: the walk is complete
+	deep    bool             // it began at the floor: complete, it is a walk of the deep past too
 	behind  bool             // not even what is known: the rest is for windows
 }
 
@@ -140,7 +141,9 @@ type headWalk struct {
 // when the next walk meets it again.
 func (p *poller) walkHead(ctx context.Context, scope auditlog.Scope) (headWalk, error) {
 	s := p.session
-	w := headWalk{scope: scope, from: window.HeadFrom(s.cursor(), scope, s.policy)}
+	c := s.cursor()
+	w := headWalk{scope: scope, from: window.HeadFrom(c, scope, s.policy)}
+	w.deep = window.WalksDeep(c, scope, w.from)
 	full := s.lists.fullWalkDue(scope) // asked once: it may become due while we walk
 	pages, bytes := 0, 0
 	for page, err := range s.live.Pages(ctx, openai.Query{Scope: scope, AlsoRead: s.alsoRead(scope), From: w.from, Class: openai.Live}) {

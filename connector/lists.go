@@ -95,6 +95,9 @@ func (l *lists) walked(w headWalk) (behind bool) {
 	h := l.of[w.scope]
 	if w.reached {
 		h.fullWalk, h.behind = l.now(), false
+		if w.deep {
+			h.nextDeep = l.now().Add(window.DeepWalkEvery)
+		}
 	}
 	// It stays so until a walk reaches the end. A poll that met known events on its first page
 	// says nothing about the gap below them that an earlier one left.

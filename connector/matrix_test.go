@@ -248,7 +248,7 @@ func apiStep(req *http.Request) string {
 		name = "api tenant"
 	}
 	switch {
-	case q.Get("limit") == "1":
+	case !q.Has("effective_at[gte]"):
 		return name + ", the newest"
 	case q.Get("after") == "":
 		return name + ", first page"

@@ -35,6 +35,9 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 		starting = "starting again after: " + o.failed.Error()
 	}
 	o.telemetry.Ready(o.name, starting)
+	// The API is asked while Kafka is: both take long, and neither needs the other.
+	asked := o.ask(ctx)
+	defer asked.stop()
 	// Whatever can fail without the right to write comes before the fence: an instance that
 	// cannot work must not take that right from one that does. A crash in here has changed
 	// nothing but topics that were made, which the next start finds.
@@ -73,7 +76,7 @@ func (o *organization) resume(ctx context.Context) (*session, error) {
 		organization: o, kafkaLog: log, topics: topics, format: format, partition: partition,
 		ledger: ledger.New(o.name, log, o.now), offsetsRead: read,
 	}
-	if err := (&opening{session: s, sealing: sealing}).begin(ctx, records); err != nil {
+	if err := (&opening{session: s, sealing: sealing, asked: asked}).begin(ctx, records); err != nil {
 		log.Close()
 		return nil, err
 	}
@@ -132,6 +135,7 @@ func (o *organization) beforeFence(ctx context.Context, records map[string][]byt
 type opening struct {
 	session *session
 	sealing target.Sealing
+	asked   *asked
 	known   *window.State       // as it was read; nil on a first run
 	peeked  []map[string][]byte // cursors by partition; first runs only
 }
@@ -164,7 +168,7 @@ func (o *opening) begin(ctx context.Context, records map[string][]byte) error {
 	if err != nil {
 		return err
 	}
-	s.skew = hello.Skew
+	s.skew, s.rate = hello.Skew, window.Rate(hello.Events)
 	s.warnOfClock(0, hello.Skew)
 	o.known = state
 	if err := o.checkOrganization(ctx, hello.Organization); err != nil {
@@ -253,6 +257,63 @@ func (o *opening) chooseSchema(known *window.State) (err error) {
 	return nil
 }
 
+// asked is a request for the API's newest events that is made ahead.
+type asked struct {
+	organization *organization
+	at           time.Time
+	done         chan struct{} // closed when what follows is there
+	page         openai.Page
+	err          error
+	cancel       context.CancelFunc
+}
+
+// ask asks the API for its newest events. The answer is taken with newest, and stop ends it.
+func (o *organization) ask(ctx context.Context) *asked {
+	ctx, cancel := context.WithCancel(ctx)
+	a := &asked{organization: o, at: o.now(), done: make(chan struct{}), cancel: cancel}
+	// Ends with its request, which ends with ctx; waited for by stop.
+	go func() {
+		defer close(a.done)
+		a.page, a.err = o.newest(ctx)
+	}()
+	return a
+}
+
+func (a *asked) stop() {
+	a.cancel()
+	<-a.done
+}
+
+// freshAnswer is for how long an answer counts that was asked for ahead. Positions are set by
+// its time, and what is old costs a second read.
+const freshAnswer = 10 * time.Second
+
+// newest returns what was asked for ahead, once, and else asks.
+func (a *asked) newest(ctx context.Context) (openai.Page, error) {
+	o, at := a.organization, a.at
+	a.at = time.Time{}
+	if o.now().Sub(at) > freshAnswer {
+		return o.newest(ctx)
+	}
+	select {
+	case <-a.done:
+		return a.page, a.err
+	case <-ctx.Done():
+		return openai.Page{}, ctx.Err()
+	}
+}
+
+// newest asks for a page and not for one event alone: how far apart they are says how wide the
+// first windows of history should be. Whether a page is in order is for the walks to judge. So
+// where it is not, one event is enough.
+func (o *organization) newest(ctx context.Context) (openai.Page, error) {
+	page, err := o.live.Newest(ctx, auditlog.ScopeOrganization, 100)
+	if e, ok := errors.AsType[*openai.Error](err); ok && e.Kind == openai.KindDisordered {
+		return o.live.Newest(ctx, auditlog.ScopeOrganization, 1)
+	}
+	return page, err
+}
+
 // hello asks the API for its newest events, for the time there and the name it has
 // for the organization. It waits for as long as it takes: nothing can be done
 // without the API, and the reason is reported.
@@ -260,7 +321,7 @@ func (o *opening) hello(ctx context.Context) (openai.Page, error) {
 	s := o.session
 	for attempt := 1; ; attempt++ {
 		watchdog := time.AfterFunc(3*s.cfg.PollInterval, s.tellWaiting)
-		page, err := s.live.Newest(ctx, auditlog.ScopeOrganization, 1)
+		page, err := o.asked.newest(ctx)
 		watchdog.Stop()
 		if err == nil || ctx.Err() != nil {
 			return page, err

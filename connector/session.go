@@ -29,9 +29,10 @@ type session struct {
 	encoder     *target.Encoder
 	lists       *lists // how the API's lists answer
 	partition   int32
-	apiName     string // of the organization, as the API has it; empty if it does not say
-	offsetsRead int    // records that the start read of the partition
-	watching    bool   // the head was read once: what shows up since is live; owned by the poller
+	apiName     string  // of the organization, as the API has it; empty if it does not say
+	rate        float64 // of the newest events, in a second; 0: not known
+	offsetsRead int     // records that the start read of the partition
+	watching    bool    // the head was read once: what shows up since is live; owned by the poller
 	// reported is why it is not ready, as those that stand by can read it; owned by
 	// hello, then by the poller, with what follows.
 	reported     string
@@ -49,14 +50,15 @@ type session struct {
 // is late. They share the ledger, which lets one commit after the other through, and
 // nothing that one of them read counts before its commit.
 //
-// The sweepers wait for the first round of polls. New events go first after a start, and
-// only the poll shows how far behind the head is, and so what is history.
+// The walks wait for the first round of polls: only the poll shows how far behind the head
+// is, and so what is history. The history that there is already is read at once. It begins
+// with one request, and those of the polls go first.
 //
 // The other loops watch. They end the session where it must begin again: a transaction of
 // ours that hangs can only be ended by the next opening.
 func (s *session) work(ctx context.Context) error {
 	polled := make(chan struct{})
-	history := &sweeper{session: s, find: s.findHistory, polled: polled, wake: make(chan struct{}, 1)}
+	history := &sweeper{session: s, find: s.findHistory, wake: make(chan struct{}, 1)}
 	walks := &sweeper{session: s, find: s.findWalk, polled: polled, wake: make(chan struct{}, 1)}
 	s.wakes = []chan struct{}{history.wake, walks.wake}
 	s.tellPositions()

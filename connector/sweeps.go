@@ -23,7 +23,7 @@ type sweeper struct {
 	session *session
 	// find returns the sweep that is to be done now; nil if there is none.
 	find   func() *sweepRun
-	polled <-chan struct{} // closed after the first polls, which go first
+	polled <-chan struct{} // closed after the first polls, which go first; nil: they are not waited for
 	wake   chan struct{}   // has one when there may be work
 }
 
@@ -83,12 +83,14 @@ func (s *session) findWalk() *sweepRun {
 // is still that of the last commit. What the log fails at ends the session, since then
 // only the topic knows what the state is.
 func (w *sweeper) run(ctx context.Context) error {
-	// New events first. And only the first poll turns a gap that downtime left into history:
-	// before it, the head and a deep walk would both read the gap.
-	select {
-	case <-w.polled:
-	case <-ctx.Done():
-		return nil
+	// Only the first poll turns a gap that downtime left into history: before it, the head and
+	// a deep walk would both read the gap.
+	if w.polled != nil {
+		select {
+		case <-w.polled:
+		case <-ctx.Done():
+			return nil
+		}
 	}
 	failures, replans := 0, 0 // in a row
 	for {

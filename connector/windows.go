@@ -15,7 +15,7 @@ import (
 
 // limits are the sizes of windows. They bound the memory of a window that is read, and so
 // how much a crash reads again.
-var limits = window.Limits{Events: 1000, Most: 2400, Bytes: 4 << 20, EventBytes: 2 << 10}
+var limits = window.Limits{Events: 990, Slow: 1390, Most: 2400, Bytes: 4 << 20, EventBytes: 2 << 10}
 
 const (
 	// aheadBytes is how many bytes of records are read ahead, all windows together. Twice as
@@ -62,8 +62,12 @@ func newSweepRun(s *session, sw window.Sweep, p *progress) *sweepRun {
 
 // run reads all of it. How many requests are in flight is the limiter's business.
 func (r *sweepRun) run(ctx context.Context) error {
+	rate := 0.0 // of what is walked again and again nothing is known: it is little, mostly
+	if r.Segment != nil {
+		rate = r.session.rate
+	}
 	err := sweep.Run(ctx, sweep.Config{
-		From: r.From, To: r.To, Events: limits.Events,
+		From: r.From, To: r.To, Events: limits.Events, Slow: limits.Slow, Rate: rate,
 		Parallel: r.session.cfg.APIConcurrency, Waiting: aheadWindows, Together: groupBytes,
 		Bytes: func() int { return r.session.turns.budget(aheadBytes) }, Retry: r.retry, Enough: r.enough,
 	}, r, r)
@@ -89,29 +93,30 @@ func (r *sweepRun) retry(ctx context.Context, w window.Window, try int, err erro
 	return wait(ctx, pause)
 }
 
-// ReadWindow reads a window to its end, and encodes what is new in it.
+// ReadWindow reads the window of a flight to its end, and encodes what is new in it.
 //
 // None of it counts before Take. A try that fails in the middle, or a crash, is as if it
 // had never been: the window is read again from its start. Parts of it that were given
 // already may be committed by then; the next try knows their events by their ids.
-func (r *sweepRun) ReadWindow(ctx context.Context, w window.Window, give func(encodedBatch, int) error) (size sweep.Size, err error) {
+func (r *sweepRun) ReadWindow(ctx context.Context, f *sweep.Flight[encodedBatch]) (size sweep.Size, err error) {
 	s := r.session
-	t := &windowTry{run: r, window: w, give: give, read: window.NewRead(r.Sweep, w, s.cursor(), limits, s.sift)}
-	began := s.now()
+	sizes := limits
+	sizes.Events = f.Events
+	t := &windowTry{run: r, flight: f, read: window.NewRead(r.Sweep, f.Window, s.cursor(), sizes, s.sift), began: s.now()}
 	defer func() {
-		if err != nil {
+		if err != nil || f.Left() {
 			r.progress.count(-t.seconds, -t.read.Events) // it comes again
 			r.memories.give(t.batch(t.read.Last()))      // of which nobody knows yet
 		}
 		t.read.End()
-		size.Page = s.now().Sub(began) / time.Duration(max(1, t.pages))
+		size.Page = t.page()
 	}()
 	for walk, ok := t.read.Next(); ok; walk, ok = t.read.Next() {
-		if err := t.walk(ctx, walk.Scope); err != nil {
+		if err := t.walk(ctx, walk.Scope); err != nil || f.Left() {
 			return size, err
 		}
 	}
-	if err := t.giveAway(t.read.Last()); err != nil {
+	if err := t.giveAway(ctx, t.read.Last()); err != nil {
 		return size, err
 	}
 	return sweep.Size{Events: limits.Weigh(t.read.Events, t.bytes), Bytes: t.bytes}, nil
@@ -155,21 +160,26 @@ func (r *sweepRun) Take(ctx context.Context, parts []sweep.Part[encodedBatch]) e
 // requests, the encoding and the memory.
 type windowTry struct {
 	run     *sweepRun
-	window  window.Window
+	flight  *sweep.Flight[encodedBatch]
 	read    *window.Read
-	give    func(encodedBatch, int) error
 	memory  *memory          // of the part; nil before its first page
 	encoded []target.Encoded // of the part
 	bytes   int              // of records
 	given   int              // of them, in parts that were given away
 	pages   int
+	began   time.Time
 	seconds int64 // of the window, in its progress
+}
+
+// page returns how long one of its pages took, about.
+func (t *windowTry) page() time.Duration {
+	return t.run.session.now().Sub(t.began) / time.Duration(max(1, t.pages))
 }
 
 // walk walks one list of the window to its end. The end is what makes the window complete:
 // a list that breaks off is an error, and no short window.
 func (t *windowTry) walk(ctx context.Context, scope auditlog.Scope) error {
-	s, w := t.run.session, t.window
+	s, w := t.run.session, t.flight.Window
 	query := openai.Query{
 		Scope: scope, AlsoRead: s.alsoRead(scope), From: w.From, To: w.To, Bounded: t.run.Bounded(w),
 		ToEnd: true, Class: openai.History,
@@ -183,23 +193,68 @@ func (t *windowTry) walk(ctx context.Context, scope auditlog.Scope) error {
 			return err
 		}
 		s.notePage(page)
-		if err := t.take(page); err != nil {
+		if err := t.take(ctx, page); err != nil {
 			return err
 		}
 		if scope == t.run.Scopes[0] {
 			t.count(int64(w.To-t.read.ReadFrom())-t.seconds, 0)
 		}
-		// Found while reading, since the API does not say how many events there are. The sweep
-		// cuts the window and reads the pieces from their starts.
-		if about, dense := t.read.TooDense(); dense {
-			return &sweep.Dense{Events: about}
+		// Found while reading, since the API does not say how many events there are.
+		if d, dense := t.read.TooDense(t.flight.Planned); dense {
+			if err := t.leave(ctx, page, d); err != nil || t.flight.Left() {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
+// leave leaves what the window has too much of to other flights. The walk goes on in the list of
+// what stays. Where it cannot, since the page ends with an event that has no place there, it
+// waits for another page, and a window that is full leaves all that it has.
+//
+// A failure after it reads what stays again from its start. Nothing of it is lost with that: the
+// others have what was left, and nobody has given anything away yet.
+func (t *windowTry) leave(ctx context.Context, page openai.Page, d window.Dense) error {
+	if d.Before < t.flight.Window.To && !page.Shorten(d.Before) {
+		if !d.Must {
+			return nil
+		}
+		d.Before, d.Events = t.flight.Window.To, d.Whole
+	}
+	if err := t.flight.Leave(ctx, d.Before, sweep.Size{Events: d.Events, Page: t.page()}); err != nil || t.flight.Left() {
+		return err
+	}
+	if kept := t.read.Leave(d.Before); kept != nil {
+		t.drop(kept)
+	}
+	t.count(min(0, t.flight.Window.Seconds()-t.seconds), 0) // the others count what was left
+	return t.giveFull(ctx)
+}
+
+// drop drops all of what was encoded but for the places that are kept, as the batch did.
+func (t *windowTry) drop(kept []int) {
+	had, bytes := len(t.encoded), bytesOf(t.encoded)
+	for to, at := range kept {
+		t.encoded[to] = t.encoded[at]
+	}
+	clear(t.encoded[len(kept):])
+	t.encoded = t.encoded[:len(kept)]
+	bytes -= bytesOf(t.encoded)
+	t.bytes -= bytes
+	t.read.Encoded(-bytes)
+	t.count(0, len(kept)-had)
+}
+
+func bytesOf(events []target.Encoded) (sum int) {
+	for i := range events {
+		sum += events[i].Bytes
+	}
+	return sum
+}
+
 // take encodes what is new in a page, and gives a part away when it is full.
-func (t *windowTry) take(page openai.Page) error {
+func (t *windowTry) take(ctx context.Context, page openai.Page) error {
 	s, had := t.run.session, t.read.Events
 	t.pages++
 	if t.memory == nil {
@@ -231,18 +286,23 @@ func (t *windowTry) take(page openai.Page) error {
 	page.Release()
 	t.bytes += bytes
 	t.read.Encoded(bytes)
+	return t.giveFull(ctx)
+}
+
+// giveFull gives a part away when it is full, which that of a single second can be.
+func (t *windowTry) giveFull(ctx context.Context) error {
 	if b, full := t.read.Part(); full {
-		return t.giveAway(b)
+		return t.giveAway(ctx, b)
 	}
 	return nil
 }
 
 // giveAway gives a batch away, with what its events become. The batch owns them from here
 // on, so a try that fails later must not free their memory.
-func (t *windowTry) giveAway(b window.Batch) error {
+func (t *windowTry) giveAway(ctx context.Context, b window.Batch) error {
 	p, bytes := t.batch(b), t.bytes-t.given
 	t.encoded, t.memory, t.given = nil, nil, t.bytes
-	return t.give(p, bytes)
+	return t.flight.Give(ctx, p, bytes)
 }
 
 // batch is what was read, with what becomes of it.

@@ -38,6 +38,8 @@ type world struct {
 	telemetry connector.Telemetry
 	// through, if set, is between the connector and the API.
 	through func(http.RoundTripper) http.RoundTripper
+	// startsAfter is how long an instance takes before it does anything.
+	startsAfter time.Duration
 }
 
 // newWorld returns a world with topics of its own, with polls a second apart.
@@ -108,7 +110,11 @@ func (w *world) start() *instance {
 	c.SetHost(w.host)
 	ctx, cancel := context.WithCancel(context.Background())
 	i := &instance{t: w.t, cancel: cancel, done: make(chan struct{}), recorder: rec}
-	go func() { defer close(i.done); i.err = c.Run(ctx) }()
+	go func() {
+		defer close(i.done)
+		time.Sleep(w.startsAfter)
+		i.err = c.Run(ctx)
+	}()
 	w.t.Cleanup(func() { i.stop() })
 	return i
 }

@@ -13,13 +13,12 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
 
-const (
-	// windowEvents is what a window of the API should hold. Windows are read in
-	// parallel, and none of them is kept but what is missing.
-	windowEvents = 1000
-	// windowTries is how often a window is read that fails on its way.
-	windowTries = 4
-)
+// limits are the sizes of windows of the API. Windows are read in parallel, and none of them is
+// kept but what is missing.
+var limits = window.Limits{Events: 990, Slow: 1390}
+
+// windowTries is how often a window is read that fails on its way.
+const windowTries = 4
 
 // readAPI passes every event that the API lists for the time, of all scopes that
 // it lets us list.
@@ -27,7 +26,7 @@ func (v *verification) readAPI(ctx context.Context) error {
 	parallel := max(1, v.cfg.API.Concurrency)
 	r := apiReader{v}
 	return sweep.Run(ctx, sweep.Config{
-		From: v.from, To: v.to, Events: windowEvents, Parallel: parallel,
+		From: v.from, To: v.to, Events: limits.Events, Slow: limits.Slow, Parallel: parallel,
 		Waiting: 4 * parallel, // they hold nothing
 		Retry:   r.retry,
 	}, r, r)
@@ -46,19 +45,50 @@ func (r apiReader) retry(ctx context.Context, w window.Window, try int, err erro
 }
 
 // ReadWindow passes the events of a window. One may be passed more than once: a window
-// that fails on its way is read again.
-func (r apiReader) ReadWindow(ctx context.Context, w window.Window, give func(part struct{}, bytes int) error) (sweep.Size, error) {
-	events, err := r.v.list(ctx, w, r.v.see)
-	if err != nil {
-		return sweep.Size{}, err
+// that fails on its way is read again, and so is what is left to others.
+func (r apiReader) ReadWindow(ctx context.Context, f *sweep.Flight[struct{}]) (size sweep.Size, err error) {
+	began, pages := time.Now(), 0
+	for i, scope := range r.v.scopes {
+		spread := window.NewSpread(f.Window)
+		err := r.v.walk(ctx, scope, f.Window, func(page openai.Page) error {
+			pages++
+			size.Events += len(page.Events)
+			size.Page = time.Since(began) / time.Duration(pages)
+			for _, ev := range page.Events {
+				r.v.see(ev)
+			}
+			// What was left in one list is not to be read in the other: the first decides.
+			spread.Page(page.Events, page.Last)
+			d, dense := spread.TooDense(f.Planned, window.Held{Events: size.Events, Weight: size.Events})
+			if i > 0 || !dense || d.Before < f.Window.To && !page.Shorten(d.Before) {
+				return nil
+			}
+			if err := f.Leave(ctx, d.Before, sweep.Size{Events: d.Events, Page: size.Page}); err != nil {
+				return err
+			}
+			spread.Leave(d.Before)
+			if f.Left() {
+				return errLeft
+			}
+			return nil
+		})
+		if errors.Is(err, errLeft) {
+			return size, nil
+		}
+		if err != nil {
+			return size, err
+		}
 	}
-	return sweep.Size{Events: events}, give(struct{}{}, 0)
+	return size, f.Give(ctx, struct{}{}, 0)
 }
 
-// listAgain is list for one window alone, with the tries of a sweep.
+// errLeft ends a walk whose window was left to others.
+var errLeft = errors.New("all of the window was left")
+
+// listAgain lists a window alone, with the tries of a sweep, and passes its events.
 func (v *verification) listAgain(ctx context.Context, w window.Window, see func(auditlog.Event)) error {
 	for try := 1; ; try++ {
-		_, err := v.list(ctx, w, see)
+		err := v.list(ctx, w, see)
 		if err == nil {
 			return nil
 		}
@@ -76,43 +106,48 @@ func (r apiReader) Take(_ context.Context, parts []sweep.Part[struct{}]) error {
 }
 
 // list passes the events of a window, the organization's first.
-func (v *verification) list(ctx context.Context, w window.Window, see func(auditlog.Event)) (events int, err error) {
+func (v *verification) list(ctx context.Context, w window.Window, see func(auditlog.Event)) error {
 	for _, scope := range v.scopes {
-		n, err := v.walk(ctx, scope, w, see)
+		err := v.walk(ctx, scope, w, func(page openai.Page) error {
+			for _, ev := range page.Events {
+				see(ev)
+			}
+			return nil
+		})
 		if err != nil {
-			return events, err
+			return err
 		}
-		events += n
 	}
-	return events, nil
+	return nil
 }
 
-func (v *verification) walk(ctx context.Context, scope auditlog.Scope, w window.Window, see func(auditlog.Event)) (events int, err error) {
+// walk passes the pages of a scope's list of a window, to its end or the first error.
+func (v *verification) walk(ctx context.Context, scope auditlog.Scope, w window.Window, pass func(openai.Page) error) error {
 	query := openai.Query{Scope: scope, From: w.From, To: w.To, Bounded: true, ToEnd: true, Class: openai.History}
 	if len(v.scopes) > 1 {
 		query.AlsoRead = scope.Other() // as the connector reads
 	}
 	if err := v.cfg.API.wait(ctx); err != nil {
-		return 0, err
+		return err
 	}
 	for page, err := range v.api.Pages(ctx, query) {
 		if err == nil {
 			err = v.checkPage(page)
 		}
+		if err == nil {
+			err = pass(page)
+		}
 		if err != nil {
-			return events, err
+			return err
 		}
-		for _, ev := range page.Events {
-			see(ev)
-		}
-		if events += len(page.Events); page.Last {
+		if page.Last {
 			break
 		}
 		if err := v.cfg.API.wait(ctx); err != nil {
-			return events, err
+			return err
 		}
 	}
-	return events, nil
+	return nil
 }
 
 // findScopes finds out which scopes there are to list, by the rules of the

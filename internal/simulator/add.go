@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
@@ -110,6 +111,29 @@ func (a *API) Generate(n int, from, to auditlog.Second) {
 				burst = r.IntN(50)
 			}
 		}
+		a.makeLocked(r, at, visible)
+	}
+}
+
+// GenerateBursts is Generate for a log in which a third of the events come from scripts: in
+// bursts at equal distances, of so many seconds each.
+func (a *API) GenerateBursts(n int, from, to auditlog.Second, bursts, seconds int) {
+	a.store.mu.Lock()
+	defer a.store.mu.Unlock()
+	r := rand.New(rand.NewPCG(a.cfg.Seed, uint64(len(a.store.records))))
+	visible := a.visibleFrom(time.Time{})
+	span := int64(to-from) + 1
+	times := make([]int64, n)
+	for i := range times {
+		if i%3 > 0 {
+			times[i] = int64(from) + r.Int64N(span)
+			continue
+		}
+		burst := int64(i / 3 % bursts)
+		times[i] = int64(from) + span*burst/int64(bursts) + r.Int64N(int64(seconds))
+	}
+	slices.Sort(times)
+	for _, at := range times {
 		a.makeLocked(r, at, visible)
 	}
 }

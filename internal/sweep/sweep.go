@@ -7,8 +7,6 @@ package sweep
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -19,12 +17,11 @@ import (
 
 // Source reads windows.
 type Source[P any] interface {
-	// ReadWindow reads a window to its end and gives its parts, in order and one at
-	// least, each with the bytes that it takes until it is written. A window that holds too
-	// much is a *Dense. It is called from several
+	// ReadWindow reads the window of a flight to its end and gives the flight its parts, in
+	// order, and one at least unless all of the window is left. It is called from several
 	// goroutines at once. What fails may be read again from its start, so that a part
 	// may come twice.
-	ReadWindow(ctx context.Context, w window.Window, give func(part P, bytes int) error) (Size, error)
+	ReadWindow(ctx context.Context, f *Flight[P]) (Size, error)
 }
 
 // Sink takes what was read.
@@ -42,25 +39,19 @@ type Part[P any] struct {
 	bytes  int
 }
 
-// Size is what a window held.
+// Size is what a window held, or what is left of it holds.
 type Size struct {
 	Events int           // as they count in the plan
 	Bytes  int           // of memory until it is taken
 	Page   time.Duration // that one of its pages took, about
 }
 
-// Dense says that a window holds too much, and about how many events. It is cut, and
-// comes again in smaller ones. A window of one second cannot be.
-type Dense struct{ Events int }
-
-func (d *Dense) Error() string {
-	return fmt.Sprintf("about %d events, too many for one window", d.Events)
-}
-
 // Config says how a sweep is read.
 type Config struct {
 	From, To auditlog.Second // [From, To)
 	Events   int             // how many a window should hold
+	Slow     int             // likewise, where the Source takes long; 0: as many
+	Rate     float64         // events a second, about; 0: nothing is known of that
 	Parallel int             // how many windows are read at once, but for two more
 	// Waiting is how many windows that are read may wait for their turn before no other
 	// is begun. More gain nothing where it is the Sink that takes long: what waits is
@@ -68,8 +59,8 @@ type Config struct {
 	// takes long, as many more wait as are read at once: the oldest may have had one page
 	// more than they, and none of its requests must go unasked for that.
 	Waiting int
-	// Bytes says what bounds the memory of all windows together. Where the Source takes
-	// long, it is twice that: then there is time to look through what waits.
+	// Bytes says, where parts have any, what bounds the memory of all windows together. Where the Source takes
+	// long, it is two and a half times that: then there is time to look through what waits.
 	Bytes func() int
 	// Together is from how many bytes on no further part is taken with others.
 	Together int
@@ -96,8 +87,8 @@ func Run[P any](ctx context.Context, cfg Config, source Source[P], sink Sink[P])
 	defer cancel()
 
 	s := &state[P]{
-		Config: cfg, plan: window.NewPlan(cfg.From, cfg.To, cfg.Events), next: cfg.From,
-		ended: make(chan result[P]), taken: make(chan error, 1),
+		Config: cfg, plan: window.NewPlan(cfg.From, cfg.To, cfg.Events, cfg.Rate), next: cfg.From,
+		left: make(chan leaving[P]), ended: make(chan result[P]), taken: make(chan error, 1),
 	}
 	err := s.run(ctx, &reading, source, sink)
 	if s.taking {
@@ -116,12 +107,12 @@ func (s *state[P]) run(ctx context.Context, reading *sync.WaitGroup, source Sour
 		if enough && !s.begun() {
 			return nil
 		}
-		for !enough && s.room() {
-			w, ok := s.plan.Next()
+		for left, idle := s.plan.Left(), len(s.turns) == s.waiting; !enough && s.room(); {
+			next, ok := s.plan.Next(left, idle)
 			if !ok {
 				break
 			}
-			f := s.add(w)
+			f := &Flight[P]{Planned: next, turn: s.add(next.Window), left: s.left}
 			// Ends with its window, or with ctx; waited for above.
 			reading.Go(func() {
 				res := f.read(ctx, cfg, source)
@@ -134,6 +125,8 @@ func (s *state[P]) run(ctx context.Context, reading *sync.WaitGroup, source Sour
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case l := <-s.left:
+			s.leave(l)
 		case res := <-s.ended:
 			if err := s.end(res); err != nil {
 				return err
@@ -152,53 +145,85 @@ func (s *state[P]) run(ctx context.Context, reading *sync.WaitGroup, source Sour
 	return nil
 }
 
-// flight is a window that is read, or waits for its turn.
-type flight[P any] struct {
+// Flight is a window while it is read. The goroutine that reads it owns it.
+type Flight[P any] struct {
+	window.Planned // Leave moves the beginning of its Window
+
+	turn *turn[P]
+	left chan<- leaving[P]
+}
+
+// Give gives the flight the next part of its window, which has so many bytes.
+func (f *Flight[P]) Give(ctx context.Context, part P, bytes int) error {
+	select {
+	case f.turn.parts <- Part[P]{f.Window, part, bytes}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Leave leaves what of the window is before a second to other flights, and says about how much that
+// is. It comes before the first part. After it the window is the rest, also when that is
+// read again, and is nothing if all of it was left.
+func (f *Flight[P]) Leave(ctx context.Context, before auditlog.Second, rest Size) error {
+	// Received before any part of this flight is. So none is taken in the turn of what it left.
+	select {
+	case f.left <- leaving[P]{f.turn, window.Window{From: f.Window.From, To: before}, rest}:
+		f.Window.From = before
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Left reports whether all of the window was left.
+func (f *Flight[P]) Left() bool { return f.Window.Seconds() == 0 }
+
+// leaving is what a flight leaves to others.
+type leaving[P any] struct {
+	turn   *turn[P]
 	window window.Window
-	parts  chan Part[P] // in order; closed after the last one
+	rest   Size
 }
 
 // result is how the read of a window ended.
 type result[P any] struct {
-	flight *flight[P]
+	flight *Flight[P]
 	size   Size
-	dense  *Dense
 	err    error
 }
 
 // read reads the window, again from its start where that may help.
-func (f *flight[P]) read(ctx context.Context, cfg Config, source Source[P]) result[P] {
-	give := func(part P, bytes int) error {
-		select {
-		case f.parts <- Part[P]{f.window, part, bytes}:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+func (f *Flight[P]) read(ctx context.Context, cfg Config, source Source[P]) result[P] {
 	for try := 1; ; try++ {
-		size, err := source.ReadWindow(ctx, f.window, give)
+		size, err := source.ReadWindow(ctx, f)
 		res := result[P]{flight: f, size: size}
 		if err == nil {
-			close(f.parts)
+			close(f.turn.parts)
 			return res
 		}
-		if dense, ok := errors.AsType[*Dense](err); ok {
-			res.dense = dense
-			return res
-		}
-		if res.err = cfg.Retry(ctx, f.window, try, err); res.err != nil {
+		if res.err = cfg.Retry(ctx, f.Window, try, err); res.err != nil {
 			return res
 		}
 	}
+}
+
+// turn is the place of a window in the order in which all are taken.
+type turn[P any] struct {
+	window window.Window // less what was left to others
+	parts  chan Part[P]  // in order; closed after the last one
+	read   bool          // all of it
+	bytes  int           // if so
 }
 
 // state is how far a sweep is. The goroutine of Run owns it.
 type state[P any] struct {
 	Config
 	plan    *window.Plan
-	flights []*flight[P] // by time: begun, and not wholly taken
+	turns   []*turn[P] // by time: begun, and not wholly taken
 	next    auditlog.Second
+	left    chan leaving[P]
 	ended   chan result[P]
 	bytes   int  // of an average window, from those read so far
 	waiting int  // windows that are read and not wholly taken
@@ -208,35 +233,77 @@ type state[P any] struct {
 }
 
 // room reports whether one more window may be begun. The one whose turn is next always
-// may.
+// may. Those that come after the one that is begun now, since they were a part of it, do not count for
+// what may wait: they wait for it. They must not be half as much again, though.
 func (s *state[P]) room() bool {
 	if !s.begun() {
 		return true
 	}
-	most, times := s.Parallel+2, 1
+	most := s.Parallel + 2
+	if len(s.turns)-s.waiting >= most {
+		return false
+	}
+	before, waiting, bytes := s.before()
 	switch {
-	case s.slow && len(s.flights)-s.waiting >= most:
-		return false
 	case s.slow:
-		most, times = most+s.Parallel, 2
-	case s.waiting >= s.Waiting:
+		most += s.Parallel
+	case waiting >= s.Waiting:
 		return false
 	}
-	if s.bytes > 0 {
-		most = min(most, max(2, times*s.Bytes()/s.bytes))
+	if all := s.size(s.turns); all > 0 && before >= 2 {
+		if room := s.most(); bytes+s.bytes > room || all+s.bytes > room*3/2 {
+			return false
+		}
 	}
-	return len(s.flights) < most
+	return before < most
+}
+
+// most is how many bytes the windows may take together.
+func (s *state[P]) most() int {
+	if s.slow {
+		return s.Bytes() * 5 / 2
+	}
+	return s.Bytes()
+}
+
+// before returns how many windows come before the one that is begun next, how many of them
+// wait, and how many bytes they take.
+func (s *state[P]) before() (all, waiting, bytes int) {
+	turns := s.turns
+	if at, ok := s.plan.Place(); ok {
+		if i := slices.IndexFunc(turns, func(t *turn[P]) bool { return t.window.From >= at }); i >= 0 {
+			turns = turns[:i]
+		}
+	}
+	for _, t := range turns {
+		if t.read {
+			waiting++
+		}
+	}
+	return len(turns), waiting, s.size(turns)
+}
+
+// size returns how many bytes windows take when they are read, about.
+func (s *state[P]) size(turns []*turn[P]) (bytes int) {
+	for _, t := range turns {
+		if t.read {
+			bytes += t.bytes
+		} else {
+			bytes += s.bytes
+		}
+	}
+	return bytes
 }
 
 // begun reports whether the window whose turn is next is begun.
 func (s *state[P]) begun() bool {
-	return len(s.flights) > 0 && s.flights[0].window.From == s.next
+	return len(s.turns) > 0 && s.turns[0].window.From == s.next
 }
 
-func (s *state[P]) add(w window.Window) *flight[P] {
-	added := &flight[P]{window: w, parts: make(chan Part[P], 1)}
-	at, _ := slices.BinarySearchFunc(s.flights, added, func(a, b *flight[P]) int { return cmp.Compare(a.window.From, b.window.From) })
-	s.flights = slices.Insert(s.flights, at, added)
+func (s *state[P]) add(w window.Window) *turn[P] {
+	added := &turn[P]{window: w, parts: make(chan Part[P], 1)}
+	at, _ := slices.BinarySearchFunc(s.turns, added, func(a, b *turn[P]) int { return cmp.Compare(a.window.From, b.window.From) })
+	s.turns = slices.Insert(s.turns, at, added)
 	return added
 }
 
@@ -244,9 +311,19 @@ func (s *state[P]) add(w window.Window) *flight[P] {
 // it is not begun, or others are taken.
 func (s *state[P]) oldest() <-chan Part[P] {
 	if s.begun() && !s.taking {
-		return s.flights[0].parts
+		return s.turns[0].parts
 	}
 	return nil
+}
+
+// leave gives back to the plan what a flight leaves.
+func (s *state[P]) leave(l leaving[P]) {
+	l.turn.window.From = l.window.To
+	if l.turn.window.Seconds() == 0 {
+		s.turns = slices.DeleteFunc(s.turns, func(t *turn[P]) bool { return t == l.turn })
+	}
+	s.pace(l.rest.Page)
+	s.plan.GiveBack(l.window, l.rest.Events)
 }
 
 // end notes that the read of a window ended.
@@ -254,17 +331,25 @@ func (s *state[P]) end(res result[P]) error {
 	if res.err != nil {
 		return res.err
 	}
-	w := res.flight.window
-	s.slow = res.size.Page >= slowPage
-	if res.dense != nil {
-		s.flights = slices.DeleteFunc(s.flights, func(f *flight[P]) bool { return f == res.flight })
-		s.plan.GiveBack(w, res.dense.Events)
+	s.pace(res.size.Page)
+	if res.flight.Left() {
 		return nil
 	}
+	t := res.flight.turn
+	t.read, t.bytes = true, res.size.Bytes
 	s.waiting++
-	s.plan.Read(w, res.size.Events)
-	s.bytes = max(res.size.Bytes, (7*s.bytes+res.size.Bytes)/8)
+	s.plan.Read(t.window, res.size.Events)
+	s.bytes = (3*cmp.Or(s.bytes, res.size.Bytes) + res.size.Bytes) / 4
 	return nil
+}
+
+// pace notes how long a page took.
+func (s *state[P]) pace(page time.Duration) {
+	events := s.Events
+	if s.slow = page >= slowPage; s.slow {
+		events = cmp.Or(s.Slow, events)
+	}
+	s.plan.Target(events)
 }
 
 // gather returns a part of the window whose turn it is, together with those that wait
@@ -275,8 +360,8 @@ func (s *state[P]) gather(part Part[P], ok bool) (parts []Part[P]) {
 		if ok {
 			parts, bytes = append(parts, part), bytes+part.bytes
 		} else {
-			s.next = s.flights[0].window.To
-			s.flights = s.flights[1:]
+			s.next = s.turns[0].window.To
+			s.turns = s.turns[1:]
 			s.waiting-- // below zero for a moment if its end is told after its last part
 		}
 		if bytes >= s.Together {

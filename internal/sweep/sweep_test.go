@@ -23,40 +23,62 @@ var errOut = errors.New("out of order")
 // list is a source with so many events in each second from 0, and a sink that notes
 // what it got.
 type list struct {
-	events  []int
-	most    int           // a window with more is dense
-	page    time.Duration // that a window takes
-	slow    time.Duration // that a commit takes
-	fails   atomic.Int64  // how many tries fail from now on
-	next    auditlog.Second
-	seen    int // events taken of the window at next
-	taken   int // events
-	commits int
-	largest int // bytes of a commit without its last part
+	events   []int
+	most     int           // a window with more is dense
+	keeps    bool          // what is not too much of it
+	believes int           // at most so many events in what it leaves; 0: it knows
+	kept     atomic.Int64  // events that are read and not taken
+	mostKept atomic.Int64  // and the most of them
+	page     time.Duration // that a window takes
+	slow     time.Duration // that a commit takes
+	fails    atomic.Int64  // how many tries fail from now on
+	next     auditlog.Second
+	seen     int // events taken of the window at next
+	taken    int // events
+	commits  int
+	largest  int // bytes of a commit without its last part
 }
 
-func (l *list) ReadWindow(ctx context.Context, w window.Window, give func(part, bytes int) error) (sweep.Size, error) {
+func (l *list) ReadWindow(ctx context.Context, f *sweep.Flight[int]) (sweep.Size, error) {
 	time.Sleep(l.page)
 	if ctx.Err() != nil {
 		return sweep.Size{}, ctx.Err()
 	}
-	sum := 0
-	for at := w.From; at < w.To; at++ {
-		sum += l.events[at]
-	}
-	if sum > l.most && w.To-w.From > 1 {
-		return sweep.Size{}, &sweep.Dense{Events: sum}
+	for sum := l.count(f.Window); sum > l.most && f.Window.Seconds() > 1; sum = l.count(f.Window) {
+		before := f.Window.To // all of it, or as much as is too much
+		if l.keeps {
+			for before--; l.count(window.Window{From: before - 1, To: f.Window.To}) <= l.most && before-1 > f.Window.From; {
+				before--
+			}
+		}
+		rest := l.count(window.Window{From: f.Window.From, To: before})
+		if l.believes > 0 {
+			rest = min(rest, l.believes)
+		}
+		if err := f.Leave(ctx, before, sweep.Size{Events: rest, Page: l.page}); err != nil || f.Left() {
+			return sweep.Size{}, err
+		}
+		time.Sleep(l.page)
 	}
 	if l.fails.Add(-1) >= 0 {
 		return sweep.Size{}, errors.New("this try")
 	}
+	sum := l.count(f.Window)
 	for left := sum; left > l.most; left -= l.most {
-		if err := give(l.most, l.most); err != nil {
+		if err := f.Give(ctx, l.most, l.most); err != nil {
 			return sweep.Size{}, err
 		}
 		sum -= l.most
 	}
-	return sweep.Size{Events: sum, Bytes: sum, Page: l.page}, give(sum, sum)
+	l.mostKept.Store(max(l.mostKept.Load(), l.kept.Add(int64(sum))))
+	return sweep.Size{Events: sum, Bytes: sum, Page: l.page}, f.Give(ctx, sum, sum)
+}
+
+func (l *list) count(w window.Window) (sum int) {
+	for at := w.From; at < w.To; at++ {
+		sum += l.events[at]
+	}
+	return sum
 }
 
 func (l *list) Take(_ context.Context, parts []sweep.Part[int]) error {
@@ -71,13 +93,10 @@ func (l *list) Take(_ context.Context, parts []sweep.Part[int]) error {
 		if p.Window.From != l.next {
 			return errOut
 		}
-		want := 0
-		for at := p.Window.From; at < p.Window.To; at++ {
-			want += l.events[at]
-		}
+		l.kept.Add(-int64(p.Of))
 		l.seen += p.Of
 		l.taken += p.Of
-		if l.seen == want {
+		if l.seen == l.count(p.Window) {
 			l.next, l.seen = p.Window.To, 0
 		}
 	}
@@ -86,7 +105,7 @@ func (l *list) Take(_ context.Context, parts []sweep.Part[int]) error {
 
 func (l *list) config(parallel, together int) sweep.Config {
 	return sweep.Config{
-		To: auditlog.Second(len(l.events)), Events: 20, Parallel: parallel, Waiting: 3, Together: together,
+		To: auditlog.Second(len(l.events)), Events: 20, Slow: 30, Parallel: parallel, Waiting: 3, Together: together,
 		Bytes: func() int { return 1000 },
 		Retry: func(ctx context.Context, _ window.Window, _ int, err error) error {
 			time.Sleep(time.Second)
@@ -102,6 +121,7 @@ func TestRun(t *testing.T) {
 		l := &list{
 			events: rapid.SliceOfN(rapid.OneOf(rapid.Just(0), rapid.IntRange(1, 120)), 1, 200).Draw(rt, "events"),
 			most:   40,
+			keeps:  rapid.Bool().Draw(rt, "keeps"),
 			page:   time.Duration(rapid.IntRange(0, 300).Draw(rt, "page")) * time.Millisecond,
 			slow:   time.Duration(rapid.IntRange(0, 300).Draw(rt, "commit")) * time.Millisecond,
 		}
@@ -124,7 +144,7 @@ func TestRun(t *testing.T) {
 
 // What waits in order is taken together: where commits take long, there are few.
 func TestPartsAreTakenTogether(t *testing.T) {
-	for together, want := range map[int][2]int{0: {100, 200}, 80: {20, 60}} {
+	for together, want := range map[int][2]int{0: {70, 200}, 80: {20, 60}} {
 		l := &list{events: make([]int, 2000), most: 40, page: time.Millisecond, slow: time.Second}
 		for i := range l.events {
 			l.events[i] = 1
@@ -137,6 +157,33 @@ func TestPartsAreTakenTogether(t *testing.T) {
 		if l.taken != 2000 || l.commits < want[0] || l.commits > want[1] {
 			t.Errorf("together %d: %d events in %d commits", together, l.taken, l.commits)
 		}
+	}
+}
+
+// Where the past is far denser than it is said to be, what is kept of windows that are cut stays within
+// bounds, though it waits for all that comes before.
+func TestWhatIsKeptIsBounded(t *testing.T) {
+	const parallel, most = 8, 40
+	l := &list{events: make([]int, 20_000), most: most, keeps: true, believes: 3 * 20, page: 100 * time.Millisecond}
+	for i := range l.events {
+		l.events[i] = 1 + 19*(len(l.events)-i)/len(l.events)
+	}
+	room := 5 * most
+	synctest.Test(t, func(t *testing.T) {
+		cfg := l.config(parallel, 80)
+		cfg.Rate = 0.01
+		cfg.Bytes = func() int { return room }
+		if err := sweep.Run(t.Context(), cfg, l, l); err != nil {
+			t.Error(err)
+		}
+	})
+	if int(l.next) != len(l.events) {
+		t.Errorf("up to %d of %d", l.next, len(l.events))
+	}
+	// What is read when the bound is met comes on top, with those that are begun since it is their
+	// turn, and what is taken.
+	if bound := room*5/2*3/2 + 2*(parallel+2)*most + 80 + most; int(l.mostKept.Load()) > bound {
+		t.Errorf("%d were kept, want at most %d", l.mostKept.Load(), bound)
 	}
 }
 
@@ -241,13 +288,13 @@ type watched struct {
 	brokenOff             atomic.Bool // ctx ended while something was taken
 }
 
-func (s *watched) ReadWindow(ctx context.Context, w window.Window, give func(part, bytes int) error) (sweep.Size, error) {
+func (s *watched) ReadWindow(ctx context.Context, f *sweep.Flight[int]) (sweep.Size, error) {
 	s.reads.Add(1)
 	if s.read != nil {
 		s.read()
 	}
-	size, err := s.list.ReadWindow(ctx, w, give)
-	if _, dense := errors.AsType[*sweep.Dense](err); dense {
+	size, err := s.list.ReadWindow(ctx, f)
+	if f.Left() {
 		s.reads.Add(-1) // it comes again in pieces
 	}
 	return size, err

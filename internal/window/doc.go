@@ -14,8 +14,8 @@
 //   - the deep past of each scope, from the floor, once in fifty minutes;
 //   - history, in windows of whole seconds that a Plan cuts to size.
 //
-// Sweep, Read and Plan are the rules of long reads: which lists a window walks, what of
-// them is left out, and when a window is too dense.
+// Sweep, Read, Plan and Spread are the rules of long reads: which lists a window walks, what of
+// them is left out, and when a window is too dense and leaves a part of it to others.
 //
 // Where a late event is dealt with: one that shows up up to LOOKBACK late is found by the
 // full walk of the head (HeadFrom, FullWalkEvery), one up to DEEP_LOOKBACK late by the

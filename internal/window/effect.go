@@ -197,7 +197,7 @@ func Behind(c auditlog.Cursor, s auditlog.Scope, now auditlog.Second, p Policy) 
 func Walked(s auditlog.Scope, from, began auditlog.Second, p Policy) Effect {
 	return func(c auditlog.Cursor) auditlog.Cursor {
 		pos := c.Scopes[s]
-		deep := from <= c.Floor && !holdsFloor(pos)
+		deep := WalksDeep(c, s, from)
 		if began <= pos.Live && (!deep || began <= pos.Deep) {
 			return c
 		}
@@ -209,6 +209,12 @@ func Walked(s auditlog.Scope, from, began auditlog.Second, p Policy) Effect {
 		c.Scopes[s] = pos
 		return raiseFloor(c, p)
 	}
+}
+
+// WalksDeep reports whether a walk of the scope from a time to the end of the list is one of its
+// deep past as well.
+func WalksDeep(c auditlog.Cursor, s auditlog.Scope, from auditlog.Second) bool {
+	return from <= c.Floor && !holdsFloor(c.Scopes[s])
 }
 
 // HistoryRead returns the effect of all of the scopes' history before to having

@@ -18,7 +18,7 @@ func FuzzPlan(f *testing.F) {
 		target = 1 + target&(1<<20-1) // whatever it is: an event at least
 		begin := auditlog.Second(from % int64(auditlog.MaxSecond))
 		end := min(begin+auditlog.Second(length&(1<<36-1)), auditlog.MaxSecond)
-		plan := window.NewPlan(begin, end, target)
+		plan := window.NewPlan(begin, end, target, float64(script0(script))/100)
 		var flying, kept []window.Window
 		// Behind the script's end all is empty, and windows soon as wide as what is left.
 		most := 8*len(script) + 400
@@ -27,7 +27,8 @@ func FuzzPlan(f *testing.F) {
 				t.Fatalf("no end after %d windows", step)
 			}
 			if len(flying) < 8 {
-				if w, ok := plan.Next(); ok {
+				if next, ok := plan.Next(plan.Left(), len(flying) == 0); ok {
+					w := next.Window
 					if w.From >= w.To || w.From < begin || w.To > end {
 						t.Fatalf("the window %+v of [%d, %d)", w, begin, end)
 					}
@@ -47,8 +48,12 @@ func FuzzPlan(f *testing.F) {
 			flying = slices.Delete(flying, at, at+1)
 			events := int(what>>3) * target / 4
 			if events > 4*target && w.Seconds() > 1 {
-				plan.GiveBack(w, events)
-				continue
+				left := window.Window{From: w.From, To: w.To - auditlog.Second(int64(what)%w.Seconds())}
+				plan.GiveBack(left, events)
+				if w.From = left.To; w.Seconds() == 0 {
+					continue
+				}
+				events = target
 			}
 			plan.Read(w, events)
 			kept = append(kept, w)
@@ -65,4 +70,12 @@ func FuzzPlan(f *testing.F) {
 			t.Fatalf("covered up to %d of %d", next, end)
 		}
 	})
+}
+
+// script0 is the first byte of a script: how dense the plan is told that the time is.
+func script0(script []byte) byte {
+	if len(script) == 0 {
+		return 0
+	}
+	return script[0]
 }

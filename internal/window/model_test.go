@@ -47,7 +47,7 @@ func TestModel(t *testing.T) {
 		"redated events": total.redated, "events without a time": total.untimed, "longer memories": total.longer,
 		"caught up": total.caughtUp, "discarded": total.discarded, "thaws": total.thaws,
 		"moved starts": total.movedStarts, "dense seconds": total.dense, "repeats": total.known,
-		"grouped windows": total.grouped, "windows cut": total.cut, "tenant's lists read alone": total.tenantAlone,
+		"grouped windows": total.grouped, "windows cut": total.cut, "parts of them kept": total.kept, "events dropped": total.dropped, "tenant's lists read alone": total.tenantAlone,
 	} {
 		if n == 0 {
 			t.Errorf("no seed had any %s", name)
@@ -57,7 +57,7 @@ func TestModel(t *testing.T) {
 
 type modelStats struct {
 	events, commits, crashes, unknown, late, caughtUp, discarded, thaws, movedStarts, dense, known int
-	redated, untimed, longer, grouped, cut, tenantAlone                                            int
+	redated, untimed, longer, grouped, cut, kept, dropped, tenantAlone                             int
 }
 
 func (s *modelStats) add(o modelStats) {
@@ -77,6 +77,8 @@ func (s *modelStats) add(o modelStats) {
 	s.longer += o.longer
 	s.grouped += o.grouped
 	s.cut += o.cut
+	s.kept += o.kept
+	s.dropped += o.dropped
 	s.tenantAlone += o.tenantAlone
 }
 
@@ -575,8 +577,9 @@ func (m *model) sweepStep(s auditlog.Scope) {
 		delete(m.sweeps, s)
 		return
 	}
-	sw.width = 4 * (parts[0].window.To - sw.next) // wider where little happens
-	sw.next = parts[0].window.To
+	read := parts[len(parts)-1].window.To
+	sw.width = 4 * (read - sw.next) // wider where little happens
+	sw.next = read
 	sw.parts = append(sw.parts, parts...)
 }
 
@@ -591,7 +594,7 @@ func (m *model) readAhead() {
 	if !ok {
 		return
 	}
-	m.aheadFrom = parts[0].window.To
+	m.aheadFrom = parts[len(parts)-1].window.To
 	for _, part := range parts {
 		if !part.Partial {
 			part.Effect = s.Effect(part.window, part.began, m.policy)
@@ -601,56 +604,95 @@ func (m *model) readAhead() {
 }
 
 // modelLimits are those of windows, for transactions of a few events.
-var modelLimits = window.Limits{Events: modelTxn, Most: 2 * modelTxn, Bytes: 100 * modelTxn, EventBytes: 50}
+var modelLimits = window.Limits{Events: modelTxn, Slow: modelTxn, Most: 2 * modelTxn, Bytes: 100 * modelTxn, EventBytes: 50}
 
-// readWindow reads a window by the rules of production, or, where it is too dense, a
-// part of it. ok is false when one of its lists is refused.
+// readWindow reads a window by the rules of production, or, where all of it is left, the older
+// half. What else is left comes first in the parts. ok is false when a list is refused.
 func (m *model) readWindow(s window.Sweep, w window.Window) (parts []modelPart, ok bool) {
 	for {
-		parts, dense, ok := m.tryWindow(s, w)
-		if !dense {
+		whole := w
+		parts, ok := m.tryWindow(s, &w)
+		if !ok || w == whole {
 			return parts, ok
 		}
 		m.stats.cut++
-		w.To = w.From + max(1, (w.To-w.From)/2)
+		if w.Seconds() == 0 {
+			w = window.Window{From: whole.From, To: whole.From + max(1, (whole.To-whole.From)/2)}
+			continue
+		}
+		m.stats.kept++
+		older, ok := m.readWindow(s, window.Window{From: whole.From, To: w.From})
+		if !ok {
+			return nil, false
+		}
+		if older[len(older)-1].window.To == w.From {
+			return append(older, parts...), true
+		}
+		return older, true // the half of what was left: what comes after it is read again
 	}
 }
 
-func (m *model) tryWindow(s window.Sweep, w window.Window) (parts []modelPart, dense, ok bool) {
-	r := window.NewRead(s, w, m.state.Cursor, modelLimits, func(page []auditlog.Event, began auditlog.Second) (fresh, later []auditlog.Event) {
+// tryWindow reads a window to its end, and sets it to what was not left of it.
+func (m *model) tryWindow(s window.Sweep, w *window.Window) (parts []modelPart, ok bool) {
+	planned := window.Planned{
+		Window: *w, Basis: window.Basis(m.rng.IntN(3)), Events: modelTxn, Rate: float64(m.rng.IntN(3)),
+	}
+	r := window.NewRead(s, *w, m.state.Cursor, modelLimits, func(page []auditlog.Event, began auditlog.Second) (fresh, later []auditlog.Event) {
 		fresh, later = m.state.Seen.Sift(page, began, m.policy)
 		m.stats.longer += len(later)
 		return fresh, later
 	})
 	defer r.End()
-	part := func(b window.Batch) { parts = append(parts, modelPart{Batch: b, window: w, began: r.Began()}) }
+	part := func(b window.Batch) {
+		if b.From != w.From || b.History != nil && (b.History.From != w.From || b.History.To != w.To) {
+			m.t.Errorf("the batch of %+v is of %+v from %v", *w, b.History, b.From)
+		}
+		parts = append(parts, modelPart{Batch: b, window: *w, began: r.Began()})
+	}
 	walks := 0
 	for walk, more := r.Next(); more; walk, more = r.Next() {
 		if m.api().isRefused(walk.Scope) {
-			return nil, false, false
+			return nil, false
 		}
 		if walks++; walks == 3 {
 			m.stats.tenantAlone++
 		}
 		to := w.To - 1
-		if !s.Bounded(w) {
+		if !s.Bounded(*w) {
 			to = auditlog.MaxSecond
 			if !m.settling && m.rng.IntN(8) == 0 {
 				m.api().happen(m.now, 0) // between two walks
 			}
 		}
 		began, list := m.clock(), m.api().list(walk.Scope, w.From, to)
+		if m.rng.IntN(4) == 0 { // no order is promised
+			m.rng.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+		}
 		for {
 			page := list[:min(len(list), modelPage)]
 			list = list[len(page):]
 			fresh, _ := r.Page(page, began, len(list) == 0)
 			r.Encoded(50 * len(fresh))
-			if b, full := r.Part(); full {
-				m.stats.dense++
-				part(b)
+			give := func() {
+				if b, full := r.Part(); full {
+					m.stats.dense++
+					part(b)
+				}
 			}
-			if _, dense := r.TooDense(); dense {
-				return nil, true, true
+			give()
+			if d, dense := r.TooDense(planned); dense {
+				if d.Before < w.To && m.rng.IntN(8) == 0 { // the page ends where the walk cannot go on from
+					if !d.Must {
+						continue
+					}
+					d.Before = w.To
+				}
+				if w.From = d.Before; w.Seconds() == 0 {
+					return nil, true
+				}
+				m.stats.dropped += m.leave(r, d.Before)
+				list = slices.DeleteFunc(list, func(ev auditlog.Event) bool { return ev.Second() < d.Before })
+				give()
 			}
 			if len(list) == 0 {
 				break
@@ -658,7 +700,26 @@ func (m *model) tryWindow(s window.Sweep, w window.Window) (parts []modelPart, d
 		}
 	}
 	part(r.Last())
-	return parts, false, true
+	return parts, true
+}
+
+// leave leaves a part of what is read, and returns how many events that dropped.
+func (m *model) leave(r *window.Read, before auditlog.Second) (dropped int) {
+	was := slices.Clone(r.Last().Events)
+	kept, now := r.Leave(before), r.Last().Events
+	if kept == nil {
+		kept = make([]int, len(was))
+		for at := range kept {
+			kept[at] = at
+		}
+	}
+	for to, at := range kept {
+		if now[to].ID != was[at].ID || len(now) != len(kept) {
+			m.t.Errorf("%v of %v are kept, and the batch has %v", kept, was, now)
+		}
+	}
+	r.Encoded(50 * (len(now) - len(was)))
+	return len(was) - len(now)
 }
 
 // commitAhead commits what was read ahead, several windows in one transaction now and

@@ -33,7 +33,7 @@ func TestPlanCoversWithoutGapOrOverlap(t *testing.T) {
 			return b - a
 		}
 
-		plan := window.NewPlan(from, to, target)
+		plan := window.NewPlan(from, to, target, rapid.Float64Range(0, 2).Draw(t, "rate"))
 		var kept, flying []window.Window
 		steps := 0
 		for {
@@ -41,8 +41,8 @@ func TestPlanCoversWithoutGapOrOverlap(t *testing.T) {
 				t.Fatal("the plan makes no progress")
 			}
 			if len(flying) < 8 {
-				if w, ok := plan.Next(); ok {
-					flying = append(flying, w)
+				if next, ok := plan.Next(plan.Left(), len(flying) == 0); ok {
+					flying = append(flying, next.Window)
 					continue
 				}
 				if len(flying) == 0 {
@@ -52,10 +52,14 @@ func TestPlanCoversWithoutGapOrOverlap(t *testing.T) {
 			i := rapid.IntRange(0, len(flying)-1).Draw(t, "which ends first")
 			w := flying[i]
 			flying = slices.Delete(flying, i, i+1)
-			if n := count(w); n > 4*target && w.Seconds() > 1 {
-				plan.GiveBack(w, n)
-			} else {
-				plan.Read(w, n)
+			// Too much of it is given back: all, or what is older than some second.
+			for n := count(w); n > 4*target && w.Seconds() > 1; n = count(w) {
+				left := window.Window{From: w.From, To: w.To - auditlog.Second(rapid.Int64Range(0, w.Seconds()-1).Draw(t, "kept"))}
+				plan.GiveBack(left, count(left))
+				w.From = left.To
+			}
+			if w.Seconds() > 0 {
+				plan.Read(w, count(w))
 				kept = append(kept, w)
 			}
 		}
@@ -75,18 +79,43 @@ func TestPlanCoversWithoutGapOrOverlap(t *testing.T) {
 
 // From 1970 to the first event of 2024 is a handful of requests.
 func TestPlanSkipsEmptyYears(t *testing.T) {
-	plan := window.NewPlan(0, 1_700_000_000, 1000)
-	windows := 0
-	for {
-		w, ok := plan.Next()
-		if !ok {
-			break
+	for rate, most := range map[float64]int{0: 1, 1. / 60: 8} {
+		plan := window.NewPlan(0, 1_700_000_000, 1000, rate)
+		windows := 0
+		for {
+			next, ok := plan.Next(plan.Left(), false)
+			if !ok {
+				break
+			}
+			windows++
+			plan.Read(next.Window, 0)
 		}
-		windows++
-		plan.Read(w, 0)
+		if windows > most {
+			t.Errorf("%d windows for 54 empty years where there are said to be %v events a second, want at most %d", windows, rate, most)
+		}
 	}
-	if windows > 8 {
-		t.Errorf("%d windows for 54 empty years, want at most 8", windows)
+}
+
+// However many windows turn out to be empty before another is given out, none is wider than the
+// time, or less than a second.
+func TestPlanOfEmptyWindowsAtOnce(t *testing.T) {
+	for atOnce := range 40 {
+		plan := window.NewPlan(0, 1<<40, 1000, 1)
+		var flying []window.Window
+		for range atOnce + 1 {
+			next, ok := plan.Next(plan.Left(), false)
+			if !ok {
+				t.Fatal("there is no window")
+			}
+			flying = append(flying, next.Window)
+		}
+		for _, w := range flying {
+			plan.Read(w, 0)
+		}
+		next, ok := plan.Next(plan.Left(), false)
+		if at := flying[atOnce].To; !ok || next.Window.From != at || next.Window.To <= at || next.Window.To > 1<<40 {
+			t.Errorf("after %d: %+v, %v; want one from %d", atOnce+1, next, ok, at)
+		}
 	}
 }
 
@@ -94,13 +123,14 @@ func TestPlanSkipsEmptyYears(t *testing.T) {
 // for alone, and they are few.
 func TestPlanEndsTogether(t *testing.T) {
 	const seconds, perSecond, target, atOnce = 1_000_000, 1, 1000, 8
-	plan := window.NewPlan(0, seconds, target)
+	plan := window.NewPlan(0, seconds, target, perSecond)
 	var widths []int64
 	for {
-		w, ok := plan.Next()
+		next, ok := plan.Next(plan.Left(), false)
 		if !ok {
 			break
 		}
+		w := next.Window
 		widths = append(widths, w.Seconds())
 		plan.Read(w, int(w.Seconds())*perSecond)
 	}

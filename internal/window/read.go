@@ -10,14 +10,14 @@ import (
 // and until it is committed.
 type Limits struct {
 	Events     int // what a window should hold, and so a transaction
-	Most       int // above it, a window is given back and cut
+	Slow       int // likewise, where a page takes long: each window costs one that is not full
+	Most       int // above it, a window leaves the rest to others
 	Bytes      int // of records, likewise
 	EventBytes int // of records, up to which an event counts as one
 }
 
 // Weigh says for how many events those of a window count. Large ones, or events with
-// copies, count for more, so that a window of them is smaller from the start, and
-// not given back when half of it is read.
+// copies, count for more, so that a window of them is smaller from the start.
 func (l Limits) Weigh(events, bytes int) int { return max(events, bytes/l.EventBytes) }
 
 // Read is one try at reading a window of a sweep: which lists to walk, and what of them
@@ -35,14 +35,12 @@ type Read struct {
 	walks  []Walk // left to do, the first of them under way
 	begun  bool
 
-	known identitySet     // listed in this window, or beside it
-	only  identitySet     // of the tenant's list, to take no others; nil: all
-	begin auditlog.Second // where the walk under way begins
-	page  auditlog.Second // and where its last page begins
-	ended bool            // the walk under way has reached the end of its list
-	began auditlog.Second // the earliest beginning of a walk
-	batch Batch
-	bytes int // of the batch's records
+	known  identitySet     // listed in this window, or beside it
+	only   identitySet     // of the tenant's list, to take no others; nil: all
+	spread Spread          // of the list that is walked
+	began  auditlog.Second // the earliest beginning of a walk
+	batch  Batch
+	bytes  int // of the batch's records
 
 	listed []auditlog.Event // the memory of a page
 }
@@ -126,7 +124,8 @@ func (r *Read) Next() (w Walk, ok bool) {
 	if len(r.walks) == 0 {
 		return Walk{}, false
 	}
-	r.begun, r.ended, r.begin = true, false, r.window.To
+	r.begun = true
+	r.spread.reset(r.window)
 	return r.walks[0], true
 }
 
@@ -152,7 +151,8 @@ func (r *Read) Use(memory []auditlog.Event) { r.batch.Events = memory[:0] }
 // the batch itself, so that the caller can drop their bytes there. The page stays as it is.
 func (r *Read) Page(events []auditlog.Event, began auditlog.Second, last bool) (fresh []auditlog.Event, repeats int) {
 	walk := r.walks[0]
-	r.began, r.ended, r.page = min(r.began, began), last, r.window.To
+	r.began = min(r.began, began)
+	r.spread.Page(events, last)
 	listed := r.listed[:0]
 	for _, ev := range events {
 		id := ev.Identity()
@@ -168,12 +168,8 @@ func (r *Read) Page(events []auditlog.Event, began auditlog.Second, last bool) (
 			r.known[id] = struct{}{}
 			listed = append(listed, ev)
 		}
-		r.page = min(r.page, ev.Second())
 	}
-	if last {
-		r.page = r.window.From
-	}
-	r.begin, r.listed = min(r.begin, r.page), listed
+	r.listed = listed
 	switch walk.does {
 	case peek:
 		found, later := r.sift(listed, began)
@@ -216,26 +212,50 @@ func (r *Read) wanted(ev auditlog.Event, id auditlog.Identity) bool {
 func (r *Read) Encoded(bytes int) { r.bytes += bytes }
 
 // ReadFrom returns the time from which the walk under way has read the window.
-func (r *Read) ReadFrom() auditlog.Second { return r.begin }
+func (r *Read) ReadFrom() auditlog.Second { return r.spread.ReadFrom() }
 
-// TooDense reports whether the window holds more than it should, by the part of it that
-// was read: the first page tells how many seconds its events take. about is how many it
-// may hold. A single second is never too dense.
-func (r *Read) TooDense() (about int, dense bool) {
-	if r.window.Seconds() == 1 || r.ended {
-		return 0, false
+// TooDense reports whether the window holds more than it should, by the part of it that was
+// read, and what it is to leave to others.
+func (r *Read) TooDense(p Planned) (Dense, bool) {
+	return r.spread.TooDense(p, Held{
+		Events: len(r.known), Weight: r.limits.Weigh(len(r.known), r.bytes),
+		Full: len(r.known) > r.limits.Most || r.bytes > r.limits.Bytes, Over: r.bytes > 2*r.limits.Bytes,
+	})
+}
+
+// Leave leaves what is before a second to other reads: the walk under way goes on to there, and so
+// do those that come after it. What another list had there, which was read before, is dropped. kept
+// are the places in the batch of the events that stay, in order; nil: all do.
+func (r *Read) Leave(before auditlog.Second) (kept []int) {
+	r.window.From, r.batch.From = before, before
+	if r.batch.History != nil {
+		r.batch.History.From = before
 	}
-	weight := r.limits.Weigh(len(r.known), r.bytes)
-	if len(r.known) > r.limits.Most || r.bytes > r.limits.Bytes {
-		return 2 * weight, true
+	r.spread.Leave(before)
+	events := r.batch.Events
+	if !slices.ContainsFunc(events, r.left) {
+		return nil
 	}
-	read := max(1, int64(r.window.To-r.page))
-	about = int(min(1<<40, int64(weight)*r.window.Seconds()/read))
-	return about, about > 2*r.limits.Events
+	kept = make([]int, 0, len(events))
+	for at, ev := range events {
+		if !r.left(ev) {
+			events[len(kept)] = ev
+			kept = append(kept, at)
+		}
+	}
+	r.Events -= len(events) - len(kept)
+	r.batch.Events = events[:len(kept)]
+	return kept
+}
+
+// left reports whether an event is left to another read. One that is not listed in its time is
+// not: its place in this list may be the only one that it has.
+func (r *Read) left(ev auditlog.Event) bool {
+	return ev.Placed() && ev.Second() < r.window.From
 }
 
 // Part returns the batch of a single second that is full, and begins the next one. ok is
-// false while there is room in it.
+// false while there is room in it. It is asked after each page, and after Leave.
 func (r *Read) Part() (b Batch, ok bool) {
 	if r.window.Seconds() > 1 || len(r.batch.Events) < r.limits.Most && r.bytes < r.limits.Bytes {
 		return Batch{}, false
