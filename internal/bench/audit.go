@@ -81,11 +81,23 @@ func (a *audit) asked() requests {
 func (a *audit) fill(n int, oldest, newest time.Duration) int {
 	now := time.Now()
 	a.Generate(n*10/9, auditlog.SecondOf(now.Add(-oldest)), auditlog.SecondOf(now.Add(-newest)))
-	count := 0
+	return a.size()
+}
+
+// fillBursts is fill for a log with a third of its events on 360 seconds, as scripts have it
+// that run every hour or two.
+func (a *audit) fillBursts(n int, oldest, newest time.Duration) int {
+	now := time.Now()
+	a.GenerateBursts(n*10/9, auditlog.SecondOf(now.Add(-oldest)), auditlog.SecondOf(now.Add(-newest)), 360, 1)
+	return a.size()
+}
+
+// size returns how many organization events there are.
+func (a *audit) size() (n int) {
 	for range a.ids() {
-		count++
+		n++
 	}
-	return count
+	return n
 }
 
 // ids are those of the organization's events.

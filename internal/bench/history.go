@@ -16,34 +16,73 @@ const (
 	day         = 24 * time.Hour
 )
 
-// history reads history from an API that answers after 150 ms, beside a pager that
+// slowHistory is a history whose pages take long, and what is promised of it.
+type slowHistory struct {
+	name     string
+	events   int // of 1,000,000 that the benchmark was asked for
+	bursts   bool
+	ratio    float64 // to one page after the other, at least; 0: nothing is promised
+	requests float64 // a page, at most; 0: likewise
+	ideal    float64 // pages ÷ concurrency × latency, times this at most
+}
+
+var slowHistories = []slowHistory{
+	{name: "even in time", events: 100_000, ratio: 7.2, requests: 1.05, ideal: 1.16},
+	{name: "a third of it on 360 seconds", events: 80_000, bursts: true, ratio: 6.9, requests: 1.08, ideal: 1.16},
+	{name: "a short one", events: 10_000, ideal: 1.3},
+}
+
+// history reads histories from an API that answers after 150 ms, beside a pager that
 // asks for one page after the other.
 func history(ctx context.Context, l *lab) error {
+	var page time.Duration // of the pager
+	for _, h := range slowHistories {
+		if err := h.read(ctx, l, &page); err != nil {
+			return fmt.Errorf("%s: %w", h.name, err)
+		}
+	}
+	return nil
+}
+
+// read reads it. What a page of the pager takes is measured the first time.
+func (h slowHistory) read(ctx context.Context, l *lab, page *time.Duration) error {
 	a := newAudit(simulator.Config{Latency: latency})
 	defer a.close()
-	n := a.fill(l.events/10, 400*day, 2*day)
+	wanted := int(float64(l.events) * float64(h.events) / 1_000_000)
+	fill := a.fill
+	if h.bursts {
+		fill = a.fillBursts
+	}
+	n := fill(wanted, 400*day, 2*day)
 	pages := float64(n) / 100
-
 	const sample = 200
-	l.say("one page after the other, %d pages", sample)
-	page, err := oneAtATime(ctx, a, min(sample, int(pages)))
-	if err != nil {
-		return err
+	if *page == 0 {
+		l.say("one page after the other, %d pages", sample)
+		var err error
+		if *page, err = oneAtATime(ctx, a, min(sample, int(pages))); err != nil {
+			return err
+		}
+		l.report.figure(fmt.Sprintf("a page of the pager, over %d pages", sample), seconds(*page))
 	}
 	asked := a.Requests().Total
-	l.say("ours, %s events", thousands(n))
-	took, _, err := l.readHistory(ctx, a, n, l.topics(), fmt.Sprintf("API_CONCURRENCY=%d", concurrency))
+	l.say("ours, %s events, %s", thousands(n), h.name)
+	took, used, err := l.readHistory(ctx, a, n, l.topics(), fmt.Sprintf("API_CONCURRENCY=%d", concurrency))
 	if err != nil {
 		return err
 	}
+	what := fmt.Sprintf("history at 150 ms a page, %s, ", h.name)
 	ratio := page.Seconds() * pages / took.Seconds()
-	ideal := pages / concurrency * latency.Seconds()
+	ideal := took.Seconds() / (pages / concurrency * latency.Seconds())
 	requests := float64(a.Requests().Total-asked) / pages
-	l.report.ratio("history at 150 ms a page, ours to one page after the other", fmt.Sprintf("%.2f×", ratio), "≥ 7.2×", ratio >= 7.2)
-	l.report.aim("history at 150 ms a page, to the ideal (pages ÷ 8 × 150 ms)", fmt.Sprintf("%.3f×", took.Seconds()/ideal), "≤ 1.16×", took.Seconds()/ideal <= 1.16)
-	l.report.aim("requests a page", fmt.Sprintf("%.3f", requests), "≤ 1.05", requests <= 1.05)
-	l.report.figure(fmt.Sprintf("%s events, from process start to the last one committed", thousands(n)), seconds(took))
-	l.report.figure(fmt.Sprintf("a page of the pager, over %d pages", sample), seconds(page))
+	if h.ratio > 0 {
+		l.report.ratio(what+"ours to one page after the other", fmt.Sprintf("%.2f×", ratio), fmt.Sprintf("≥ %.1f×", h.ratio), ratio >= h.ratio)
+	}
+	l.report.aim(what+"to the ideal (pages ÷ 8 × 150 ms)", fmt.Sprintf("%.3f×", ideal), fmt.Sprintf("≤ %.2f×", h.ideal), ideal <= h.ideal)
+	if h.requests > 0 {
+		l.report.aim(what+"requests a page", fmt.Sprintf("%.3f", requests), fmt.Sprintf("≤ %.2f", h.requests), requests <= h.requests)
+	}
+	l.report.figure(fmt.Sprintf("%s: %s events, from process start to the last one committed", h.name, thousands(n)),
+		fmt.Sprintf("%s, %.0f MiB", seconds(took), used.rssMiB))
 	return nil
 }
 
