@@ -44,3 +44,29 @@ func TestMost(t *testing.T) {
 		t.Error("more were kept than may be")
 	}
 }
+
+// What a moment needed is not kept for ever, and what is used again and again is.
+func TestUnusedIsDropped(t *testing.T) {
+	made := 0
+	l := spare.List[int]{New: func() *int { made++; return new(int) }}
+	use := func(n int) {
+		var taken []*int
+		for range n {
+			taken = append(taken, l.Take())
+		}
+		for _, one := range taken {
+			l.Give(one)
+		}
+	}
+	use(100)
+	for range 1000 {
+		use(3)
+	}
+	if made != 100 {
+		t.Errorf("%d were made for at most a hundred at once", made)
+	}
+	use(100)
+	if made < 190 {
+		t.Errorf("%d were made: nearly all of the hundred were kept while three were used", made)
+	}
+}

@@ -59,8 +59,8 @@ type Config struct {
 	// takes long, as many more wait as are read at once: the oldest may have had one page
 	// more than they, and none of its requests must go unasked for that.
 	Waiting int
-	// Bytes says, where parts have any, what bounds the memory of all windows together. Where the Source takes
-	// long, it is two and a half times that: then there is time to look through what waits.
+	// Bytes says what bounds the memory of all windows together; nil: they take none. Where the Source takes
+	// long, it is twice that: then there is time to look through what waits.
 	Bytes func() int
 	// Together is from how many bytes on no further part is taken with others.
 	Together int
@@ -71,6 +71,9 @@ type Config struct {
 	// read it again, or the error with which the sweep ends.
 	Retry func(ctx context.Context, w window.Window, try int, err error) error
 }
+
+// usual is how many bytes an event has, as long as none was read.
+const usual = 1 << 10
 
 // slowPage is how long a page takes at least where the Source counts as slow.
 const slowPage = 75 * time.Millisecond
@@ -88,6 +91,7 @@ func Run[P any](ctx context.Context, cfg Config, source Source[P], sink Sink[P])
 
 	s := &state[P]{
 		Config: cfg, plan: window.NewPlan(cfg.From, cfg.To, cfg.Events, cfg.Rate), next: cfg.From,
+		bytes: cfg.Events * usual, largest: cfg.Events * usual,
 		left: make(chan leaving[P]), ended: make(chan result[P]), taken: make(chan error, 1),
 	}
 	err := s.run(ctx, &reading, source, sink)
@@ -226,6 +230,8 @@ type state[P any] struct {
 	left    chan leaving[P]
 	ended   chan result[P]
 	bytes   int  // of an average window, from those read so far
+	largest int  // of a large one
+	sized   bool // these are known, and no guess
 	waiting int  // windows that are read and not wholly taken
 	slow    bool // the Source is what takes long
 	taking  bool // parts are taken now
@@ -234,7 +240,7 @@ type state[P any] struct {
 
 // room reports whether one more window may be begun. The one whose turn is next always
 // may. Those that come after the one that is begun now, since they were a part of it, do not count for
-// what may wait: they wait for it. They must not be half as much again, though.
+// what may wait: they wait for it. But they take memory too, so all together have a bound of their own.
 func (s *state[P]) room() bool {
 	if !s.begun() {
 		return true
@@ -244,26 +250,24 @@ func (s *state[P]) room() bool {
 		return false
 	}
 	before, waiting, bytes := s.before()
-	switch {
-	case s.slow:
+	if s.slow {
 		most += s.Parallel
-	case waiting >= s.Waiting:
+	} else if waiting >= s.Waiting {
 		return false
 	}
-	if all := s.size(s.turns); all > 0 && before >= 2 {
-		if room := s.most(); bytes+s.bytes > room || all+s.bytes > room*3/2 {
-			return false
-		}
+	if s.Bytes == nil || before < 2 {
+		return before < most
+	}
+	room := s.Bytes()
+	switch {
+	// Where the Source is fast nothing is gained by more, and the memory that a moment needs
+	// stays, so that the collector has less room until the end.
+	case !s.slow && len(s.turns) >= room/s.largest:
+		return false
+	case s.slow && (bytes+s.bytes > 2*room || s.size(s.turns)+s.bytes > 3*room):
+		return false
 	}
 	return before < most
-}
-
-// most is how many bytes the windows may take together.
-func (s *state[P]) most() int {
-	if s.slow {
-		return s.Bytes() * 5 / 2
-	}
-	return s.Bytes()
 }
 
 // before returns how many windows come before the one that is begun next, how many of them
@@ -339,7 +343,11 @@ func (s *state[P]) end(res result[P]) error {
 	t.read, t.bytes = true, res.size.Bytes
 	s.waiting++
 	s.plan.Read(t.window, res.size.Events)
-	s.bytes = (3*cmp.Or(s.bytes, res.size.Bytes) + res.size.Bytes) / 4
+	if bytes := res.size.Bytes; !s.sized {
+		s.bytes, s.largest, s.sized = bytes, max(1, bytes), bytes > 0
+	} else {
+		s.bytes, s.largest = (3*s.bytes+bytes)/4, max(1, bytes, (7*s.largest+bytes)/8)
+	}
 	return nil
 }
 

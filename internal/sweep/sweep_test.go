@@ -182,7 +182,7 @@ func TestWhatIsKeptIsBounded(t *testing.T) {
 	}
 	// What is read when the bound is met comes on top, with those that are begun since it is their
 	// turn, and what is taken.
-	if bound := room*5/2*3/2 + 2*(parallel+2)*most + 80 + most; int(l.mostKept.Load()) > bound {
+	if bound := 3*room + 2*(parallel+2)*most + 80 + most; int(l.mostKept.Load()) > bound {
 		t.Errorf("%d were kept, want at most %d", l.mostKept.Load(), bound)
 	}
 }
