@@ -54,7 +54,7 @@ func TestHistoryCost(t *testing.T) {
 		"earliest": {generate: even, requests: 1.45, time: 2.5, prepare: func(cfg *connector.Config) {
 			cfg.Organizations[0].BackfillStart = &connector.BackfillStart{Earliest: true}
 		}},
-		"with copies": {generate: even, requests: 1.2, time: 2, prepare: func(cfg *connector.Config) {
+		"with copies": {generate: even, requests: 1.2, time: 3, prepare: func(cfg *connector.Config) {
 			cfg.Kafka.JSONTopic, cfg.Kafka.OCSFTopic = cfg.Kafka.Topic+".json", cfg.Kafka.Topic+".ocsf"
 		}},
 	} {
