@@ -60,7 +60,7 @@ type Config struct {
 	// more than they, and none of its requests must go unasked for that.
 	Waiting int
 	// Bytes says what bounds the memory of all windows together; nil: they take none. Where the Source takes
-	// long, it is twice that: then there is time to look through what waits.
+	// long, it is two and a half times that: then there is time to look through what waits.
 	Bytes func() int
 	// Together is from how many bytes on no further part is taken with others.
 	Together int
@@ -264,7 +264,7 @@ func (s *state[P]) room() bool {
 	// stays, so that the collector has less room until the end.
 	case !s.slow && len(s.turns) >= room/s.largest:
 		return false
-	case s.slow && (bytes+s.bytes > 2*room || s.size(s.turns)+s.bytes > 3*room):
+	case s.slow && (bytes+s.bytes > room*5/2 || s.size(s.turns)+s.bytes > 3*room):
 		return false
 	}
 	return before < most
