@@ -26,10 +26,10 @@ func TestHistoryCost(t *testing.T) {
 		"even":         {generate: even, requests: 1.12, time: 1.5},
 		"even, little": {events: 10_000, generate: even, requests: 1.12, time: 1.6},
 		"two-hourly scripts": {requests: 1.12, time: 1.6, generate: func(w *world, n int, from, to auditlog.Second) {
-			w.api.GenerateBursts(n, from, to, 360, 1)
+			simulator.GenerateBursts(w.api, n, from, to, 360, 1)
 		}},
 		"nightly scripts": {requests: 1.12, time: 1.6, generate: func(w *world, n int, from, to auditlog.Second) {
-			w.api.GenerateBursts(n, from, to, 36, 10)
+			simulator.GenerateBursts(w.api, n, from, to, 36, 10)
 		}},
 		"working hours": {requests: 1.15, time: 1.7, generate: func(w *world, n int, from, _ auditlog.Second) {
 			const days = 398
@@ -104,7 +104,7 @@ func TestHistoryInAnyOrder(t *testing.T) {
 			inBubble(t, cfg, func(t *testing.T, w *world) {
 				now := time.Now()
 				w.backfill(now.Add(-10 * 24 * time.Hour))
-				w.api.GenerateBursts(12_000, w.since, auditlog.SecondOf(now.Add(-50*time.Hour)), 4, 90)
+				simulator.GenerateBursts(w.api, 12_000, w.since, auditlog.SecondOf(now.Add(-50*time.Hour)), 4, 90)
 				w.api.Generate(3000, auditlog.SecondOf(now.Add(-50*time.Hour)), auditlog.SecondOf(now.Add(-25*time.Hour)))
 				i := w.start()
 				eventually(t, time.Hour, "all of history written", func() bool { return w.report().OK() })

@@ -88,7 +88,7 @@ func (a *audit) fill(n int, oldest, newest time.Duration) int {
 // that run every hour or two.
 func (a *audit) fillBursts(n int, oldest, newest time.Duration) int {
 	now := time.Now()
-	a.GenerateBursts(n*10/9, auditlog.SecondOf(now.Add(-oldest)), auditlog.SecondOf(now.Add(-newest)), 360, 1)
+	simulator.GenerateBursts(a.API, n*10/9, auditlog.SecondOf(now.Add(-oldest)), auditlog.SecondOf(now.Add(-newest)), 360, 1)
 	return a.size()
 }
 

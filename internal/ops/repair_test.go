@@ -300,7 +300,7 @@ func TestRepairOfAnEventDatedAnew(t *testing.T) {
 func TestVerifyRefusesAnotherOrganization(t *testing.T) {
 	for _, tenant := range []ops.Tenant{ops.TenantAuto, ops.TenantOff} {
 		w := newWorld(t, kafkatest.InProcess(t), simulator.Config{Seed: 5, Organization: "org-A"})
-		w.api.Generate(50, auditlog.SecondOf(start.Add(time.Hour)), ago(time.Hour))
+		w.api.Generate(250, auditlog.SecondOf(start.Add(time.Hour)), ago(time.Hour))
 		w.backfill(start)
 		w.runUntilEqual(start)
 		w.late(20)
@@ -308,7 +308,7 @@ func TestVerifyRefusesAnotherOrganization(t *testing.T) {
 		other.Generate(50, auditlog.SecondOf(start.Add(time.Hour)), ago(2*days))
 		w.ops.API.Tenant = tenant
 		ours, theirs := simulator.Transport(w.api), simulator.Transport(other)
-		for asked := range 3 { // the first request, and while windows are read, and written
+		for asked := range 4 { // the first request, and while pages are read, and written
 			var requests atomic.Int32
 			w.ops.API.Transport = transport(func(r *http.Request) (*http.Response, error) {
 				if int(requests.Add(1)) > asked {
@@ -324,8 +324,8 @@ func TestVerifyRefusesAnotherOrganization(t *testing.T) {
 				t.Errorf("tenant %s, after %d requests: verified", tenant, asked)
 			}
 		}
-		if events := w.cluster.Read(t, w.ops.Topics.Events, kgo.ReadCommitted()); len(events) != 50 {
-			t.Errorf("the topic has %d events, and had 50", len(events))
+		if events := w.cluster.Read(t, w.ops.Topics.Events, kgo.ReadCommitted()); len(events) != 250 {
+			t.Errorf("the topic has %d events, and had 250", len(events))
 		}
 	}
 }

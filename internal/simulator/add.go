@@ -117,7 +117,7 @@ func (a *API) Generate(n int, from, to auditlog.Second) {
 
 // GenerateBursts is Generate for a log in which a third of the events come from scripts: in
 // bursts at equal distances, of so many seconds each.
-func (a *API) GenerateBursts(n int, from, to auditlog.Second, bursts, seconds int) {
+func GenerateBursts(a *API, n int, from, to auditlog.Second, bursts, seconds int) {
 	a.store.mu.Lock()
 	defer a.store.mu.Unlock()
 	r := rand.New(rand.NewPCG(a.cfg.Seed, uint64(len(a.store.records))))

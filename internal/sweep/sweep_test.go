@@ -37,6 +37,7 @@ type list struct {
 	taken    int // events
 	commits  int
 	largest  int // bytes of a commit without its last part
+	parts    int // the most of one commit
 }
 
 func (l *list) ReadWindow(ctx context.Context, f *sweep.Flight[int]) (sweep.Size, error) {
@@ -84,6 +85,7 @@ func (l *list) count(w window.Window) (sum int) {
 func (l *list) Take(_ context.Context, parts []sweep.Part[int]) error {
 	time.Sleep(l.slow)
 	l.commits++
+	l.parts = max(l.parts, len(parts))
 	bytes := 0
 	for i, p := range parts {
 		if i == len(parts)-1 {
@@ -156,6 +158,9 @@ func TestPartsAreTakenTogether(t *testing.T) {
 		})
 		if l.taken != 2000 || l.commits < want[0] || l.commits > want[1] {
 			t.Errorf("together %d: %d events in %d commits", together, l.taken, l.commits)
+		}
+		if alone := l.parts == 1; alone != (together == 0) {
+			t.Errorf("together %d: up to %d parts in a commit", together, l.parts)
 		}
 	}
 }
