@@ -59,8 +59,9 @@ type Config struct {
 	// takes long, as many more wait as are read at once: the oldest may have had one page
 	// more than they, and none of its requests must go unasked for that.
 	Waiting int
-	// Bytes says what bounds the memory of all windows together; nil: they take none. Where the Source takes
-	// long, it is two and a half times that: then there is time to look through what waits.
+	// Bytes says what bounds the memory of all windows together; nil: they take none. Where
+	// the Source takes long, it is two and a half times that, and three times with those that
+	// were cut and wait for what they left: then there is time to look through what waits.
 	Bytes func() int
 	// Together is from how many bytes on no further part is taken with others.
 	Together int
@@ -260,8 +261,8 @@ func (s *state[P]) room() bool {
 	}
 	room := s.Bytes()
 	switch {
-	// Where the Source is fast nothing is gained by more, and the memory that a moment needs
-	// stays, so that the collector has less room until the end.
+	// Where the Source is fast nothing is gained by more, and all that waits takes room from
+	// the garbage collector.
 	case !s.slow && len(s.turns) >= room/s.largest:
 		return false
 	case s.slow && (bytes+s.bytes > room*5/2 || s.size(s.turns)+s.bytes > 3*room):
