@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -59,10 +60,12 @@ func (g *mskGate) revoke(key string) {
 	g.key = key
 }
 
-func (g *mskGate) seen() (refused int) {
+// seen gives how many sign-ins were refused, and how many of each key were taken: the
+// connector signs in again while a test looks.
+func (g *mskGate) seen() (refused int, taken map[string]int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.refused
+	return g.refused, maps.Clone(g.taken)
 }
 
 // The key of AWS is changed under a running connector, in a profile that the SDK reads and in
@@ -95,13 +98,13 @@ func TestAWSKeyChangedUnderARunningConnector(t *testing.T) {
 			r := newRotating(t, c, "aws", append(environ, "KAFKA_BROKERS="+strings.Join(c.Brokers(), ","), "KAFKA_SASL_MECHANISM=AWS_MSK_IAM", "AWS_REGION=eu-west-1")...)
 			r.equal("with the first key")
 			gate.revoke("AKIASECOND")
-			r.until("the first key is refused", func() bool { return gate.seen() > 0 })
+			r.until("the first key is refused", func() bool { refused, _ := gate.seen(); return refused > 0 })
 			if _, err := write(dir, "AKIASECOND"); err != nil {
 				t.Fatal(err)
 			}
 			r.equal("with the second key")
-			if gate.taken["AKIAFIRST"] == 0 || gate.taken["AKIASECOND"] == 0 {
-				t.Errorf("the keys were taken %v times", gate.taken)
+			if _, taken := gate.seen(); taken["AKIAFIRST"] == 0 || taken["AKIASECOND"] == 0 {
+				t.Errorf("the keys were taken %v times", taken)
 			}
 			r.stop()
 		})
