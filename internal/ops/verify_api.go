@@ -57,10 +57,12 @@ func (r apiReader) ReadWindow(ctx context.Context, f *sweep.Flight[struct{}]) (s
 			for _, ev := range page.Events {
 				r.v.see(ev)
 			}
-			// What was left in one list is not to be read in the other: the first decides.
+			if i > 0 {
+				return nil // what the first list has not left is to be read in all
+			}
 			spread.Page(page.Events, page.Last)
 			d, dense := spread.TooDense(f.Planned, window.Held{Events: size.Events, Weight: size.Events})
-			if i > 0 || !dense || d.Before < f.Window.To && !page.Shorten(d.Before) {
+			if !dense || d.Before < f.Window.To && !page.Shorten(d.Before) {
 				return nil
 			}
 			if err := f.Leave(ctx, d.Before, sweep.Size{Events: d.Events, Page: size.Page}); err != nil {
