@@ -103,16 +103,25 @@ func (c *Connector) Run(ctx context.Context) error {
 		return errors.New("the connector runs already: call Run again when the first call has returned")
 	}
 	defer c.running.Store(false)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	// With it all sessions look at the topics. It has no transactional id: to look must not wait
+	// for a commit that is under way, and can never disturb one. One of each session would have
+	// to connect, and to sign in, for almost every look.
+	looks, err := c.target("", c.cfg.Logger).Connection.Client(ctx)
+	if err != nil {
+		return err
+	}
+	defer looks.Close()
 	var orgs []*organization
 	for _, org := range c.cfg.Organizations {
 		o, err := c.organization(org)
 		if err != nil {
 			return fmt.Errorf("organization %s: %w", org.Name, err)
 		}
+		o.looks = looks
 		orgs = append(orgs, o)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	t := &team{cancel: cancel, log: c.cfg.Logger, all: len(orgs)}
 	// The group only decides who works. Who may write is decided by the fence at the start of
 	// each session, with and without a group: an instance may learn late that it lost a

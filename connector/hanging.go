@@ -30,7 +30,7 @@ const (
 // It is never ended from here. While a session works, a transaction of ours that is open is
 // mostly the commit under way. Only after a fence is it sure that none is, so that is where
 // txlog.Open ends it.
-func (s *session) watchHanging(ctx context.Context, client *kafka.Client) error {
+func (s *session) watchHanging(ctx context.Context) error {
 	var before []txlog.Hanging
 	behind := map[txlog.Hidden]time.Time{}
 	commits, quiet, looked := int64(-1), false, s.now()
@@ -43,7 +43,7 @@ func (s *session) watchHanging(ctx context.Context, client *kafka.Client) error 
 			continue
 		}
 		commits, quiet, looked = n, false, s.now()
-		found, err := txlog.Hangs(ctx, client, s.target.Topics.Names()...)
+		found, err := txlog.Hangs(ctx, s.looks, s.target.Topics.Names()...)
 		// Not a reason to stop writing: what hangs is still there at the next look.
 		if err != nil {
 			s.log.Debug("looking for transactions that hang", "error", err)

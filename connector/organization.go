@@ -39,6 +39,7 @@ type organization struct {
 	claims    *claims               // shared by all of the process
 	tenants   *window.Tenants       // likewise
 	turns     *turns                // likewise
+	looks     *kafka.Client         // likewise; made and closed by Run
 	tenantOf  string                // the other organization that lists the same tenant events; owned by the poller
 	requests  atomic.Int64          // sent to the API
 	failed    error                 // how the session before this one ended; owned by run

@@ -62,13 +62,6 @@ func (s *session) work(ctx context.Context) error {
 	walks := &sweeper{session: s, find: s.findWalk, polled: polled, wake: make(chan struct{}, 1)}
 	s.wakes = []chan struct{}{history.wake, walks.wake}
 	s.tellPositions()
-	// A client of its own, without a transactional id: to look must not wait for a commit
-	// that is under way, and can never disturb one.
-	looks, err := s.target.Connection.Client(ctx)
-	if err != nil {
-		return err
-	}
-	defer looks.Close()
 	// All end with ctx or the first error; waited for by Wait. So when work returns, nothing
 	// reads or commits any more, and the caller may close the log.
 	group, ctx := errgroup.WithContext(ctx)
@@ -76,8 +69,8 @@ func (s *session) work(ctx context.Context) error {
 	group.Go(func() error { return history.run(ctx) })
 	group.Go(func() error { return walks.run(ctx) })
 	group.Go(func() error { return s.watchSleep(ctx) })
-	group.Go(func() error { return s.watchHanging(ctx, looks) })
-	group.Go(func() error { return s.watchVerified(ctx, looks) })
+	group.Go(func() error { return s.watchHanging(ctx) })
+	group.Go(func() error { return s.watchVerified(ctx) })
 	group.Go(func() error { return (&verifier{session: s}).run(ctx, polled) })
 	return group.Wait()
 }

@@ -7,9 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/connector"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/simulator"
 )
 
@@ -86,4 +88,47 @@ func TestHistoryThatFailsKeepsNoTurn(t *testing.T) {
 		}
 		i.stop()
 	})
+}
+
+// Quiet organizations connect to Kafka for their cursor, every ten minutes: some 60 connections
+// an hour. The looks at the topics, one a minute for each of them, go through one client of the
+// process. A client for each would connect twice as often, and with TLS and a sign-in a new
+// connection costs more than the look.
+func TestLooksAreShared(t *testing.T) {
+	const organizations = 10
+	inBubble(t, simulator.Config{TenantForbidden: true}, func(t *testing.T, w *world) {
+		w.since = auditlog.SecondOf(time.Now())
+		reg := prometheus.NewRegistry()
+		w.cfg.Registerer = reg
+		for n := range organizations - 1 {
+			another := w.cfg.Organizations[0]
+			another.Name = fmt.Sprintf("organization-%d", n)
+			w.cfg.Organizations = append(w.cfg.Organizations, another)
+		}
+		i := w.start()
+		time.Sleep(10 * time.Minute)
+		before := connects(t, reg)
+		time.Sleep(time.Hour)
+		if n := connects(t, reg) - before; n == 0 || n > organizations*80 {
+			t.Errorf("%v new connections in an hour of %d quiet organizations", n, organizations)
+		}
+		w.must(i.stop())
+	})
+}
+
+// connects is how often the clients of a process connected to a broker.
+func connects(t *testing.T, reg prometheus.Gatherer) (n float64) {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "openai_audit_kafka_connects_total" {
+			for _, m := range f.GetMetric() {
+				n += m.GetCounter().GetValue()
+			}
+		}
+	}
+	return n
 }

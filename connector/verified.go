@@ -15,13 +15,13 @@ const verifiedEvery = time.Minute
 // watchVerified tells the last recorded result of `verify`: the one that the start read,
 // and then what others record while the session works. Nothing depends on it, so no
 // error of it ends the session.
-func (s *session) watchVerified(ctx context.Context, client *kafka.Client) error {
+func (s *session) watchVerified(ctx context.Context) error {
 	at, where := s.kafkaLog.ReadTo(), kafka.Partition{Topic: s.target.Topics.Offsets, Partition: s.partition}
 	for {
 		if err := wait(ctx, verifiedEvery); err != nil {
 			return err
 		}
-		ends, err := kafka.Ends(ctx, client, []kafka.Partition{where}, true)
+		ends, err := kafka.Ends(ctx, s.looks, []kafka.Partition{where}, true)
 		if err == nil && ends[where] > at {
 			at, err = s.readVerified(ctx, at)
 		}
