@@ -17,7 +17,7 @@ import (
 func (o *opening) checkFirstRun(ctx context.Context) error {
 	s := o.session
 	topic := s.topics[target.Events]
-	found, err := s.target.HasEvents(ctx, topic)
+	found, err := s.target.HasEvents(ctx, s.sources, topic)
 	if err != nil {
 		return err
 	}

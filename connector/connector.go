@@ -13,6 +13,7 @@ import (
 
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
 
@@ -32,6 +33,7 @@ type Connector struct {
 	claims    claims
 	tenants   window.Tenants
 	turns     turns
+	sources   *txlog.Search
 	verifying chan struct{} // has one while an organization is verified
 }
 
@@ -78,7 +80,7 @@ func newConnector(cfg Config) (*Connector, error) {
 	if err != nil {
 		return nil, fmt.Errorf("asking for the name of this host, by which instances know each other: %w", err)
 	}
-	c := &Connector{cfg: cfg, now: time.Now, host: host, verifying: make(chan struct{}, 1)}
+	c := &Connector{cfg: cfg, now: time.Now, host: host, sources: target.Sources(), verifying: make(chan struct{}, 1)}
 	if cfg.Registerer != nil {
 		if c.metrics, err = kafka.NewMetrics(cfg.Registerer); err != nil {
 			return nil, fmt.Errorf("registering the counters of the Kafka clients, where a Registerer serves one connector only: %w", err)

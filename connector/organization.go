@@ -39,6 +39,7 @@ type organization struct {
 	claims    *claims               // shared by all of the process
 	tenants   *window.Tenants       // likewise
 	turns     *turns                // likewise
+	sources   *txlog.Search         // likewise
 	looks     *kafka.Client         // likewise; made and closed by Run
 	tenantOf  string                // the other organization that lists the same tenant events; owned by the poller
 	requests  atomic.Int64          // sent to the API
@@ -73,6 +74,7 @@ func (c *Connector) organization(org Organization) (*organization, error) {
 		claims:    &c.claims,
 		tenants:   &c.tenants,
 		turns:     &c.turns,
+		sources:   c.sources,
 		verifying: c.verifying,
 	}
 	o.keep = keepKeys(o.target, log)

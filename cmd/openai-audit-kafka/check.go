@@ -56,10 +56,10 @@ Exit codes: 0 nothing failed, 2 wrong usage, 4 something failed, 78 wrong settin
 		for _, warning := range settings.Warnings {
 			fmt.Fprintf(a.stderr, "warning: %s\n", warning)
 		}
-		tenants := &ops.Tenants{}
+		tenants, sources := &ops.Tenants{}, ops.Sources()
 		return a.inTurn(cmd.Context(), organizations, asJSON, func(org connector.Organization, out io.Writer) (bool, error) {
 			run := runSettings(settings.Connector, org)
-			run.Tenants, run.Consumers = tenants, *readers
+			run.Tenants, run.Sources, run.Consumers = tenants, sources, *readers
 			report := ops.Check(cmd.Context(), operate(settings, org, log), run)
 			switch err := context.Cause(cmd.Context()); {
 			case err != nil:

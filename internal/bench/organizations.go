@@ -36,7 +36,10 @@ func organizations(ctx context.Context, l *lab) error {
 		}
 	}
 	l.report.aim("CPU for an event, 12 organizations that read history to one", fmt.Sprintf("%.2f×", twelve/one), "≤ 1.2×", twelve <= 1.2*one)
-	return quietOrganizations(ctx, l)
+	if err := quietOrganizations(ctx, l); err != nil {
+		return err
+	}
+	return lateOrganizations(ctx, l)
 }
 
 const pollInterval = 10 * time.Second
@@ -156,19 +159,12 @@ func quietly(ctx context.Context, l *lab, count int, span time.Duration) (r stil
 	}
 	t := l.topics()
 	l.create(t)
-	addr, err := freeAddr()
-	if err != nil {
-		return r, err
-	}
 	l.say("%d quiet organizations", count)
-	p, err := l.start(append(severally(l, all, t, "BACKFILL_START_TIME=1d"), "HTTP_ADDR="+addr))
+	p, err := startReady(ctx, l, all, t)
 	if err != nil {
 		return r, err
 	}
 	defer p.kill()
-	if err := until(ctx, 10*time.Minute, "ready", func() bool { return p.ended() || isReady(ctx, addr) }); err != nil {
-		return r, err
-	}
 	r.ready = time.Since(p.began)
 	if err := pause(ctx, settle); err != nil {
 		return r, err
@@ -191,6 +187,61 @@ func quietly(ctx context.Context, l *lab, count int, span time.Duration) (r stil
 	used, err := p.stop()
 	r.left, r.rssMiB = time.Since(signalled), used.rssMiB
 	return r, err
+}
+
+// lateOrganizations measures the first start of organizations whose topics hold the events of
+// another one already.
+func lateOrganizations(ctx context.Context, l *lab) error {
+	before := newAudit(simulator.Config{Seed: 4242})
+	defer before.close()
+	n := before.fill(l.events, 400*day, 2*day)
+	t := l.topics()
+	l.create(t)
+	l.say("%d organizations beside %s events", l.quiet, thousands(n))
+	p, err := l.start(l.environ(before, t, "BACKFILL_START_TIME=401d", "OPENAI_TENANT_EVENTS=off"))
+	if err != nil {
+		return err
+	}
+	defer p.kill()
+	if _, err := l.awaitRecords(ctx, p, t.events, n, 10*time.Minute); err != nil {
+		return err
+	}
+	if _, err := p.stop(); err != nil {
+		return err
+	}
+	all := auditsOf(l.quiet)
+	for _, a := range all {
+		defer a.close()
+		a.fill(20, 23*time.Hour, time.Hour)
+	}
+	late, err := startReady(ctx, l, all, t)
+	if err != nil {
+		return err
+	}
+	defer late.kill()
+	took := time.Since(late.began)
+	used, err := late.stop()
+	name := fmt.Sprintf("%d organizations that are added where another has %s events, ", l.quiet, thousands(n))
+	l.report.aim(name+"start to ready", seconds(took), "≤ 10 s", took <= 10*time.Second)
+	l.report.figure(name+"to ready and the end", fmt.Sprintf("%.1f CPU-seconds, %.0f MiB", used.cpu.Seconds(), used.rssMiB))
+	return err
+}
+
+// startReady starts a process with organizations, and waits until it is ready.
+func startReady(ctx context.Context, l *lab, all []*audit, t topics) (*process, error) {
+	addr, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	p, err := l.start(append(severally(l, all, t, "BACKFILL_START_TIME=1d"), "HTTP_ADDR="+addr))
+	if err != nil {
+		return nil, err
+	}
+	if err := until(ctx, 10*time.Minute, "ready", func() bool { return p.ended() || isReady(ctx, addr) }); err != nil {
+		p.kill()
+		return nil, err
+	}
+	return p, nil
 }
 
 func isReady(ctx context.Context, addr string) bool {

@@ -13,8 +13,8 @@ import (
 // least. All of its partitions together fetch no more than a Reader does, where that allows.
 const topicPartitionBytes = 64 << 10
 
-// ReadTopic passes every committed record of the first partitions of a topic to fn, up to the
-// end that to chooses of what each partition has now. Records of one partition come in their
+// ReadTopic passes every committed record of the first partitions of a topic to fn, of the part
+// that part chooses of what each partition has now. Records of one partition come in their
 // order. An error of fn ends it as it is.
 //
 // It asks for all partitions together. A client for each took a hundred organizations that
@@ -23,7 +23,7 @@ const topicPartitionBytes = 64 << 10
 // would keep the others waiting for as long as it waits for records.
 //
 // ctx must end some time, as for Reader.ReadTo.
-func ReadTopic(ctx context.Context, conn Connection, topic string, partitions int32, to func(Offsets) int64, fn func(*kgo.Record) error) error {
+func ReadTopic(ctx context.Context, conn Connection, topic string, partitions int32, part func(partition int32, now Offsets) Span, fn func(*kgo.Record) error) error {
 	client, err := readerClient(ctx, conn, max(topicPartitionBytes, fetchMaxBytes/max(1, partitions)), false)
 	if err != nil {
 		return err
@@ -33,25 +33,28 @@ func ReadTopic(ctx context.Context, conn Connection, topic string, partitions in
 	if err != nil {
 		return err
 	}
-	left, from := map[int32]span{}, map[int32]kgo.Offset{}
+	left, from := map[int32]Span{}, map[int32]kgo.Offset{}
 	for p := range partitions {
 		o, ok := offsets[p]
 		if !ok {
 			return fmt.Errorf("listing the offsets of %s, partition %d: %w", topic, p, kerr.UnknownTopicOrPartition)
 		}
-		if end := to(o); o.Start < end {
-			left[p], from[p] = span{o.Start, end}, kgo.NewOffset().At(o.Start)
+		if s := part(p, o); s.Next < s.End {
+			left[p], from[p] = s, kgo.NewOffset().At(s.Next)
 		}
+	}
+	if len(left) == 0 {
+		return nil
 	}
 	client.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: from})
 	return readSpans(ctx, client, topic, left, fn)
 }
 
-// span is what is left to read of a partition.
-type span struct{ next, end int64 }
+// Span is what is to be read of a partition: the offsets [Next, End).
+type Span struct{ Next, End int64 }
 
 // readSpans passes what is left of the partitions, until nothing is.
-func readSpans(ctx context.Context, client *kgo.Client, topic string, left map[int32]span, fn func(*kgo.Record) error) error {
+func readSpans(ctx context.Context, client *kgo.Client, topic string, left map[int32]Span, fn func(*kgo.Record) error) error {
 	var last error // why the brokers did not answer, if they said
 	for len(left) > 0 {
 		fetches := client.PollFetches(ctx)
@@ -60,14 +63,14 @@ func readSpans(ctx context.Context, client *kgo.Client, topic string, left map[i
 			if !ok {
 				continue // it was read to its end
 			}
-			if r.Offset < s.end && !r.Attrs.IsControl() {
+			if r.Offset < s.End && !r.Attrs.IsControl() {
 				if err := fn(r); err != nil {
 					return err
 				}
 			}
 			// Compaction leaves gaps: a record may lie far behind the end, and then nothing
 			// before it is left.
-			if s.next = r.Offset + 1; s.next >= s.end {
+			if s.Next = r.Offset + 1; s.Next >= s.End {
 				delete(left, r.Partition)
 				client.PauseFetchPartitions(map[string][]int32{topic: {r.Partition}}) // or it is fetched on
 				continue
@@ -76,7 +79,7 @@ func readSpans(ctx context.Context, client *kgo.Client, topic string, left map[i
 		}
 		for p, s := range left {
 			if ctx.Err() != nil {
-				return &ReadError{Topic: topic, Partition: p, Position: s.next, End: s.end, Err: errors.Join(context.Cause(ctx), last)}
+				return &ReadError{Topic: topic, Partition: p, Position: s.Next, End: s.End, Err: errors.Join(context.Cause(ctx), last)}
 			}
 		}
 		// As in Reader.ReadTo: what kgo tries again by itself is only remembered.
@@ -86,7 +89,7 @@ func readSpans(ctx context.Context, client *kgo.Client, topic string, left map[i
 				continue // it was read to its end
 			}
 			if last = fetch.Err; !kerr.IsRetriable(last) {
-				return &ReadError{Topic: topic, Partition: fetch.Partition, Position: s.next, End: s.end, Err: last}
+				return &ReadError{Topic: topic, Partition: fetch.Partition, Position: s.Next, End: s.End, Err: last}
 			}
 		}
 	}

@@ -14,9 +14,9 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 )
 
-// stable and end choose the offset up to which a partition is read.
-func stable(o kafka.Offsets) int64 { return o.Stable }
-func end(o kafka.Offsets) int64    { return o.End }
+// stable and end choose what is read of a partition: from its start, up to one of its ends.
+func stable(_ int32, o kafka.Offsets) kafka.Span { return kafka.Span{Next: o.Start, End: o.Stable} }
+func end(_ int32, o kafka.Offsets) kafka.Span    { return kafka.Span{Next: o.Start, End: o.End} }
 
 // A topic is read whole and in the order of each partition, by one client: without what
 // was aborted, and without what is open.
@@ -43,9 +43,9 @@ func TestReadTopic(t *testing.T) {
 		requests++
 		return nil, nil, false
 	})
-	read := func(ctx context.Context, to func(kafka.Offsets) int64) (map[int32][]string, error) {
+	read := func(ctx context.Context, part func(int32, kafka.Offsets) kafka.Span) (map[int32][]string, error) {
 		got := map[int32][]string{}
-		err := kafka.ReadTopic(ctx, l.conn, topic, 4, to, func(r *kgo.Record) error {
+		err := kafka.ReadTopic(ctx, l.conn, topic, 4, part, func(r *kgo.Record) error {
 			got[r.Partition] = append(got[r.Partition], string(r.Value))
 			return nil
 		})

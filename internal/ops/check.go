@@ -9,6 +9,7 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/kafka"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/target"
+	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
 
@@ -26,12 +27,18 @@ type RunSettings struct {
 	// Tenants compares the tenant events of the organizations that are checked one
 	// after the other; nil: this one is checked alone.
 	Tenants *Tenants
+	// Sources is what those that are checked one after the other know of the events topic, from
+	// the function Sources; nil: this one is checked alone.
+	Sources *txlog.Search
 	// Consumers are those of the function Consumers that read the topic.
 	Consumers []string
 }
 
 // Tenants notices when two organizations list the same tenant events.
 type Tenants = window.Tenants
+
+// Sources returns what is known of an events topic of which nothing was read.
+func Sources() *txlog.Search { return target.Sources() }
 
 // checkLimit bounds each part of a check, so that nothing that hangs hides the
 // rest.
@@ -40,6 +47,9 @@ const checkLimit = 45 * time.Second
 // Check tries all that the connector needs. It writes nothing and fences no instance.
 // What cannot be tried, since what it needs failed, is not listed.
 func Check(ctx context.Context, c Config, run RunSettings) *CheckReport {
+	if run.Sources == nil {
+		run.Sources = target.Sources()
+	}
 	k := &checker{cfg: c, run: run, report: &CheckReport{Organization: c.Organization}}
 	for _, part := range []func(context.Context){k.checkAPI, k.checkKafka, k.checkRegistry, k.checkState} {
 		limited, cancel := context.WithTimeout(ctx, checkLimit)

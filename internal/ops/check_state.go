@@ -115,7 +115,7 @@ func (k *checker) firstRun(ctx context.Context) Finding {
 		return fine("none: the next run is the first")
 	}
 	topic := k.topics[target.Events]
-	holds, err := k.cfg.HasEvents(ctx, topic)
+	holds, err := k.cfg.HasEvents(ctx, k.run.Sources, topic)
 	switch {
 	case err != nil:
 		return warning("try again", "there is none, and whether %s holds events already could not be found out: %v", topic.Name, err)

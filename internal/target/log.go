@@ -80,11 +80,13 @@ func (t Target) CursorElsewhere(ctx context.Context, partitions int32, settled b
 	return 0, false, err
 }
 
+// Sources returns a search for the organizations whose events a topic holds.
+func Sources() *txlog.Search { return txlog.NewSearch(codec.HeaderSource) }
+
 // HasEvents reports whether the events topic holds any of the organization. It may
-// have to read all of the topic for that.
-func (t Target) HasEvents(ctx context.Context, events kafka.Topic) (bool, error) {
-	return txlog.Holds(ctx, t.Connection, events.Name, events.Partitions,
-		kafka.Header{Key: codec.HeaderSource, Value: []byte(codec.Source(t.Organization))})
+// have to read all of the topic for that, if sources, which is one of Sources, did not yet.
+func (t Target) HasEvents(ctx context.Context, sources *txlog.Search, events kafka.Topic) (bool, error) {
+	return sources.Holds(ctx, t.Connection, events, codec.Source(t.Organization))
 }
 
 // Follow reads on, from an offset, in what all may read of the organization: its

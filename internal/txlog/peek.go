@@ -50,7 +50,8 @@ func peekAll(ctx context.Context, conn kafka.Connection, topic string, partition
 	for p := range all {
 		all[p] = map[string][]byte{}
 	}
-	err := readAll(ctx, conn, topic, partitions, to, func(r *kgo.Record) error {
+	part := func(_ int32, now kafka.Offsets) kafka.Span { return kafka.Span{Next: now.Start, End: to(now)} }
+	err := readAll(ctx, conn, topic, partitions, part, func(r *kgo.Record) error {
 		keep(all[r.Partition], wanted, r)
 		return nil
 	})
@@ -59,28 +60,6 @@ func peekAll(ctx context.Context, conn kafka.Connection, topic string, partition
 	}
 	return all, nil
 }
-
-// Holds reports whether the topic holds a committed record with the header. It
-// may have to read all of the topic for that.
-func Holds(ctx context.Context, conn kafka.Connection, topic string, partitions int32, header kafka.Header) (bool, error) {
-	err := readAll(ctx, conn, topic, partitions, stable, func(r *kgo.Record) error {
-		for _, h := range r.Headers {
-			if h.Key == header.Key && string(h.Value) == string(header.Value) {
-				return errFound
-			}
-		}
-		return nil
-	})
-	if errors.Is(err, errFound) {
-		return true, nil
-	}
-	if err != nil {
-		return false, kafka.Explained("looking through "+topic, err)
-	}
-	return false, nil
-}
-
-var errFound = errors.New("found")
 
 // end is the offset up to which a partition is read.
 type end func(kafka.Offsets) int64
@@ -114,10 +93,10 @@ func read(ctx context.Context, conn kafka.Connection, topic string, partition in
 	})
 }
 
-// readAll is read for all partitions of a topic.
-func readAll(ctx context.Context, conn kafka.Connection, topic string, partitions int32, to end, fn func(*kgo.Record) error) error {
+// readAll is read for a part of each of a topic's partitions.
+func readAll(ctx context.Context, conn kafka.Connection, topic string, partitions int32, part func(int32, kafka.Offsets) kafka.Span, fn func(*kgo.Record) error) error {
 	return unlessStalled(ctx, topic, fn, func(ctx context.Context, fn func(*kgo.Record) error) error {
-		return kafka.ReadTopic(ctx, conn, topic, partitions, to, fn)
+		return kafka.ReadTopic(ctx, conn, topic, partitions, part, fn)
 	})
 }
 

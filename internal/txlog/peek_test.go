@@ -56,7 +56,7 @@ func TestHolds(t *testing.T) {
 			key, value string
 			want       bool
 		}{{"writer", "acme", true}, {"other", "d", true}, {"writer", "umbrella", false}, {"Writer", "acme", false}} {
-			got, err := txlog.Holds(t.Context(), w.cfg.Connection, copies, 3, kafka.Header{Key: tt.key, Value: []byte(tt.value)})
+			got, err := txlog.NewSearch(tt.key).Holds(t.Context(), w.cfg.Connection, kafka.Topic{Name: copies, Partitions: 3}, tt.value)
 			if err != nil || got != tt.want {
 				t.Errorf("Holds %s=%s: %v, %v; want %v", tt.key, tt.value, got, err, tt.want)
 			}

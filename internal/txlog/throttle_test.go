@@ -77,7 +77,7 @@ func TestSilentRead(t *testing.T) {
 		p := c.Proxy()
 		p.Add(kafkatest.Fault{Key: kmsg.Fetch.Int16(), Nth: kafkatest.EveryRequest, Mode: kafkatest.SwallowRequest})
 		began := time.Now()
-		_, err := txlog.Holds(t.Context(), w.through(p).Connection, w.events, 2, kafka.Header{Key: "x"})
+		_, err := txlog.NewSearch("x").Holds(t.Context(), w.through(p).Connection, kafka.Topic{Name: w.events, Partitions: 2}, "")
 		if took := time.Since(began); err == nil || !strings.Contains(err.Error(), "nothing came from") || took > 2*time.Minute {
 			t.Errorf("%v after %v", err, took)
 		}
