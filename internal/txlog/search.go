@@ -13,7 +13,8 @@ import (
 // Search finds out whether a topic holds committed records with a header, for many that ask.
 // All of the topic has to be read to say no. So it is read once for all of them, and then only
 // what came since: a hundred organizations that were added to one of a million events each
-// read all of it, at the same time, and were ready after six minutes.
+// read all of it, at the same time, and were ready after six minutes. What takes the offsets of
+// records that a broker lost between two reads may be overlooked, as with any reader.
 type Search struct {
 	header  string
 	begun   atomic.Int64  // how many reads
