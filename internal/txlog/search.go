@@ -48,8 +48,7 @@ func (s *Search) Holds(ctx context.Context, conn kafka.Connection, topic kafka.T
 	}
 	// It was seen while somebody else looked, and may have been deleted since.
 	if _, seen := s.seen[value]; seen && err == nil {
-		s.next, s.seen = nil, map[string]struct{}{}
-		s.done = 0
+		s.done, s.next, s.seen = 0, nil, map[string]struct{}{}
 		err = s.read(ctx, conn, topic, value)
 	}
 	switch {
