@@ -2,6 +2,7 @@ package connector_test
 
 import (
 	"cmp"
+	"slices"
 	"testing"
 	"time"
 
@@ -20,46 +21,48 @@ func TestHistoryCost(t *testing.T) {
 		events   int // 0: 30,000
 		generate func(w *world, n int, from, to auditlog.Second)
 		prepare  func(cfg *connector.Config) // nil: nothing
+		runs     int                         // of which the middle one counts, since which window ends first is chance; 0: one
 		requests float64                     // for a page, at most
 		time     float64                     // beside the ideal one, at most
 	}{
-		"even":         {generate: even, requests: 1.12, time: 1.5},
-		"even, little": {events: 10_000, generate: even, requests: 1.12, time: 1.6},
-		"two-hourly scripts": {requests: 1.12, time: 1.6, generate: func(w *world, n int, from, to auditlog.Second) {
+		"even":         {generate: even, requests: 1.1, time: 1.35},
+		"even, little": {events: 10_000, generate: even, requests: 1.1, time: 1.45},
+		"two-hourly scripts": {requests: 1.1, time: 1.4, generate: func(w *world, n int, from, to auditlog.Second) {
 			simulator.GenerateBursts(w.api, n, from, to, 360, 1)
 		}},
-		"nightly scripts": {requests: 1.12, time: 1.6, generate: func(w *world, n int, from, to auditlog.Second) {
+		"nightly scripts": {requests: 1.1, time: 1.4, generate: func(w *world, n int, from, to auditlog.Second) {
 			simulator.GenerateBursts(w.api, n, from, to, 36, 10)
 		}},
-		"working hours": {requests: 1.15, time: 1.7, generate: func(w *world, n int, from, _ auditlog.Second) {
+		"working hours": {requests: 1.12, time: 1.45, generate: func(w *world, n int, from, _ auditlog.Second) {
 			const days = 398
 			for day := range days {
 				begin := from.Add(time.Duration(day) * 24 * time.Hour)
 				w.api.Generate(n/days, begin.Add(9*time.Hour), begin.Add(17*time.Hour))
 			}
 		}},
-		"growing": {requests: 1.2, time: 2.5, generate: func(w *world, n int, from, to auditlog.Second) {
+		"growing": {requests: 1.15, time: 1.7, generate: func(w *world, n int, from, to auditlog.Second) {
 			const steps = 20
 			for i := range auditlog.Second(steps) {
 				w.api.Generate(n*(2*int(i)+1)/(steps*steps), from+(to-from)/steps*i, from+(to-from)/steps*(i+1)-1)
 			}
 		}},
-		"shrinking": {requests: 1.3, time: 3, generate: func(w *world, n int, from, to auditlog.Second) {
+		"shrinking": {runs: 7, requests: 1.2, time: 2, generate: func(w *world, n int, from, to auditlog.Second) {
 			const steps = 20
 			for i := range auditlog.Second(steps) {
 				w.api.Generate(n*(2*(steps-1-int(i))+1)/(steps*steps), from+(to-from)/steps*i, from+(to-from)/steps*(i+1)-1)
 			}
 		}},
 		// Decades are empty, and windows of years end where the log begins.
-		"earliest": {generate: even, requests: 1.7, time: 4, prepare: func(cfg *connector.Config) {
+		"earliest": {runs: 9, generate: even, requests: 1.45, time: 2.5, prepare: func(cfg *connector.Config) {
 			cfg.Organizations[0].BackfillStart = &connector.BackfillStart{Earliest: true}
 		}},
-		"with copies": {generate: even, requests: 1.2, time: 3, prepare: func(cfg *connector.Config) {
+		"with copies": {runs: 5, generate: even, requests: 1.2, time: 2, prepare: func(cfg *connector.Config) {
 			cfg.Kafka.JSONTopic, cfg.Kafka.OCSFTopic = cfg.Kafka.Topic+".json", cfg.Kafka.Topic+".ocsf"
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, simulator.Config{Latency: latency}, func(t *testing.T, w *world) {
+			var requests, times []float64
+			run := func(t *testing.T, w *world) {
 				now := time.Now()
 				w.backfill(now.Add(-400 * 24 * time.Hour))
 				test.generate(w, cmp.Or(test.events, 30_000), w.since, auditlog.SecondOf(now.Add(-48*time.Hour)))
@@ -79,14 +82,22 @@ func TestHistoryCost(t *testing.T) {
 				eventually(t, 10*time.Minute, "all of history written", func() bool { return i.count() == listed })
 				took := time.Since(began)
 				pages := float64(listed) / pageLimit
-				requests := float64(w.api.Requests().Total) / pages
-				slower := float64(took) / (pages / atOnce * float64(latency))
-				t.Logf("%.3f requests for a page, %.3f of the ideal time", requests, slower)
-				if requests > test.requests || slower > test.time {
-					t.Errorf("%.3f requests for a page, at most %.2f; %.3f of the ideal time, at most %.2f", requests, test.requests, slower, test.time)
-				}
+				requests = append(requests, float64(w.api.Requests().Total)/pages)
+				times = append(times, float64(took)/(pages/atOnce*float64(latency)))
 				w.must(i.stop())
-			})
+			}
+			for range max(1, test.runs) {
+				inBubble(t, simulator.Config{Latency: latency}, run)
+			}
+			slices.Sort(requests)
+			slices.Sort(times)
+			t.Logf("%.3f requests for a page, %.3f of the ideal time", requests, times)
+			if got := requests[len(requests)/2]; got > test.requests {
+				t.Errorf("%.3f requests for a page, at most %.2f", got, test.requests)
+			}
+			if got := times[len(times)/2]; got > test.time {
+				t.Errorf("%.3f of the ideal time, at most %.2f", got, test.time)
+			}
 		})
 	}
 }

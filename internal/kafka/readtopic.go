@@ -13,8 +13,8 @@ import (
 // least. All of its partitions together fetch no more than a Reader does, where that allows.
 const topicPartitionBytes = 64 << 10
 
-// ReadTopic passes every committed record of the first partitions of a topic to fn, of the part
-// that part chooses of what each partition has now. Records of one partition come in their
+// ReadTopic passes the committed records of the first partitions of a topic to fn. part chooses
+// which offsets are read, by what each partition has now. Records of one partition come in their
 // order. An error of fn ends it as it is.
 //
 // It asks for all partitions together. A client for each took a hundred organizations that
