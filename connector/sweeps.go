@@ -97,7 +97,7 @@ func (w *sweeper) run(ctx context.Context) error {
 		pause := lookEvery
 		if sweep := w.find(); sweep != nil {
 			w.session.sweeping.Add(1) // a comparison of the topic with the API waits for it
-			err := w.inTurn(ctx, sweep)
+			err := w.inTurn(ctx, sweep, failures > 0)
 			w.session.sweeping.Add(-1)
 			switch {
 			case ctx.Err() != nil:

@@ -21,29 +21,37 @@ const (
 // turns let a few organizations read history at once, and the one whose history is
 // oldest next. The limit on the heap is for the process: with a hundred at once each
 // would find it full, and the garbage collector would do nothing else.
+//
+// Those whose last turn failed have a line of their own, in the order of their coming, and
+// every fourth turn at most while others wait. Enough APIs that are away would take all
+// turns otherwise: each comes back after a minute at the latest, and with an older history
+// it would come before those that can be read, again and again.
 type turns struct {
 	mu      sync.Mutex // guards what follows; held for no I/O
 	reading int
 	waiting []*waiter // in the order of their coming
+	passed  int       // turns in a row that went past those that failed
 }
 
 // waiter is a sweep that waits for a turn.
 type waiter struct {
 	oldest auditlog.Second
+	failed bool          // its last turn did
 	turn   chan struct{} // closed when it has one
 }
 
-// take waits for a turn of one whose history begins at a second. The error is that of
-// ctx. The turn must be given back however the sweep ends: one that is kept leaves one
-// less to all others, and when all are kept no history of the process is read any more.
-func (t *turns) take(ctx context.Context, oldest auditlog.Second) error {
+// take waits for a turn of one whose history begins at a second, and whose last turn may have
+// failed. The error is that of ctx. The turn must be given back however the sweep ends: one
+// that is kept leaves one less to all others, and when all are kept no history of the process
+// is read any more.
+func (t *turns) take(ctx context.Context, oldest auditlog.Second, failed bool) error {
 	t.mu.Lock()
 	if t.reading < HistoryAtOnce {
 		t.reading++
 		t.mu.Unlock()
 		return nil
 	}
-	w := &waiter{oldest: oldest, turn: make(chan struct{})}
+	w := &waiter{oldest: oldest, failed: failed, turn: make(chan struct{})}
 	t.waiting = append(t.waiting, w)
 	t.mu.Unlock()
 	select {
@@ -70,21 +78,37 @@ func (t *turns) give() {
 	t.next()
 }
 
-// next passes a turn on to the one that waits for the oldest history. The caller holds
-// mu.
+// next passes a turn on to the one that is to have it. The caller holds mu.
 func (t *turns) next() {
 	if len(t.waiting) == 0 {
 		t.reading--
 		return
 	}
-	at := 0
-	for i, w := range t.waiting {
-		if w.oldest < t.waiting[at].oldest {
-			at = i
-		}
-	}
+	at := t.choose()
 	close(t.waiting[at].turn)
 	t.waiting = slices.Delete(t.waiting, at, at+1)
+}
+
+// choose returns the place of the one that waits for the oldest history, or every so often
+// of the first of those that failed. The caller holds mu, and somebody waits.
+func (t *turns) choose() int {
+	oldest, failed := -1, -1
+	for i, w := range t.waiting {
+		switch {
+		case w.failed && failed < 0:
+			failed = i
+		case !w.failed && (oldest < 0 || w.oldest < t.waiting[oldest].oldest):
+			oldest = i
+		}
+	}
+	switch {
+	case oldest < 0, failed >= 0 && t.passed >= HistoryAtOnce-1:
+		t.passed = 0
+		return failed
+	case failed >= 0:
+		t.passed++
+	}
+	return oldest
 }
 
 // wanted reports whether an organization waits for a turn.
@@ -102,13 +126,15 @@ func (t *turns) budget(all int) int {
 	return all / max(1, t.reading)
 }
 
-// inTurn does a sweep: one of history when it is our turn, and any other immediately. A turn ends early where others wait; what is read by then is committed.
-func (w *sweeper) inTurn(ctx context.Context, sweep *sweepRun) error {
+// inTurn does a sweep: one of history when it is our turn, and any other immediately. A turn
+// ends early where others wait; what is read by then is committed. Whether the turn before it
+// failed is what the line is told.
+func (w *sweeper) inTurn(ctx context.Context, sweep *sweepRun, failed bool) error {
 	if sweep.Segment == nil {
 		return sweep.run(ctx)
 	}
 	s := w.session
-	if err := s.turns.take(ctx, sweep.From); err != nil {
+	if err := s.turns.take(ctx, sweep.From, failed); err != nil {
 		return err
 	}
 	defer s.turns.give()

@@ -14,14 +14,14 @@ func TestTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var all turns
 		for range HistoryAtOnce {
-			if err := all.take(t.Context(), 0); err != nil {
+			if err := all.take(t.Context(), 0, false); err != nil {
 				t.Fatal(err)
 			}
 		}
 		had := make(chan auditlog.Second, 4)
 		wait := func(ctx context.Context, oldest auditlog.Second) {
 			go func() {
-				if all.take(ctx, oldest) == nil {
+				if all.take(ctx, oldest, false) == nil {
 					had <- oldest
 				}
 			}()
@@ -51,6 +51,40 @@ func TestTurns(t *testing.T) {
 		}
 		if got := all.budget(12); all.reading != 0 || got != 12 {
 			t.Errorf("%d read in the end, and one that comes has %d of 12", all.reading, got)
+		}
+	})
+}
+
+// Those whose last turn failed go in the order of their coming, one after three of the others,
+// and all of them when no other waits.
+func TestTurnsOfThoseThatFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var all turns
+		for range HistoryAtOnce {
+			if err := all.take(t.Context(), 0, false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		had := make(chan auditlog.Second, 1)
+		wait := func(oldest auditlog.Second, failed bool) {
+			go func() {
+				if all.take(t.Context(), oldest, failed) == nil {
+					had <- oldest
+				}
+			}()
+			synctest.Wait()
+		}
+		for _, oldest := range []auditlog.Second{3, 1, 2} {
+			wait(oldest, true)
+		}
+		for oldest := auditlog.Second(40); oldest > 35; oldest-- {
+			wait(oldest, false)
+		}
+		for n, want := range []auditlog.Second{36, 37, 38, 3, 39, 40, 1, 2} {
+			all.give()
+			if got := <-had; got != want {
+				t.Errorf("turn %d was for the history of %d, want %d", n, got, want)
+			}
 		}
 	})
 }
