@@ -21,10 +21,10 @@ func TestMemoryLimit(t *testing.T) {
 		environ []string
 		want    int64
 	}{
-		{"one organization", several(1), nil, 43 << 20},
-		{"an empty variable says nothing", several(1), []string{"GOMEMLIMIT="}, 43 << 20},
+		{"one organization", several(1), nil, 42 << 20},
+		{"an empty variable says nothing", several(1), []string{"GOMEMLIMIT="}, 42 << 20},
 		// Eleven more, three of which read history beside the first.
-		{"twelve organizations", several(12), nil, (43+3*20)<<20 + 11*7<<17},
+		{"twelve organizations", several(12), nil, (42+3*20)<<20 + 11*7<<17},
 		{"a limit from outside", several(1), []string{"HOME=/", "GOMEMLIMIT=1TiB"}, outside},
 		{"no limit, from outside", several(1), []string{"GOMEMLIMIT=off"}, outside},
 	} {

@@ -27,7 +27,7 @@ type Source[P any] interface {
 // Sink takes what was read.
 type Sink[P any] interface {
 	// Take takes the next part of the oldest window that is not done, together with those
-	// that wait behind it in order, up to Config.Together bytes. One call follows the other,
+	// that wait behind it in order, up to some Config.Together bytes. One call follows the other,
 	// and windows are read meanwhile. It ends soon after ctx does.
 	Take(ctx context.Context, parts []Part[P]) error
 }
@@ -63,7 +63,9 @@ type Config struct {
 	// the Source takes long, it is two and a half times that, and three times with those that
 	// were cut and wait for what they left: then there is time to look through what waits.
 	Bytes func() int
-	// Together is from how many bytes on no further part is taken with others.
+	// Together is from how many bytes on no further part is taken with others. Where the Source
+	// takes long it is half of that: what the Sink holds comes on top of what waits, of which
+	// there is more then, and there is time for more calls.
 	Together int
 	// Enough says that no more is to be begun now; nil: all is. Then Run returns without an
 	// error when what it began is taken, and what is read behind a gap counts for nothing.
@@ -364,7 +366,10 @@ func (s *state[P]) pace(page time.Duration) {
 // gather returns a part of the window whose turn it is, together with those that wait
 // behind it in order. ok is false when the window had its last part.
 func (s *state[P]) gather(part Part[P], ok bool) (parts []Part[P]) {
-	bytes := 0
+	bytes, together := 0, s.Together
+	if s.slow {
+		together /= 2
+	}
 	for there := true; there; {
 		if ok {
 			parts, bytes = append(parts, part), bytes+part.bytes
@@ -373,7 +378,7 @@ func (s *state[P]) gather(part Part[P], ok bool) (parts []Part[P]) {
 			s.turns = s.turns[1:]
 			s.waiting-- // below zero for a moment if its end is told after its last part
 		}
-		if bytes >= s.Together {
+		if bytes >= together {
 			break // before another part is received, which would be lost
 		}
 		select {

@@ -165,6 +165,24 @@ func TestPartsAreTakenTogether(t *testing.T) {
 	}
 }
 
+// Where it is the source that takes long, half as much is taken together.
+func TestSlowIsTakenInSmallerGroups(t *testing.T) {
+	for page, want := range map[time.Duration][2]int{10 * time.Millisecond: {40, 79}, 100 * time.Millisecond: {20, 39}} {
+		l := &list{events: make([]int, 2000), most: 40, page: page, slow: time.Second}
+		for i := range l.events {
+			l.events[i] = 1
+		}
+		synctest.Test(t, func(t *testing.T) {
+			if err := sweep.Run(t.Context(), l.config(8, 80), l, l); err != nil {
+				t.Error(err)
+			}
+		})
+		if l.taken != 2000 || l.largest < want[0] || l.largest > want[1] {
+			t.Errorf("pages of %v: %d events, and a part was added to %d bytes, want %d to %d", page, l.taken, l.largest, want[0], want[1])
+		}
+	}
+}
+
 // Where the past is far denser than it is said to be, what is kept of windows that are cut stays within
 // bounds, though it waits for all that comes before.
 func TestWhatIsKeptIsBounded(t *testing.T) {
