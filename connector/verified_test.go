@@ -57,14 +57,14 @@ func TestRecordedResultIsReported(t *testing.T) {
 		i := w.start()
 		i.awaitReady()
 		time.Sleep(time.Minute)
-		if v := i.lastVerified(); !v.At.IsZero() {
+		if v := i.lastVerified("default"); !v.At.IsZero() {
 			t.Errorf("%+v before anything was recorded", v)
 		}
 		w.add(time.Now().Add(-47*time.Hour), 0) // later than DEEP_LOOKBACK
 		began := time.Now()
 		report := w.record()
 		time.Sleep(2 * time.Minute)
-		got := i.lastVerified()
+		got := i.lastVerified("default")
 		want := connector.Verification{
 			From: report.From.Time(), To: report.To.Time(), At: auditlog.SecondOf(began).Time(), By: "verify", Host: got.Host, Faults: 1, Late: got.Late,
 			Counts: map[string]int{
@@ -93,7 +93,7 @@ func TestRecordedResultIsReported(t *testing.T) {
 
 		i = w.start()
 		i.awaitReady()
-		if diff := cmp.Diff(want, i.lastVerified()); diff != "" {
+		if diff := cmp.Diff(want, i.lastVerified("default")); diff != "" {
 			t.Errorf("what the next one tells at its start differs (-want +got):\n%s", diff)
 		}
 		for _, warning := range i.warned() {
@@ -146,7 +146,7 @@ func TestVerifiesItself(t *testing.T) {
 				w.add(time.Now(), 0)
 				time.Sleep(7*time.Minute + 3*time.Second)
 			}
-			return i.lastVerified()
+			return i.lastVerified("default")
 		}
 		first := live(2 * time.Hour)
 		if first.By != "connector" || first.Faults != 0 || first.Late != 0 || first.To.Sub(first.From).Round(time.Hour) != 72*time.Hour {
@@ -237,7 +237,7 @@ func verifyIsKilled(t *testing.T, w *world, applied bool, nth int) {
 	i = w.start()
 	i.awaitReady()
 	time.Sleep(20 * time.Minute)
-	if v := i.lastVerified(); v.By != "connector" || v.Faults != 0 || v.Counts["repaired"] != want {
+	if v := i.lastVerified("default"); v.By != "connector" || v.Faults != 0 || v.Counts["repaired"] != want {
 		t.Errorf("the result is %+v; want %d repaired", v, want)
 	}
 	if r := w.report(); !r.OK() {
@@ -275,7 +275,7 @@ func TestVerifyFailsAlone(t *testing.T) {
 		if r := w.report(); len(r.Missing) != 1 || !strings.Contains(warned, "what is missing could not be written") {
 			t.Errorf("%s; warned: %s", r, warned)
 		}
-		if v := i.lastVerified(); v.Counts["missing"] != 1 || v.Faults != 1 {
+		if v := i.lastVerified("default"); v.Counts["missing"] != 1 || v.Faults != 1 {
 			t.Errorf("the result is %+v; want one missing", v)
 		}
 		allowed.Store(true)
@@ -319,10 +319,61 @@ func TestVerifyOfWhatIsNotShownAgain(t *testing.T) {
 			late = ev // there is no other
 		}
 		time.Sleep(4 * time.Hour)
-		if v := i.lastVerified(); v.Counts["missing"] != 1 || repairs.Load() != 1 {
+		if v := i.lastVerified("default"); v.Counts["missing"] != 1 || repairs.Load() != 1 {
 			t.Errorf("after %d repairs the result is %+v; want one, and one missing", repairs.Load(), v)
 		}
 		i.stop()
+	})
+}
+
+// While the topic is compared for one organization, its tenant list is opened, and the history of
+// it fails. The comparison is put off, and that of another organization is done meanwhile. It is
+// done itself once that history is read.
+func TestVerifyIsPutOffForHistory(t *testing.T) {
+	inBubble(t, simulator.Config{TenantForbidden: true}, func(t *testing.T, w *world) {
+		open := simulator.New(simulator.Config{})
+		now := time.Now()
+		w.backfill(now.Add(-72 * time.Hour))
+		const events = 12_000
+		for n := range events {
+			w.add(now.Add(-48*time.Hour+time.Duration(n)*14*time.Second), 0)
+		}
+		var opened, failing, otherAway atomic.Bool
+		otherAway.Store(true)
+		w.handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			path, other := strings.CutPrefix(r.URL.Path, "/other")
+			r.URL.Path = path
+			tenant := r.URL.Query().Get("tenant_only") == "true"
+			switch {
+			case other && otherAway.Load(), tenant && failing.Load() && r.URL.Query().Get("effective_at[lte]") != "":
+				http.Error(rw, "away", http.StatusServiceUnavailable)
+			case tenant && !other && opened.Load():
+				open.ServeHTTP(rw, r)
+			default:
+				w.api.ServeHTTP(rw, r)
+			}
+		})
+		w.cfg.VerifyEvery, w.cfg.APIRequestsPerMinute = 1000*time.Hour, 60 // of which a comparison takes 15
+		another := w.cfg.Organizations[0]
+		another.Name, another.BaseURL = "other", "http://api.invalid/other/v1"
+		w.cfg.Organizations = append(w.cfg.Organizations, another)
+		i := w.start()
+		compared := func(name string) bool { return !i.lastVerified(name).At.IsZero() }
+		eventually(t, time.Hour, "the first one has its history", func() bool { return i.count() == events })
+		time.Sleep(5 * time.Minute) // of the nine or so that it is compared for
+		if compared("default") {
+			t.Fatal("the comparison is over too soon for this test")
+		}
+		opened.Store(true)
+		failing.Store(true)
+		otherAway.Store(false)
+		eventually(t, 24*time.Hour, "the other one is compared", func() bool { return compared("other") })
+		if compared("default") {
+			t.Error("the first one was compared, though it had history to read")
+		}
+		failing.Store(false)
+		eventually(t, 24*time.Hour, "the first one is compared, too", func() bool { return compared("default") })
+		w.must(i.stop())
 	})
 }
 

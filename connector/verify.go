@@ -71,6 +71,8 @@ func (v *verifier) run(ctx context.Context, polled <-chan struct{}) error {
 			failures = 0
 			v.session.telemetry.Warned(v.session.name, subject, Warning{})
 			continue
+		case errors.Is(err, errPostponed):
+			continue
 		}
 		failures++
 		v.session.log.Warn("the connector's own `verify` failed; it is tried again", "error", err)
@@ -84,7 +86,7 @@ func (v *verifier) run(ctx context.Context, polled <-chan struct{}) error {
 // verify compares once, repairs if it is to, and records the result. A crash before the
 // last leaves the comparison due: the next session begins it again.
 func (v *verifier) verify(ctx context.Context) error {
-	if err := v.behindAll(ctx); err != nil { // not while it keeps the turn of others
+	if err := v.idle(ctx); err != nil { // before it has the turn that others wait for
 		return err
 	}
 	select {
@@ -103,9 +105,12 @@ func (v *verifier) verify(ctx context.Context) error {
 	var repairing error
 	if v.session.cfg.VerifyRepair && len(report.Missing) > 0 {
 		repaired, err := ops.Repair(ctx, cfg, from, to)
-		if err == nil {
+		switch {
+		case err == nil:
 			report = repaired
-		} else { // what was found is recorded all the same
+		case errors.Is(err, errPostponed):
+			return err
+		default: // what was found is recorded all the same
 			repairing = fmt.Errorf("what is missing could not be written: %w", err)
 		}
 	}
@@ -129,14 +134,29 @@ func (v *verifier) verify(ctx context.Context) error {
 func (v *verifier) commands() ops.Config {
 	return ops.Config{
 		Target: v.session.target, Lookback: v.session.cfg.Lookback, DeepLookback: v.session.cfg.DeepLookback, StopGrace: verifyGrace,
-		API: ops.API{Client: v.session.history, Wait: v.behindAll, Account: openai.Account{Concurrency: 1}, Tenant: ops.Tenant(v.session.settings.TenantEvents)},
+		API: ops.API{Client: v.session.history, Wait: v.mayAsk, Account: openai.Account{Concurrency: 1}, Tenant: ops.Tenant(v.session.settings.TenantEvents)},
 	}
 }
 
-// behindAll waits until a request of a comparison may be sent: not while history is left,
-// or a walk for late events is under way, and not soon after the one before. Polls go
-// first by themselves.
-func (v *verifier) behindAll(ctx context.Context) error {
+// errPostponed says that a comparison ended without a result, since there is history again.
+var errPostponed = errors.New("put off until history is read")
+
+// idle waits until nothing is to be read that goes before a comparison: no history is left,
+// and no walk for late events is under way.
+func (v *verifier) idle(ctx context.Context) error {
+	for v.session.sweeping.Load() > 0 || window.HasHistory(v.session.cursor()) {
+		if err := pause.For(ctx, verifyPause); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mayAsk waits until a request of a comparison may be sent: not soon after the one before, and
+// not during a walk for late events. Polls go first by themselves. The error is ctx's, or
+// errPostponed: history that came since the comparison began, as when the tenant's list is
+// opened, may take days or fail, and the other organizations wait for the end of this one.
+func (v *verifier) mayAsk(ctx context.Context) error {
 	apart := verifyPause
 	if limit := v.session.cfg.APIRequestsPerMinute; limit > 0 {
 		apart = max(apart, verifyShare*time.Minute/time.Duration(limit))
@@ -151,10 +171,13 @@ func (v *verifier) behindAll(ctx context.Context) error {
 	if err := pause.For(ctx, at.Sub(v.session.now())); err != nil {
 		return err
 	}
-	for v.session.sweeping.Load() > 0 || window.HasHistory(v.session.cursor()) {
+	for !window.HasHistory(v.session.cursor()) {
+		if v.session.sweeping.Load() == 0 {
+			return nil
+		}
 		if err := pause.For(ctx, verifyPause); err != nil {
 			return err
 		}
 	}
-	return nil
+	return errPostponed
 }

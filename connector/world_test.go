@@ -243,8 +243,8 @@ type recorder struct {
 	commits   map[string]int
 	unknown   int
 	skipped   int
-	verified  connector.Verification
-	warnings  []string // each that was told, with its organization
+	verified  map[string]connector.Verification // by organization
+	warnings  []string                          // each that was told, with its organization
 }
 
 // told is a progress and when it was reported.
@@ -254,7 +254,7 @@ type told struct {
 }
 
 func newRecorder() *recorder {
-	return &recorder{reasons: map[string]string{}, letters: map[string]int{}, commits: map[string]int{}}
+	return &recorder{reasons: map[string]string{}, letters: map[string]int{}, commits: map[string]int{}, verified: map[string]connector.Verification{}}
 }
 
 func (*recorder) Requested(string, int, time.Duration) {}
@@ -301,17 +301,17 @@ func (r *recorder) warned() []string {
 }
 func (*recorder) Hanging(string, []connector.HangingTransaction) {}
 
-func (r *recorder) Verified(_ string, v connector.Verification) {
+func (r *recorder) Verified(organization string, v connector.Verification) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.verified = v
+	r.verified[organization] = v
 }
 
 // lastVerified is the recorded result of verify that was reported last.
-func (r *recorder) lastVerified() connector.Verification {
+func (r *recorder) lastVerified(organization string) connector.Verification {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.verified
+	return r.verified[organization]
 }
 
 func (r *recorder) Progressed(_ string, p connector.Progress) {

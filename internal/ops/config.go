@@ -34,7 +34,8 @@ type API struct {
 	// Tenant says whether tenant events are read.
 	Tenant Tenant
 	// Client asks the API in place of a new one; nil: one is made. Wait is called before
-	// each request, and may hold it up; nil: nothing does. The connector has both.
+	// each request, and may hold it up, or end the command with an error; nil: nothing does.
+	// The connector has both.
 	Client *openai.Client
 	Wait   func(ctx context.Context) error
 }
