@@ -77,11 +77,19 @@ func (s *stranding) stranded(where ...string) {
 	}
 }
 
+// end ends it, and waits until its coordinator has written the markers: these come after the answer.
 func (s *stranding) end(commit kgo.TransactionEndTry) {
 	s.tb.Helper()
 	if err := s.client.EndTransaction(s.tb.Context(), commit); err != nil {
 		s.tb.Fatal(err)
 	}
+	eventually(s.tb, "the coordinator to have it as complete", func() bool {
+		known, err := kafka.DescribeCoordinated(s.tb.Context(), s.client, s.cfg.TransactionalID)
+		if err != nil {
+			s.tb.Fatal(err)
+		}
+		return strings.HasPrefix(known[s.cfg.TransactionalID].State, "Complete")
+	})
 	s.client.Close()
 }
 
