@@ -74,7 +74,7 @@ func moveTo(w *world, others, dir, topic string) {
 	w.t.Helper()
 	admin := w.cluster.Admin()
 	moved := false
-	for deadline := time.Now().Add(20 * time.Second); !moved; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(90 * time.Second); !moved; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			w.t.Fatal("the topics do not move to their disks")
 		}

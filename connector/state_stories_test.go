@@ -304,7 +304,8 @@ func TestTornState(t *testing.T) {
 				cursor, topic := w.cursor(), w.cfg.Kafka.OffsetsTopic
 				partition := txlog.Partition("default", kafka.OffsetsPartitions)
 				writer := func(id string) *kgo.Client {
-					return w.cluster.Client(kgo.TransactionalID(id), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(kgo.NoCompression()))
+					return w.cluster.Client(kgo.TransactionalID(id), kgo.TransactionTimeout(10*time.Minute),
+						kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(kgo.NoCompression()))
 				}
 				produce := func(cl *kgo.Client, key string, value []byte) {
 					w.must(cl.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: partition, Key: []byte(key), Value: value}).FirstErr())

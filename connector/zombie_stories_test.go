@@ -97,8 +97,18 @@ func TestZombieWriterInHistory(t *testing.T) {
 		first := w.on("host-1").start()
 		eventually(t, 20*time.Second, "the first writes", func() bool { return first.commitsOK() > 2 })
 		second := w.on("host-2").start()
-		if err := first.end(20 * time.Second); !errors.Is(err, connector.ErrFenced) {
-			t.Errorf("the first ended with %v", err)
+		// With its next transaction, which is one of new events if its history was over by then.
+		eventually(t, 20*time.Second, "the first ends", func() bool {
+			w.burst(1, 1)
+			select {
+			case <-first.done:
+				return true
+			default:
+				return false
+			}
+		})
+		if !errors.Is(first.err, connector.ErrFenced) {
+			t.Errorf("the first ended with %v", first.err)
 		}
 		w.awaitEqual(40 * time.Second)
 		w.must(second.stop())

@@ -108,13 +108,21 @@ func TestDemoServesTheStatusPage(t *testing.T) {
 			url = m[1]
 		}
 		if text := lines.Text(); strings.Contains(text, "committed after") || strings.Contains(text, "-- no more events") {
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"healthz", nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if resp, err := http.DefaultClient.Do(req); err == nil {
-				got++
-				resp.Body.Close()
+			// One that was started a moment ago may not listen yet. The demo waits meanwhile,
+			// since nobody reads its next line.
+			for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"healthz", nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if resp, err := http.DefaultClient.Do(req); err == nil {
+					got++
+					resp.Body.Close()
+					break
+				}
+				if time.Now().After(deadline) {
+					break
+				}
 			}
 		}
 	}

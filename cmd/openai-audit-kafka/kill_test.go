@@ -107,6 +107,7 @@ type killer struct {
 	process *exec.Cmd
 	now     phase
 	aim     phase // kill when it is reached; empty: not armed
+	pending bool  // it is killed in a moment
 	killed  bool
 	fell    map[phase]int
 	ended   int           // transactions whose end was answered
@@ -201,6 +202,12 @@ func (k *killer) start() *exec.Cmd {
 func (k *killer) observe(f kafkatest.Frame) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.pending { // it has the answer at the latest when it asks for something else
+		if !f.Answer {
+			k.killLocked()
+		}
+		return
+	}
 	switch {
 	case f.Key == kmsg.Produce.Int16() && !f.Answer:
 		k.now = producing
@@ -218,10 +225,13 @@ func (k *killer) observe(f kafkatest.Frame) {
 	case k.aim != k.now || k.aim == fetching:
 	case k.now == endAnswered:
 		// A moment later the process has the answer.
+		k.pending = true
 		time.AfterFunc(2*time.Millisecond, func() {
 			k.mu.Lock()
 			defer k.mu.Unlock()
-			k.killLocked()
+			if k.pending {
+				k.killLocked()
+			}
 		})
 		k.aim = ""
 	default:
@@ -234,7 +244,7 @@ func (k *killer) killLocked() {
 		return
 	}
 	k.killed, k.told = true, time.Now()
-	k.aim = ""
+	k.aim, k.pending = "", false
 	k.fell[k.now]++
 	_ = k.process.Process.Signal(k.with)
 }

@@ -69,7 +69,7 @@ func (w *operated) runOnce(t *testing.T, events int) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()
-	for deadline := time.Now().Add(20 * time.Second); w.committed(t) < events; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(90 * time.Second); w.committed(t) < events; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d events are committed, want %d", w.committed(t), events)
 		}

@@ -11,6 +11,10 @@ import (
 // their renames fails.
 func lock(string) (unlock func(), err error) { return func() {}, nil }
 
+// claim does nothing here: two processes may choose the same port, and one of their brokers
+// does not start.
+func claim(string) (bool, error) { return true, nil }
+
 // interrupt is a kill here: there is no gentler signal.
 var interrupt = os.Kill
 

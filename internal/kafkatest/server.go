@@ -105,15 +105,29 @@ func listenOn(port int) (net.Listener, error) {
 
 // listenAnywhere listens where nobody does. It is not on one of the ports that the
 // system hands out to clients: such a one could be taken while a killed broker
-// is down.
-func listenAnywhere() (l net.Listener, err error) {
+// is down. Nor does another process of tests choose it while this one lives, though nobody
+// listens there until the broker is up.
+func listenAnywhere() (net.Listener, error) {
+	dir := filepath.Join(os.TempDir(), fmt.Sprintf("openai-audit-kafka-ports-%d", os.Getuid()))
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return nil, err
+	}
+	var last error
 	for range 100 {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(12000+mathrand.IntN(20000)))
-		if l, err = net.Listen("tcp", addr); err == nil {
+		port := strconv.Itoa(12000 + mathrand.IntN(20000))
+		switch ours, err := claim(filepath.Join(dir, port)); {
+		case err != nil:
+			return nil, fmt.Errorf("claiming the port %s: %w", port, err)
+		case !ours:
+			continue
+		}
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", port))
+		if err == nil {
 			return l, nil
 		}
+		last = err
 	}
-	return nil, fmt.Errorf("no free port found in 100 tries: %w", err)
+	return nil, fmt.Errorf("no free port found in 100 tries: %w", last)
 }
 
 var nodeLines = regexp.MustCompile(`(?m)^(node|directory)\.id=.*$`)
