@@ -330,6 +330,11 @@ func TestReset(t *testing.T) {
 				if err != nil || answer.Error() != nil {
 					w.t.Fatal(err, answer.Error())
 				}
+				// The answer is the controller's; brokers say so a moment later.
+				eventually(w.t, "the brokers to have the partitions", func() bool {
+					topics, err := w.cluster.Admin().ListTopics(w.t.Context(), w.ops.Topics.Offsets)
+					return err == nil && len(topics[w.ops.Topics.Offsets].Partitions) == 19
+				})
 			},
 		} {
 			t.Run(name, func(t *testing.T) {

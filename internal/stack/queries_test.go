@@ -80,7 +80,7 @@ func startPrometheus(t *testing.T, target string) prometheus {
 	program := kafkatest.Prometheus(t, "prometheus")
 	dir := t.TempDir()
 	config := filepath.Join(dir, "prometheus.yaml")
-	text := "scrape_configs: [{job_name: j, scrape_interval: 100ms, scrape_timeout: 100ms, static_configs: [{targets: ['" + target + "']}]}]\n"
+	text := "scrape_configs: [{job_name: j, scrape_interval: 1s, scrape_timeout: 1s, static_configs: [{targets: ['" + target + "']}]}]\n"
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -346,6 +346,7 @@ func (s *state[P]) end(res result[P]) error {
 	t.read, t.bytes = true, res.size.Bytes
 	s.waiting++
 	s.plan.Read(t.window, res.size.Events)
+	s.passTaken()
 	if bytes := res.size.Bytes; !s.sized {
 		s.bytes, s.largest, s.sized = bytes, max(1, bytes), bytes > 0
 	} else {
@@ -363,6 +364,21 @@ func (s *state[P]) pace(page time.Duration) {
 	s.plan.Target(events)
 }
 
+// pass goes on to the turn after the one whose last part was taken.
+func (s *state[P]) pass() {
+	s.next = s.turns[0].window.To
+	s.turns = s.turns[1:]
+	s.waiting-- // below zero for a moment if its end is told after its last part
+}
+
+// passTaken goes on if the window whose turn it is had its last part taken, or if that is about
+// to be. It does not wait any more, and another one may be begun while Take goes on.
+func (s *state[P]) passTaken() {
+	if s.begun() && s.turns[0].read && len(s.turns[0].parts) == 0 {
+		s.pass()
+	}
+}
+
 // gather returns a part of the window whose turn it is, together with those that wait
 // behind it in order. ok is false when the window had its last part.
 func (s *state[P]) gather(part Part[P], ok bool) (parts []Part[P]) {
@@ -374,9 +390,7 @@ func (s *state[P]) gather(part Part[P], ok bool) (parts []Part[P]) {
 		if ok {
 			parts, bytes = append(parts, part), bytes+part.bytes
 		} else {
-			s.next = s.turns[0].window.To
-			s.turns = s.turns[1:]
-			s.waiting-- // below zero for a moment if its end is told after its last part
+			s.pass()
 		}
 		if bytes >= together {
 			break // before another part is received, which would be lost
@@ -387,5 +401,6 @@ func (s *state[P]) gather(part Part[P], ok bool) (parts []Part[P]) {
 			there = false
 		}
 	}
+	s.passTaken()
 	return parts
 }

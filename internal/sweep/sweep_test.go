@@ -246,13 +246,11 @@ func TestReadsWhileOthersAreTaken(t *testing.T) {
 		l.events[i] = 1
 	}
 	const atOnce = 1 + 2 // as Config.Parallel says
-	// Three may wait, and the one that is taken may count as one of them until its end is seen.
-	const ahead = 3 - 1
 	s := &watched{list: l}
 	taken, idle := int64(0), 0
 	s.take = func(parts int) {
 		taken += int64(parts)
-		for began := time.Now(); s.reads.Load()-taken < ahead; time.Sleep(time.Millisecond) {
+		for began := time.Now(); s.reads.Load()-taken < atOnce; time.Sleep(time.Millisecond) {
 			if time.Since(began) > time.Minute {
 				idle++
 				break
@@ -265,7 +263,7 @@ func TestReadsWhileOthersAreTaken(t *testing.T) {
 		}
 	})
 	// At the end nothing is left to be begun.
-	if idle > ahead || s.atOnce.Load() != 1 {
+	if idle > atOnce || s.atOnce.Load() != 1 {
 		t.Errorf("in %d of %d calls of Take no window was begun; %d calls at once", idle, l.commits, s.atOnce.Load())
 	}
 }

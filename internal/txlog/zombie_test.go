@@ -86,7 +86,7 @@ func TestTransactionOutlivesItsTimeout(t *testing.T) {
 		t.Parallel() // real brokers look for such transactions every ten seconds
 		w := newWorld(t, c)
 		proxy := c.Proxy()
-		log := w.open(txlog.Hasty(w.through(proxy), 1e9, 0))
+		log := w.open(txlog.Hasty(w.through(proxy), 5e9, 0))
 		w.mustCommit(log)
 		// The broker looks about as late as the client asks again, which would commit.
 		h := holdAll(t, proxy, kmsg.EndTxn)
