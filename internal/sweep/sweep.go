@@ -372,9 +372,10 @@ func (s *state[P]) pass() {
 }
 
 // passTaken goes on if the window whose turn it is had its last part taken, or if that is about
-// to be. It does not wait any more, and another one may be begun while Take goes on.
+// to be. It does not wait any more, and another one may be begun while Take goes on. Where the
+// Source is slow only bytes bound what waits, and those of what is taken count until Take returns.
 func (s *state[P]) passTaken() {
-	if s.begun() && s.turns[0].read && len(s.turns[0].parts) == 0 {
+	if !s.slow && s.begun() && s.turns[0].read && len(s.turns[0].parts) == 0 {
 		s.pass()
 	}
 }
