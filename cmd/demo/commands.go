@@ -49,8 +49,13 @@ func (o options) validate() error {
 	return nil
 }
 
+// settleTime is how long the demo waits at its end for what is missing. A poll does not reach an
+// event that shows up late below a page of others that are known; the next walk of LOOKBACK does,
+// 45 seconds after the one before.
+const settleTime = 90 * time.Second
+
 func newRootCommand(a *app) *cobra.Command {
-	o := options{settle: 30 * time.Second}
+	o := options{settle: settleTime}
 	root := &cobra.Command{
 		Use:   "demo",
 		Short: "Show audit events flowing into Kafka, with nothing installed",

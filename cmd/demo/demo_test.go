@@ -40,7 +40,7 @@ func runDemo(t *testing.T, ctx context.Context, args ...string) (code int, stdou
 
 // short is a story that ends soon.
 func short() options {
-	return options{duration: 4 * time.Second, rate: 20, history: 500, since: time.Hour, settle: 30 * time.Second}
+	return options{duration: 4 * time.Second, rate: 20, history: 500, since: time.Hour, settle: settleTime}
 }
 
 func TestDemoProvesItself(t *testing.T) {
@@ -85,6 +85,36 @@ func TestDemoSeesWhatIsMissing(t *testing.T) {
 	if !strings.Contains(out.String(), "1 missing, 0 doubled") || !strings.Contains(out.String(), "missing: audit_log-never-listed") {
 		t.Errorf("it showed:\n%s", &out)
 	}
+}
+
+// An event that shows up after the last walk, below more others than a page has, is found by the
+// next one 45 seconds later, and waited for.
+func TestDemoWaitsForWhatIsLate(t *testing.T) {
+	t.Parallel()
+	var out atEnd
+	s := newStory(short(), &out)
+	added := false
+	out.do = func() {
+		now := time.Now()
+		s.api.Add(simulator.Event{EffectiveAt: auditlog.SecondOf(now.Add(-2 * time.Minute)), VisibleAt: now.Add(5 * time.Second)})
+		added = true
+	}
+	if err := s.tell(t.Context()); err != nil || !added || !proofLine.MatchString(out.String()) {
+		t.Errorf("added: %v, and it ended with %v:\n%s", added, err, &out)
+	}
+}
+
+// atEnd notes what the demo says, and does something when no more events come.
+type atEnd struct {
+	strings.Builder
+	do func()
+}
+
+func (w *atEnd) Write(p []byte) (int, error) {
+	if strings.Contains(string(p), "-- no more events") {
+		w.do()
+	}
+	return w.Builder.Write(p)
 }
 
 // The status page is there while the connector is, also after it was killed and
