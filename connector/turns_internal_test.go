@@ -8,16 +8,22 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/auditlog"
 )
 
+// allTaken returns turns of which all are taken.
+func allTaken(t *testing.T) *turns {
+	all := new(turns)
+	for range HistoryAtOnce {
+		if err := all.take(t.Context(), 0, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
+
 // As many read at once as may, and of those that wait the one with the oldest history
 // goes next. One that does not wait any more takes no turn along.
 func TestTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var all turns
-		for range HistoryAtOnce {
-			if err := all.take(t.Context(), 0, false); err != nil {
-				t.Fatal(err)
-			}
-		}
+		all := allTaken(t)
 		had := make(chan auditlog.Second, 4)
 		wait := func(ctx context.Context, oldest auditlog.Second) {
 			go func() {
@@ -59,12 +65,7 @@ func TestTurns(t *testing.T) {
 // and all of them when no other waits.
 func TestTurnsOfThoseThatFailed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var all turns
-		for range HistoryAtOnce {
-			if err := all.take(t.Context(), 0, false); err != nil {
-				t.Fatal(err)
-			}
-		}
+		all := allTaken(t)
 		had := make(chan auditlog.Second, 1)
 		wait := func(oldest auditlog.Second, failed bool) {
 			go func() {

@@ -45,6 +45,24 @@ func (w *world) refusesToFence(replacedBy string) {
 	}
 }
 
+// isFenced waits until an instance whose log another one opened ends by it. It learns of that with
+// its next transaction, of new events where its history is over.
+func (w *world) isFenced(i *instance) {
+	w.t.Helper()
+	eventually(w.t, 20*time.Second, "the first ends", func() bool {
+		w.burst(1, 1)
+		select {
+		case <-i.done:
+			return true
+		default:
+			return false
+		}
+	})
+	if !errors.Is(i.err, connector.ErrFenced) {
+		w.t.Errorf("the first ended with %v", i.err)
+	}
+}
+
 // The second instance takes over, the first ends, and a restart of the first, as a
 // supervisor does it, does not fence the second back: else they would go on for
 // ever. When the second has left, the first may start.
@@ -57,19 +75,7 @@ func TestZombieWriter(t *testing.T) {
 		second := w.on("host-2").start()
 		second.awaitReady()
 		w.burst(300, 30)
-		// The first learns of it with its next transaction.
-		eventually(t, 20*time.Second, "the first ends", func() bool {
-			w.burst(1, 1)
-			select {
-			case <-first.done:
-				return true
-			default:
-				return false
-			}
-		})
-		if !errors.Is(first.err, connector.ErrFenced) {
-			t.Errorf("the first ended with %v", first.err)
-		}
+		w.isFenced(first)
 		w.awaitEqual(20 * time.Second)
 
 		w.on("host-1").refusesToFence("host-2")
@@ -97,19 +103,7 @@ func TestZombieWriterInHistory(t *testing.T) {
 		first := w.on("host-1").start()
 		eventually(t, 20*time.Second, "the first writes", func() bool { return first.commitsOK() > 2 })
 		second := w.on("host-2").start()
-		// With its next transaction, which is one of new events if its history was over by then.
-		eventually(t, 20*time.Second, "the first ends", func() bool {
-			w.burst(1, 1)
-			select {
-			case <-first.done:
-				return true
-			default:
-				return false
-			}
-		})
-		if !errors.Is(first.err, connector.ErrFenced) {
-			t.Errorf("the first ended with %v", first.err)
-		}
+		w.isFenced(first)
 		w.awaitEqual(40 * time.Second)
 		w.must(second.stop())
 	})

@@ -139,6 +139,8 @@ func (m *markers) kill() {
 }
 
 func (m *markers) restart() {
+	m.mu.Lock() // observe may kill the new one
+	defer m.mu.Unlock()
 	m.before = append(m.before, m.process)
 	m.process = m.start(m.proxy.Brokers())
 }
