@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"sync"
@@ -17,10 +16,6 @@ import (
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/txlog"
 	"github.com/openai-audit-kafka/openai-audit-kafka/internal/window"
 )
-
-// dialsAtOnce is how many connections to a broker the clients of a process open at a time. Other
-// processes open some, too.
-const dialsAtOnce = 32
 
 // Connector keeps topics equal to audit logs. Make one with New.
 type Connector struct {
@@ -85,10 +80,7 @@ func newConnector(cfg Config) (*Connector, error) {
 	if err != nil {
 		return nil, fmt.Errorf("asking for the name of this host, by which instances know each other: %w", err)
 	}
-	c := &Connector{
-		cfg: cfg, dial: kafka.FewAtOnce(new(net.Dialer).DialContext, dialsAtOnce), now: time.Now, host: host,
-		sources: target.Sources(), verifying: make(chan struct{}, 1),
-	}
+	c := &Connector{cfg: cfg, now: time.Now, host: host, sources: target.Sources(), verifying: make(chan struct{}, 1)}
 	if cfg.Registerer != nil {
 		if c.metrics, err = kafka.NewMetrics(cfg.Registerer); err != nil {
 			return nil, fmt.Errorf("registering the counters of the Kafka clients, where a Registerer serves one connector only: %w", err)
